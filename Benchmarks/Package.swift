@@ -1,0 +1,22 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "benchmarks",
+    dependencies: [.package(name: "swift-asyncio", path: "..")],
+    targets: [
+        .executableTarget(
+            name: "echo-server", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "task-costs", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,61 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target of the package is compiled with: the strictest language the compiler offers.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "swift-asyncio",
+    products: [
+        .library(name: "AsyncIO", targets: ["AsyncIO"]),
+        .library(name: "AsyncIOMain", targets: ["AsyncIOMain"]),
+        .executable(name: "asyncio", targets: ["asyncio"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+    ],
+    targets: [
+        // Floor 0: what Glibc's module does not import. Headers and shims only.
+        .target(name: "CAsyncIO"),
+        // Floor 1: typed system calls, descriptors, addresses, buffers, errors.
+        .target(
+            name: "AsyncIOKernel",
+            dependencies: ["CAsyncIO", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        // Floor 2: the event loop, its drivers, timers, executor.
+        .target(
+            name: "AsyncIOLoop",
+            dependencies: ["AsyncIOKernel", "CAsyncIO", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        // Floor 3: what people import.
+        .target(
+            name: "AsyncIO",
+            dependencies: ["AsyncIOLoop", "AsyncIOKernel", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        // Linking this product puts a plain `@main … static func main() async` on the loop.
+        .target(name: "CAsyncIOMain"),
+        .target(
+            name: "AsyncIOMain", dependencies: ["AsyncIO", "AsyncIOLoop", "CAsyncIOMain"], swiftSettings: strict),
+        // Roof: the command.
+        .executableTarget(
+            name: "asyncio",
+            dependencies: ["AsyncIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .testTarget(name: "AsyncIOKernelTests", dependencies: ["AsyncIOKernel"], swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOLoopTests", dependencies: ["AsyncIOLoop", "AsyncIOKernel", "CAsyncIO"],
+            swiftSettings: strict),
+        .testTarget(name: "AsyncIOTests", dependencies: ["AsyncIO"], swiftSettings: strict),
+        .testTarget(name: "CommandTests", dependencies: ["AsyncIO", "asyncio"], swiftSettings: strict),
+        .testTarget(name: "StyleTests", swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,42 @@
+/// How a TCP socket behaves. One value for each option of the system; the defaults suit a server of short messages.
+public struct TCPOptions: Sendable {
+    /// Send small writes at once instead of collecting them (TCP_NODELAY of tcp(7)).
+    public var noDelay: Bool
+    /// Ask an idle peer whether it is still there; nil means never (SO_KEEPALIVE of socket(7)).
+    public var keepAlive: KeepAlive?
+    /// Bind to an address whose earlier connections still linger (SO_REUSEADDR of socket(7)).
+    public var reuseAddress: Bool
+    /// Share the port with other listeners of the same user; the kernel spreads connections (SO_REUSEPORT of socket(7)).
+    public var reusePort: Bool
+    /// How many connections the kernel keeps until they are accepted. The system's `somaxconn` limits it.
+    public var backlog: Int32
+
+    /// Creates options.
+    public init(
+        noDelay: Bool = true, keepAlive: KeepAlive? = nil, reuseAddress: Bool = true, reusePort: Bool = false,
+        backlog: Int32 = 4096
+    ) {
+        self.noDelay = noDelay
+        self.keepAlive = keepAlive
+        self.reuseAddress = reuseAddress
+        self.reusePort = reusePort
+        self.backlog = backlog
+    }
+
+    /// When an idle peer is asked, and how often (tcp(7)).
+    public struct KeepAlive: Sendable {
+        /// Idle time before the first question, in whole seconds, at least one.
+        public var idle: Duration
+        /// Time between questions, in whole seconds, at least one.
+        public var interval: Duration
+        /// Questions without an answer until the connection is given up.
+        public var count: Int
+
+        /// Creates a schedule.
+        public init(idle: Duration = .seconds(60), interval: Duration = .seconds(10), count: Int = 6) {
+            self.idle = idle
+            self.interval = interval
+            self.count = count
+        }
+    }
+}

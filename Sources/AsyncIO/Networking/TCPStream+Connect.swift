@@ -1,0 +1,66 @@
+public import AsyncIOKernel
+public import AsyncIOLoop
+import Glibc
+import SystemPackage
+
+extension TCPStream {
+    /// Connects to a host and port: a numeric address, or a name that the system's resolver knows.
+    ///
+    /// The addresses of a name are tried in the system's order until one answers. Suspends; a cancelled task gets
+    /// `CancellationError`, and the attempt is closed. Throws ``IOError`` of the last attempt (`ECONNREFUSED`,
+    /// `EHOSTUNREACH`, `ETIMEDOUT`, …) or of the name.
+    public static func connect(
+        _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
+    ) async throws -> TCPStream {
+        let loop = try EventLoop.required(loop)
+        var failure: (any Error)?
+        for address in try await Resolver.addresses(of: host, port, on: loop) {
+            do {
+                return try await connect(to: address, options: options, on: loop)
+            } catch let error as IOError {
+                failure = error
+            }
+        }
+        throw failure ?? IOError(.noSuchAddressOrDevice, operation: "connect", subject: "\(host):\(port)")
+    }
+
+    /// Connects to an address. As ``connect(_:_:options:on:)``, with one attempt.
+    public static func connect(
+        to address: SocketAddress, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
+    ) async throws -> TCPStream {
+        let loop = try EventLoop.required(loop)
+        while true {
+            let descriptor = try Socket.open(for: address, "connect")
+            try Socket.apply(options, to: descriptor.number, "\(address)")
+            let stream = try await adopt(descriptor, peer: address, on: loop)
+            let outcome = unsafe await loop.perform(.connect(stream.handle, address))
+            if outcome.result < 0 { stream.close() }
+            try loop.check(outcome, "connect", "\(address)")
+            // On loopback a client may get the very port that it dials, and meet itself. Nobody wants that: try again.
+            if await stream.local != address { return stream }
+            stream.close()
+        }
+    }
+
+    /// Takes over a connected socket.
+    static func adopt(
+        _ descriptor: consuming Descriptor, peer: SocketAddress, on loop: EventLoop
+    ) async throws -> TCPStream {
+        let handle = try await loop.adopt(descriptor, "\(peer)")
+        return TCPStream(loop: loop, handle: handle, peer: peer)
+    }
+}
+
+extension EventLoop {
+    /// Gives a descriptor to the loop's driver, which closes it from here on.
+    func adopt(_ descriptor: consuming Descriptor, _ subject: String) async throws -> Handle {
+        let outcome = await perform(.adopt(descriptor.number))
+        // Only an adopted descriptor is no longer ours to close.
+        guard outcome.result >= 0 else {
+            try check(outcome, "adopt", subject)
+            throw CancellationError()
+        }
+        _ = descriptor.release()
+        return Handle(rawValue: outcome.result)
+    }
+}

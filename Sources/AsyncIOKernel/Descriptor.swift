@@ -1,0 +1,46 @@
+import Glibc
+import SystemPackage
+
+/// An open file descriptor with one owner, closed exactly once.
+///
+/// Not copyable: whoever holds it closes it, by ``close()`` or by letting it go. Every descriptor that this package opens
+/// is close-on-exec, so that no child process keeps a connection open behind our back.
+public struct Descriptor: ~Copyable, Sendable {
+    /// The number, borrowed: valid while this value lives.
+    public let number: CInt
+
+    /// Takes over a descriptor that nobody else will close.
+    public init(owning number: CInt) {
+        self.number = number
+    }
+
+    deinit {
+        // close(2) gives the number free even when it reports EINTR or EIO, so it is never repeated.
+        _ = SystemCall.resultOnce { Glibc.close(number) }
+    }
+
+    /// Closes the descriptor now. Does not suspend.
+    ///
+    /// What a delayed write reports here is lost: callers that care about it sync before they close.
+    public consuming func close() {}
+
+    /// Gives the ownership away: the caller closes the number from here on.
+    public consuming func release() -> CInt {
+        let number = self.number
+        discard self
+        return number
+    }
+}
+
+extension Descriptor {
+    /// Fails with `EBADF` now rather than acting on somebody else's descriptor later.
+    package static func isOpen(_ number: CInt) -> Bool {
+        SystemCall.result { fcntl(number, F_GETFD) } >= 0
+    }
+
+    /// Lets calls on a descriptor return at once. Needed for descriptors that others have opened.
+    package static func setNonBlocking(_ number: CInt) throws(IOError) {
+        let flags = try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_GETFL) }
+        try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_SETFL, CInt(truncatingIfNeeded: flags) | O_NONBLOCK) }
+    }
+}

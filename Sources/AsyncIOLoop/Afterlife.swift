@@ -1,0 +1,20 @@
+import Synchronization
+
+/// The loop of last resort: a thread that runs what no loop takes any more.
+///
+/// A task that outlives its loop, or that is started after takeover while no loop runs on the main thread, is not lost and
+/// does not hang whoever waits for it. It runs here; its operations on the closed loop fail with a clear error.
+/// The thread is started with the first such job and stays.
+enum Afterlife {
+    static let loop: EventLoop = {
+        let options = EventLoop.Options(name: "afterlife", mode: .guest, interrupts: [])
+        do {
+            let thread = try LoopThread(options: options)
+            return thread.release()
+        } catch {
+            fatalError("asyncio: no thread or descriptors left for tasks that outlived their loop: \(error)")
+        }
+    }()
+
+    static func run(_ word: ReadyWord) { loop.enqueue(word) }
+}

@@ -1,0 +1,37 @@
+package import AsyncIOKernel
+
+/// The loop's whole contact with the outside world: input and output, time, and being woken.
+///
+/// Timers, tokens, tables, fairness and cancellation of tasks are the loop's. A driver turns operations into completions,
+/// each exactly once, and owns the only place where the loop's thread sleeps; so a simulated driver is a virtual clock.
+/// Everything but ``wake()`` is called on the loop's thread.
+package protocol Driver: AnyObject {
+    /// What the driver is called in statistics and notices.
+    var name: String { get }
+    /// The time: monotonic, or virtual in simulation.
+    var now: Instant { get }
+    /// Starts an operation, or does it at once.
+    func submit(_ operation: Operation, token: Token) -> Submission
+    /// Asks for an early end. The completion still comes, once, and may report success.
+    func cancel(_ token: Token)
+    /// Sleeps until something completes, someone wakes the loop, or the instant has come; nil means no end.
+    func wait(until deadline: Instant?, into completions: inout [Completion])
+    /// Ends a sleep, or the next one. The only call that other threads may make.
+    nonisolated func wake()
+    /// Closes every adopted descriptor and the driver's own. Nothing is called afterwards.
+    func close()
+}
+
+/// Which driver a loop runs on.
+public enum DriverChoice: String, Sendable, CaseIterable {
+    /// The best that the system allows.
+    case auto
+    /// epoll(7).
+    case epoll
+
+    package func make() throws(IOError) -> any Driver {
+        switch self {
+        case .auto, .epoll: try EpollDriver()
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import AsyncIOKernel
+import SystemPackage
+
+/// What the epoll driver knows of one descriptor number.
+struct SocketState {
+    /// Tells this owner of the number from earlier ones. Zero is never used by an owner.
+    var generation: UInt32 = 0
+    /// The driver closes it.
+    var isAdopted = false
+    /// It is in the epoll set.
+    var isRegistered = false
+    /// A read may bring something: it has to be tried.
+    var mayRead = true
+    /// A write may be taken: it has to be tried.
+    var mayWrite = true
+    /// The peer has finished or an error waits: short reads say nothing any more.
+    var isFinished = false
+    /// The operation that waits to read, or to accept.
+    var reader: Token?
+    /// The operation that waits to write, or to connect.
+    var writer: Token?
+}
+
+/// What the epoll driver has to do when a descriptor becomes ready.
+@safe
+struct PendingOperation {
+    enum Kind {
+        case none, accept, connect, receive, receiveBytes, send, waitReadable, waitWritable
+    }
+
+    var kind = Kind.none
+    var descriptor: CInt = -1
+    var generation: UInt32 = 0
+    /// The caller's memory, for receive and send.
+    var memory: UnsafeMutableRawPointer?
+    /// Bytes to receive at most, or still to send.
+    var count = 0
+    /// Bytes already sent.
+    var done = 0
+
+    var isReader: Bool {
+        switch kind {
+        case .accept, .receive, .receiveBytes, .waitReadable: true
+        case .none, .connect, .send, .waitWritable: false
+        }
+    }
+}
+
+extension EpollDriver {
+    /// Whether the handle's owner still owns the number.
+    @inline(__always)
+    func isCurrent(_ handle: Handle) -> Bool {
+        let number = Int(handle.descriptor)
+        return number >= 0 && number < sockets.count && sockets[number].generation == handle.generation
+            && sockets[number].isAdopted
+    }
+
+    /// Makes room for a number and gives it to a new owner.
+    func beginOwnership(of number: CInt, isAdopted: Bool) -> Handle {
+        let index = Int(number)
+        while sockets.count <= index { sockets.append(SocketState()) }
+        // The number can only be new if somebody closed it behind our back: whoever still waits there is told.
+        for token in [sockets[index].reader, sockets[index].writer].compactMap({ $0 }) {
+            end(token, Errno.badFileDescriptor.negated)
+        }
+        var state = SocketState()
+        state.generation = nextGeneration(after: sockets[index].generation)
+        state.isAdopted = isAdopted
+        sockets[index] = state
+        return Handle(descriptor: number, generation: state.generation)
+    }
+
+    func endOwnership(of number: CInt) {
+        let index = Int(number)
+        var state = SocketState()
+        state.generation = nextGeneration(after: sockets[index].generation)
+        sockets[index] = state
+    }
+
+    private func nextGeneration(after generation: UInt32) -> UInt32 {
+        let next = (generation &+ 1) & Handle.generationMask
+        return next == 0 ? 1 : next
+    }
+
+    /// Remembers what to do later for a token.
+    func remember(_ operation: PendingOperation, for token: Token) {
+        let index = Int(token.index)
+        while pending.count <= index { pending.append(PendingOperation()) }
+        pending[index] = operation
+        pending[index].generation = token.generation
+    }
+
+    /// What a token still waits for.
+    func pendingOperation(_ token: Token) -> PendingOperation? {
+        let index = Int(token.index)
+        guard index < pending.count, pending[index].kind != .none, pending[index].generation == token.generation else {
+            return nil
+        }
+        return pending[index]
+    }
+
+    func forget(_ token: Token) {
+        pending[Int(token.index)] = PendingOperation()
+    }
+}

@@ -1,0 +1,161 @@
+// epoll is older than it looks, and stranger. What this driver relies on, and guards against:
+//
+// 1. An epoll set remembers *open file descriptions*, not descriptor numbers. Closing a number takes its entry away only
+//    if no other number, in this process or in a child that was forked meanwhile, refers to the same description. Such an
+//    entry goes on reporting events under the data that we gave it, when the number may long belong to another socket.
+//    So (a) we delete the entry explicitly before close(2), at once, never batched; and (b) the data carries a generation
+//    next to the number, and events of an older generation are dropped: those that lie in the batch that is just being
+//    worked on, too.
+// 2. Edge-triggered events (EPOLLET) are a promise in one direction: after a call has returned EAGAIN, the next change is
+//    reported. Nothing is promised while data are left. Therefore every operation is *tried first*, and waits only
+//    after EAGAIN, or when we know that a call would return it.
+// 3. We do know that after a short read from a stream socket: the kernel had no more (epoll(7), "Questions and answers" 9).
+//    Unless the peer has also finished: data and FIN may arrive together, as one edge. EPOLLRDHUP tells them apart, and is
+//    remembered, so that a reader is never put to sleep in front of the end of its stream.
+// 4. EPOLLHUP and EPOLLERR are reported whether asked for or not. Level-triggered, an error that nobody picks up turns the
+//    loop into a heater; edge-triggered it is told once. They make both directions ready: the next call brings the error.
+// 5. EPOLLRDHUP means that the peer will send no more, not that it will read no more: a writer is not disturbed by it.
+// 6. One registration serves both directions for a descriptor's whole life: EPOLL_CTL_ADD once, no EPOLL_CTL_MOD ever.
+//    ADD reports what is ready already, so registering late, when the first operation has to wait, misses nothing.
+// 7. Regular files and folders are refused with EPERM. They are always ready, as for poll(2), and we say so.
+// 8. The timeout of epoll_wait(2) counts milliseconds in an `int`. Rounded down, 0.5 ms becomes a spin; cast, 25 days
+//    become negative, which is forever. We use epoll_pwait2(2) and its nanoseconds, or round up and clamp.
+// 9. epoll_wait(2) is never restarted after a signal, whatever SA_RESTART says. We return to the loop, which looks around,
+//    computes its timeout anew, and comes back.
+// 10. connect(2) that a signal interrupts goes on in the background: calling it again would give EALREADY. So EINTR is
+//    taken for EINPROGRESS. The result comes once, from SO_ERROR, whose reading clears it.
+// 11. An eventfd registered edge-triggered need not be read: each write is a new edge, and its 64-bit counter would take
+//    centuries to fill. That saves a system call for each wake-up.
+//
+// References: epoll(7), epoll_ctl(2), epoll_wait(2), eventfd(2), connect(2), socket(7).
+
+package import AsyncIOKernel
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+/// The driver over epoll(7): edge-triggered, each descriptor registered at most once, calls tried before anything waits.
+@safe
+package final class EpollDriver: Driver {
+    package let name = "epoll"
+    package var now: Instant { .monotonicNow }
+
+    private let epoll: CInt
+    private let wakeDescriptor: CInt
+    private var isClosed = false
+
+    /// What is known of a descriptor, indexed by its number.
+    var sockets: [SocketState] = []
+    /// What is under way, indexed by the token's index.
+    var pending: [PendingOperation] = []
+    /// Ended without the kernel's help: cancelled or closed. Reported by the next wait.
+    var ended: [Completion] = []
+    /// Where received bytes land before they are copied to memory of their exact size.
+    let scratch: UnsafeMutableRawBufferPointer
+
+    private let events: UnsafeMutableBufferPointer<epoll_event>
+    private static let wakeMark = UInt64.max
+    static let scratchSize = 65_536
+
+    package init() throws(IOError) {
+        let set = try SystemCall.call("epoll_create1") { epoll_create1(CInt(EPOLL_CLOEXEC)) }
+        let owned = Descriptor(owning: CInt(truncatingIfNeeded: set))
+        let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
+        let wake = try SystemCall.call("eventfd") { eventfd(0, flags) }
+        let ownedWake = Descriptor(owning: CInt(truncatingIfNeeded: wake))
+        var event = unsafe casyncio_epoll_event(Interest.input | Interest.edge, Self.wakeMark)
+        try SystemCall.call("epoll_ctl", "eventfd") {
+            unsafe epoll_ctl(CInt(truncatingIfNeeded: set), EPOLL_CTL_ADD, CInt(truncatingIfNeeded: wake), &event)
+        }
+        epoll = owned.release()
+        wakeDescriptor = ownedWake.release()
+        unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
+        unsafe events = .allocate(capacity: 256)
+    }
+
+    deinit {
+        close()
+        unsafe scratch.deallocate()
+        unsafe events.deallocate()
+    }
+
+    package nonisolated func wake() {
+        var one: UInt64 = 1
+        _ = SystemCall.result { unsafe write(wakeDescriptor, &one, MemoryLayout<UInt64>.size) }
+    }
+
+    package func wait(until deadline: Instant?, into completions: inout [Completion]) {
+        var timeout: Int64 = -1
+        if !ended.isEmpty {
+            completions.append(contentsOf: ended)
+            ended.removeAll(keepingCapacity: true)
+            timeout = 0
+        } else if let deadline, deadline != .distantFuture {
+            // A deadline in the distant past is already due; asking the clock is only needed for one that might not be.
+            timeout = deadline == .distantPast ? 0 : max(0, now.duration(to: deadline).saturatedNanoseconds)
+        }
+        let count = SystemCall.resultOnce {
+            unsafe casyncio_epoll_wait(epoll, events.baseAddress, CInt(events.count), timeout)
+        }
+        guard count > 0 else {
+            // EINTR and a timeout look alike: the loop looks around. Anything else would be an error in this file.
+            precondition(count == 0 || count == Errno.interrupted.negated, "epoll_wait: \(Errno(negated: count))")
+            return
+        }
+        for index in 0..<count {
+            let data = unsafe casyncio_epoll_data(&events[index])
+            if data == Self.wakeMark { continue }
+            notice(Handle(rawValue: Int(truncatingIfNeeded: data)), unsafe events[index].events, into: &completions)
+        }
+    }
+
+    package func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        for number in sockets.indices where sockets[number].isAdopted {
+            _ = SystemCall.resultOnce { Glibc.close(CInt(number)) }
+        }
+        sockets.removeAll()
+        _ = SystemCall.resultOnce { Glibc.close(wakeDescriptor) }
+        _ = SystemCall.resultOnce { Glibc.close(epoll) }
+    }
+
+    // MARK: Registration
+
+    /// Registers an adopted descriptor, both directions, edge-triggered. 0 or a negated error number.
+    func register(_ handle: Handle) -> Int {
+        var event = unsafe casyncio_epoll_event(
+            Interest.input | Interest.output | Interest.peerFinished | Interest.edge,
+            UInt64(truncatingIfNeeded: handle.rawValue))
+        return SystemCall.result { unsafe epoll_ctl(epoll, EPOLL_CTL_ADD, handle.descriptor, &event) }
+    }
+
+    /// Registers somebody else's descriptor, level-triggered, for what is being waited for now.
+    func register(foreign number: CInt, _ state: SocketState) -> Int {
+        let interest = (state.reader != nil ? Interest.input : 0) | (state.writer != nil ? Interest.output : 0)
+        guard interest != 0 else { return unregister(number) }
+        let handle = Handle(descriptor: number, generation: state.generation)
+        var event = unsafe casyncio_epoll_event(interest, UInt64(truncatingIfNeeded: handle.rawValue))
+        let action = state.isRegistered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD
+        return SystemCall.result { unsafe epoll_ctl(epoll, action, number, &event) }
+    }
+
+    func unregister(_ number: CInt) -> Int {
+        var event = unsafe casyncio_epoll_event(0, 0)
+        return SystemCall.result { unsafe epoll_ctl(epoll, EPOLL_CTL_DEL, number, &event) }
+    }
+}
+
+/// The event bits, as numbers.
+enum Interest {
+    static let input = UInt32(EPOLLIN.rawValue)
+    static let output = UInt32(EPOLLOUT.rawValue)
+    static let peerFinished = UInt32(EPOLLRDHUP.rawValue)
+    static let hangUp = UInt32(EPOLLHUP.rawValue)
+    static let error = UInt32(EPOLLERR.rawValue)
+    static let edge = UInt32(bitPattern: Int32(truncatingIfNeeded: EPOLLET.rawValue))
+
+    static let readable = input | peerFinished | hangUp | error
+    static let writable = output | hangUp | error
+    static let finished = peerFinished | hangUp | error
+}

@@ -1,0 +1,100 @@
+import AsyncIOKernel
+import SystemPackage
+
+extension EventLoop {
+    /// Performs an operation for the calling task, from whatever thread.
+    ///
+    /// On the loop's thread it is tried at once, and the task suspends only if it would block; a task on another thread
+    /// suspends for one visit to the loop. A cancelled task gets `ECANCELED` without a try. What has been done is reported
+    /// as done, also if the task was cancelled meanwhile.
+    package func perform(_ operation: Operation) async -> Outcome {
+        if Task.isCancelled { return .cancelled }
+        guard isCurrent else { return await performFromOutside(operation) }
+        if core.budget <= 0 { await takeTurns() }
+        core.budget -= 1
+        switch core.start(operation) {
+        case .completed(let outcome): return outcome
+        case .pending(let token): return await wait(for: token)
+        }
+    }
+
+    /// Suspends until the operation's completion.
+    private func wait(for token: Token) async -> Outcome {
+        await withTaskCancellationHandler {
+            unsafe await withUnsafeContinuation { continuation in
+                unsafe core.operations.park(continuation, on: token)
+            }
+        } onCancel: {
+            if isCurrent { core.cancel(token) } else { post(.cancel(token)) }
+        }
+    }
+
+    private func performFromOutside(_ operation: Operation) async -> Outcome {
+        let remote = RemoteOperation(operation)
+        return await withTaskCancellationHandler {
+            unsafe await withUnsafeContinuation { continuation in
+                unsafe remote.continuation = continuation
+                if !post(.start(remote)) {
+                    unsafe remote.continuation = nil
+                    unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated))
+                }
+            }
+        } onCancel: {
+            post(.cancelRemote(remote))
+        }
+    }
+
+    /// Lets others run: the task queues again behind everything that is ready.
+    private func takeTurns() async {
+        let token = core.operations.open()
+        core.completions.append(Completion(token, Outcome(0)))
+        _ = unsafe await withUnsafeContinuation { continuation in
+            unsafe core.operations.park(continuation, on: token)
+        }
+    }
+
+    /// Performs an operation that never waits, without a task: on the loop now, from elsewhere soon.
+    package func performSoon(closing handle: Handle) {
+        if isCurrent { _ = core.start(.close(handle)) } else { post(.close(handle)) }
+    }
+
+    /// Suspends until somebody else's descriptor can be read without blocking, or has failed.
+    ///
+    /// For libraries that own their sockets: libpq, hiredis, libcurl. Regular files are always readable. The descriptor
+    /// must stay open meanwhile. Throws `CancellationError`, or ``IOError`` with `EBADF` for a number that is not open and
+    /// `EBUSY` if a task waits for the same already, or if the descriptor belongs to one of this package's streams.
+    public func waitReadable(_ descriptor: Int32) async throws {
+        try await check(perform(.waitReadable(descriptor)), "wait readable", "descriptor \(descriptor)")
+    }
+
+    /// Suspends until somebody else's descriptor can be written without blocking, or has failed.
+    ///
+    /// As ``waitReadable(_:)``.
+    public func waitWritable(_ descriptor: Int32) async throws {
+        try await check(perform(.waitWritable(descriptor)), "wait writable", "descriptor \(descriptor)")
+    }
+
+    /// Throws what an outcome reports: the task's cancellation, or an error about the subject.
+    @discardableResult
+    package func check(
+        _ outcome: Outcome, _ operation: String, _ subject: @autoclosure () -> String
+    ) throws -> Int {
+        if outcome.result >= 0 { return outcome.result }
+        let code = Errno(negated: outcome.result)
+        switch code {
+        case .canceled where Task.isCancelled:
+            throw CancellationError()
+        case .canceled:
+            throw IOError(code, operation: operation, subject: subject(), detail: "closed while the operation waited")
+        case _ where isClosed:
+            throw EventLoopError.closed(name)
+        case .badFileDescriptor:
+            throw IOError(code, operation: operation, subject: subject(), detail: "already closed")
+        case .resourceBusy:
+            let detail = "another task waits for the same; use one reader and one writer at a time"
+            throw IOError(code, operation: operation, subject: subject(), detail: detail)
+        default:
+            throw IOError(code, operation: operation, subject: subject())
+        }
+    }
+}

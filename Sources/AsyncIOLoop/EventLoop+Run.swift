@@ -1,0 +1,163 @@
+import AsyncIOKernel
+import CAsyncIO
+
+extension EventLoop {
+    /// Runs an asynchronous body on a new loop on the calling thread, and returns its value or throws its error.
+    ///
+    /// ```swift
+    /// @main struct Program {
+    ///     static func main() throws {
+    ///         try EventLoop.run {
+    ///             print("hello")
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Blocks the thread until the body has ended. Then everything that is left is ended in good order: background tasks and
+    /// plain tasks are cancelled and may take ``Options/grace``; who is still running after that is named to the error
+    /// handler; descriptors and threads are closed. The first Ctrl-C cancels the body, a second one ends the process at once.
+    ///
+    /// On the main thread with ``Mode/takeover`` (the default), plain `Task {}`, actors and `@MainActor` code run on the loop
+    /// as well. Throws ``EventLoopError/alreadyRunning`` where a loop runs already, ``EventLoopError/interrupted(signal:)`` if
+    /// a signal cancelled the body, and ``IOError`` if the system refuses a descriptor.
+    public static func run<Success: Sendable>(
+        options: Options = Options(), _ body: sending @escaping () async throws -> Success
+    ) throws -> Success {
+        let runner = try Runner(options: options)
+        defer { runner.close() }
+        return try runner.run(body)
+    }
+
+    /// A loop that runs several bodies one after the other, all on the thread that made it.
+    ///
+    /// What a body leaves behind (background tasks, timers, connections) goes on in the next ``run(_:)``.
+    public final class Runner {
+        /// The loop, for ``EventLoop/submit(name:file:line:_:)`` from other threads.
+        public let loop: EventLoop
+        private var isClosed = false
+
+        /// Makes a loop. Throws ``IOError`` if the system refuses a descriptor.
+        public init(options: Options = Options()) throws {
+            guard EventLoop.current == nil else { throw EventLoopError.alreadyRunning }
+            loop = try EventLoop(options: options)
+        }
+
+        deinit { close() }
+
+        /// Runs a body until it ends. See ``EventLoop/run(options:_:)``; nothing is cancelled at the end.
+        public func run<Success: Sendable>(_ body: sending @escaping () async throws -> Success) throws -> Success {
+            guard !isClosed else { throw EventLoopError.closed(loop.name) }
+            guard EventLoop.current == nil else { throw EventLoopError.alreadyRunning }
+            return try loop.runBody(body)
+        }
+
+        /// Cancels what is left, waits the grace period, closes descriptors and threads. Calling it again does nothing.
+        public func close() {
+            guard !isClosed else { return }
+            isClosed = true
+            loop.enter()
+            loop.end()
+            loop.leave()
+        }
+    }
+
+    private func runBody<Success: Sendable>(_ body: sending @escaping () async throws -> Success) throws -> Success {
+        enter()
+        defer { leave() }
+        let outcome = BodyOutcome<Success>()
+        let work = Work(body)
+        let task = makeTask(name: name) { @Sendable in
+            do { outcome.result = .success(try await work.run()) } catch { outcome.result = .failure(error) }
+            self.core.bodyHasEnded = true
+            self.core.wantsAttention = true
+        }
+        let signals = InterruptWatch(options.interrupts, on: core)
+        defer { signals.close(on: core) }
+        let received = turnUntilBodyEnds(signals) { task.cancel() }
+        guard let result = outcome.result else { throw EventLoopError.closed(name) }
+        if let received, case .failure(let error) = result, error is CancellationError {
+            throw EventLoopError.interrupted(signal: received)
+        }
+        return try result.get()
+    }
+
+    /// The life of a loop. Returns the signal that interrupted it, if one did.
+    private func turnUntilBodyEnds(_ signals: InterruptWatch, interrupt: () -> Void) -> CInt? {
+        var received: CInt?
+        core.bodyHasEnded = false
+        while !core.bodyHasEnded {
+            core.tick()
+            if received == nil, let signal = signals.received {
+                received = signal
+                interrupt()
+            }
+        }
+        return received
+    }
+
+    /// Starts a task on this loop: as the process's default executor's where that is this loop, which is the fastest way,
+    /// else by preference.
+    func makeTask(name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never> {
+        if ownsDefaultExecutor {
+            Task.detached(name: name, operation: body)
+        } else {
+            Task.detached(name: name, executorPreference: self, operation: body)
+        }
+    }
+
+    /// Whether plain `Task {}` runs on this loop.
+    package var isDefaultExecutor: Bool { ownsDefaultExecutor }
+
+    /// Starts a task on this loop that inherits the caller's priority and task locals.
+    package func startTask(
+        named name: String, _ body: sending @escaping @isolated(any) () async -> Void
+    ) -> Task<Void, Never> {
+        ownsDefaultExecutor
+            ? Task(name: name, operation: body) : Task(name: name, executorPreference: self, operation: body)
+    }
+
+    /// Tells the error handler of an error that nobody awaits.
+    package func report(_ error: any Error, context: String, place: String = "") {
+        options.errorHandler.handle(UnhandledError(error, context: context, place: place))
+    }
+
+    /// The thread belongs to the loop from here on.
+    func enter() {
+        unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
+        guard options.mode == .takeover && SystemThread.isMain else { return }
+        Takeover.install()
+        ownsDefaultExecutor = true
+        Takeover.enter(self)
+    }
+
+    /// The thread is free again.
+    func leave() {
+        if ownsDefaultExecutor {
+            Takeover.leave()
+            ownsDefaultExecutor = false
+        }
+        casyncio_set_current_loop(nil)
+    }
+
+    /// Runs the loop on this thread until the condition holds, then ends it: the life of a ``LoopThread``.
+    func serve(until isDone: () -> Bool, started: () -> Void) {
+        enter()
+        started()
+        while !isDone() { core.tick() }
+        end()
+        leave()
+    }
+}
+
+/// Carries a body that may capture anything into the one task that runs it.
+final class Work<Success: Sendable>: @unchecked Sendable {
+    private let body: () async throws -> Success
+    init(_ body: sending @escaping () async throws -> Success) { self.body = body }
+    func run() async throws -> Success { try await body() }
+}
+
+/// Where a body's result waits for the thread that runs the loop. Written and read on that thread.
+private final class BodyOutcome<Success: Sendable>: @unchecked Sendable {
+    var result: Result<Success, any Error>?
+}

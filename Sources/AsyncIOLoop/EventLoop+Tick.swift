@@ -1,0 +1,90 @@
+import AsyncIOKernel
+import CAsyncIO
+
+extension LoopCore {
+    /// One turn of the loop: everything that an event loop does, in six steps.
+    ///
+    /// Jobs that are queued while step 4 runs wait for the next tick, so no job can keep another from running; and step 5
+    /// comes at the latest after ``Fairness/jobsPerPoll`` jobs, so jobs that are always ready can keep neither timers nor
+    /// sockets waiting.
+    func tick() {
+        counters.ticks &+= 1
+
+        // 1. Take what other threads have put into the inbox.
+        inbox.take(into: &incoming)
+        if !incoming.isEmpty {
+            for entry in incoming { handle(entry) }
+            incoming.removeAll(keepingCapacity: true)
+        }
+
+        // 2. Fire the timers that are due.
+        if sincePoll == 0 && !timers.isEmpty {
+            let now = driver.now
+            while let action = timers.popDue(at: now) { fire(action) }
+        }
+
+        // 3. Take the batch that is ready now.
+        let batch = min(ready.count, fairness.jobsPerPoll)
+        instrument?.record(.tickBegan(ready: ready.count), at: now)
+
+        // 4. Run each job.
+        for _ in 0..<batch {
+            budget = fairness.operationsPerJob
+            run(ready.pop())
+        }
+        sincePoll += batch
+        if isEnding && batch > 0 { wantsAttention = true }
+
+        // 5. Ask the driver: without waiting if jobs are ready, else until the next timer.
+        if !ready.isEmpty && completions.isEmpty && sincePoll < fairness.jobsPerPoll { return }
+        sincePoll = 0
+        poll()
+
+        // 6. Complete what has ended, which queues the continuations of the tasks that waited for it.
+        for completion in completions { complete(completion) }
+        completions.removeAll(keepingCapacity: true)
+    }
+
+    /// Step 5. The only place where the loop's thread sleeps.
+    private func poll() {
+        counters.polls &+= 1
+        let sleeps = ready.isEmpty && completions.isEmpty && !wantsAttention && inbox.fallAsleep()
+        wantsAttention = false
+        let deadline = sleeps ? timers.next : .distantPast
+        instrument?.record(.waitBegan(until: deadline), at: now)
+        driver.wait(until: deadline, into: &completions)
+        if sleeps { inbox.wakeUp() }
+        instrument?.record(.waitEnded(completions: completions.count), at: now)
+    }
+
+    /// Step 2.
+    private func fire(_ action: TimerAction) {
+        counters.timersFired &+= 1
+        switch action {
+        case .makeReady(let word): enqueue(word)
+        case .complete(let token): completions.append(Completion(token, Outcome(0)))
+        case .nothing: break
+        }
+    }
+
+    /// Step 4. A job that has been run, or handed to somebody else, is never touched again: it may be gone.
+    @inline(__always)
+    private func run(_ word: ReadyWord) {
+        if word.kind == .call {
+            counters.calls &+= 1
+            word.takeCall()?.run()
+            return
+        }
+        counters.jobs &+= 1
+        let plainTask = plainTasks.willRun(word)
+        if let instrument {
+            let task = word.taskID
+            instrument.record(.jobWillRun(task), at: now)
+            runner?.run(word)
+            instrument.record(.jobDidRun(task), at: now)
+        } else {
+            runner?.run(word)
+        }
+        if let plainTask { plainTasks.didRun(plainTask) }
+    }
+}

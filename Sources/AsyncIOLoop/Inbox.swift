@@ -1,0 +1,102 @@
+import AsyncIOKernel
+import Synchronization
+
+/// What other threads ask of a loop.
+enum InboxEntry: Sendable {
+    /// Run this job or callback.
+    case ready(ReadyWord)
+    /// Start an operation for a task that runs elsewhere.
+    case start(RemoteOperation)
+    /// Cancel an operation that was started on the loop.
+    case cancel(Token)
+    /// Cancel an operation that was started from elsewhere.
+    case cancelRemote(RemoteOperation)
+    /// Cancel a callback's timer.
+    case cancelTimer(TimerID)
+    /// Arm a timer for a callback or a sleeping job.
+    case arm(Instant, ReadyWord, ScheduledCall?)
+    /// Close a descriptor whose owner has gone.
+    case close(Handle)
+}
+
+/// The one door through which other threads reach a loop: a locked list and the question whether the loop sleeps.
+///
+/// The loop says that it goes to sleep under the same lock under which others add entries, so no entry can fall between
+/// its last look and its sleep; and the loop is woken, by a system call, only by the first entry after it fell asleep.
+/// The call is made under the lock too: after ``close()`` nobody writes to a descriptor that may belong to someone else.
+final class Inbox: Sendable {
+    private struct State {
+        var entries: [InboxEntry] = []
+        var isAsleep = false
+        var isClosed = false
+        var wakeUps: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+    /// A hint that the lock is worth taking. Set under the lock.
+    private let hasEntries = Atomic(false)
+
+    /// Adds an entry and wakes the loop if it sleeps. False if the loop is closed: the entry was not taken.
+    func push(_ entry: InboxEntry, waking wake: () -> Void) -> Bool {
+        state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.entries.append(entry)
+            hasEntries.store(true, ordering: .releasing)
+            if state.isAsleep {
+                state.isAsleep = false
+                state.wakeUps += 1
+                wake()
+            }
+            return true
+        }
+    }
+
+    /// Takes everything, in order, leaving the given empty array's memory to the next ones.
+    @inline(__always)
+    func take(into entries: inout [InboxEntry]) {
+        guard hasEntries.load(ordering: .acquiring) else { return }
+        state.withLock { state in
+            swap(&state.entries, &entries)
+            hasEntries.store(false, ordering: .relaxed)
+        }
+    }
+
+    /// Says that the loop goes to sleep. False if something came meanwhile: do not sleep.
+    func fallAsleep() -> Bool {
+        state.withLock { state in
+            guard state.entries.isEmpty else { return false }
+            state.isAsleep = true
+            return true
+        }
+    }
+
+    /// Says that the loop is awake: entries need no wake-up.
+    func wakeUp() {
+        state.withLock { $0.isAsleep = false }
+    }
+
+    /// Refuses entries from now on, and returns the last ones.
+    func close() -> [InboxEntry] {
+        state.withLock { state in
+            state.isClosed = true
+            defer { state.entries = [] }
+            return state.entries
+        }
+    }
+
+    var isClosed: Bool { state.withLock { $0.isClosed } }
+    var wakeUps: UInt64 { state.withLock { $0.wakeUps } }
+}
+
+/// An operation asked for by a task on another thread: one inbox entry to start it, one resumption to end it.
+///
+/// Its state belongs to the loop's thread.
+@safe
+final class RemoteOperation: @unchecked Sendable {
+    let operation: Operation
+    var continuation: UnsafeContinuation<Outcome, Never>?
+    var token: Token?
+    var isCancelled = false
+
+    init(_ operation: Operation) { self.operation = operation }
+}

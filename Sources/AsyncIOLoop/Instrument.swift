@@ -1,0 +1,62 @@
+public import AsyncIOKernel
+import CAsyncIO
+
+/// Somebody who watches a loop work: a timeline, a watchdog, a test.
+///
+/// Called on the loop's thread, between and inside its steps, so it has to be quick, and it must not call the loop.
+/// Where none is installed, the loop asks one pointer and goes on.
+public protocol Instrument: AnyObject {
+    /// Something has happened, at an instant of the loop's clock.
+    func record(_ event: LoopEvent, at instant: Instant)
+}
+
+/// What an ``Instrument`` sees, in the order of the loop's tick.
+public enum LoopEvent: Sendable, Equatable {
+    /// A tick has begun its batch; so many entries were ready.
+    case tickBegan(ready: Int)
+    /// A task's job was put into the ready queue.
+    case queued(TaskID)
+    /// A task runs from here on.
+    case jobWillRun(TaskID)
+    /// The task that ran has suspended or ended.
+    case jobDidRun(TaskID)
+    /// The running task has asked for an operation on a descriptor.
+    case operation(String, CInt, OperationState)
+    /// An operation that waited has ended with this result: a number, or a negated error number.
+    case resumed(OperationID, Int)
+    /// The loop asks the driver, and sleeps at most until the instant.
+    case waitBegan(until: Instant?)
+    /// The driver has answered with so many completions.
+    case waitEnded(completions: Int)
+
+    /// How an operation began.
+    public enum OperationState: Sendable, Equatable {
+        /// It ended at once.
+        case completed
+        /// The task is suspended until it ends.
+        case waits(OperationID)
+    }
+}
+
+/// The runtime's number for a task.
+public struct TaskID: Hashable, Sendable, CustomStringConvertible {
+    /// The number, as in a debugger.
+    public let number: UInt64
+    /// Wraps a number.
+    public init(_ number: UInt64) { self.number = number }
+    /// The number.
+    public var description: String { "\(number)" }
+}
+
+/// Names an operation while it waits.
+public struct OperationID: Hashable, Sendable {
+    let token: Token
+}
+
+extension ReadyWord {
+    /// The task that a job belongs to. Only before the job runs.
+    var taskID: TaskID {
+        guard let pointer = unsafe pointer else { return TaskID(0) }
+        return unsafe TaskID(swift_task_getJobTaskId(pointer))
+    }
+}

@@ -1,0 +1,177 @@
+import AsyncIOKernel
+import CAsyncIO
+
+/// The part of a loop that belongs to its thread: the ready queue, the timers, the operations under way, the driver.
+///
+/// No other thread ever touches it; they have the ``Inbox``.
+final class LoopCore {
+    let driver: any Driver
+    let inbox: Inbox
+    let fairness: Fairness
+
+    // Touched by one thread, and never across a call that could touch them again: the dynamic checks for it, which cost a
+    // quarter of the loop's own instructions, are off for exactly these fields.
+    @safe @exclusivity(unchecked) var ready = ReadyRing()
+    @safe @exclusivity(unchecked) var timers = TimerHeap()
+    @safe @exclusivity(unchecked) var operations = OperationTable()
+    @safe @exclusivity(unchecked) var completions: [Completion] = []
+    @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
+    @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
+    @safe @exclusivity(unchecked) var instrument: (any Instrument)?
+    @safe @exclusivity(unchecked) var counters = Counters()
+
+    /// How many operations the running job may still complete without suspending.
+    @safe @exclusivity(unchecked) var budget = 0
+    /// Jobs run since the driver was last asked.
+    @safe @exclusivity(unchecked) var sincePoll = 0
+    /// The body of the run has ended.
+    @safe @exclusivity(unchecked) var bodyHasEnded = false
+    /// Whoever calls ``tick()`` has something to look at: the next wait does not sleep.
+    @safe @exclusivity(unchecked) var wantsAttention = false
+    /// The loop is ending: every job may have been the one that was waited for.
+    @safe @exclusivity(unchecked) var isEnding = false
+    /// How jobs are run: as the loop's own, or as anybody's on a loop that has taken over.
+    @safe @exclusivity(unchecked) var runner: JobRunner?
+
+    init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
+        self.driver = driver
+        self.inbox = inbox
+        self.fairness = fairness
+    }
+
+    var now: Instant { driver.now }
+
+    // MARK: Operations
+
+    /// Tries an operation; a token for what goes on.
+    @inline(__always)
+    func start(_ operation: Operation) -> Started {
+        let token = operations.open()
+        let submission: Submission
+        if case .sleep(let deadline) = operation {
+            operations.setTimer(addTimer(at: deadline, .complete(token)), on: token)
+            submission = .pending
+        } else {
+            submission = driver.submit(operation, token: token)
+        }
+        counters.operations &+= 1
+        switch submission {
+        case .completed(let outcome):
+            counters.immediate &+= 1
+            _ = unsafe operations.close(token)
+            unsafe instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now)
+            return .completed(outcome)
+        case .pending:
+            unsafe instrument?.record(
+                .operation(operation.name, operation.descriptor, .waits(OperationID(token: token))), at: now)
+            return .pending(token)
+        }
+    }
+
+    enum Started {
+        case completed(Outcome)
+        case pending(Token)
+    }
+
+    /// Asks for an operation's early end. The completion comes with the next tick.
+    func cancel(_ token: Token) {
+        guard operations.contains(token) else { return }
+        if let timer = operations.timer(of: token) {
+            if removeTimer(timer) { completions.append(Completion(token, .cancelled)) }
+        } else {
+            driver.cancel(token)
+        }
+    }
+
+    /// Ends an operation: the one place in the package where an input or output continuation is resumed.
+    func complete(_ completion: Completion) {
+        guard let continuation = unsafe operations.close(completion.token) else { return }
+        counters.resumed &+= 1
+        unsafe instrument?.record(.resumed(OperationID(token: completion.token), completion.outcome.result), at: now)
+        unsafe continuation.resume(returning: completion.outcome)
+    }
+
+    // MARK: Timers
+
+    func addTimer(at deadline: Instant, _ action: TimerAction) -> TimerID {
+        counters.timers &+= 1
+        return timers.insert(at: deadline, action)
+    }
+
+    /// Takes a timer away. False if it has fired.
+    @discardableResult
+    func removeTimer(_ timer: TimerID) -> Bool {
+        guard let action = timers.remove(timer) else { return false }
+        counters.timersCancelled &+= 1
+        // A callback's timer owns its call.
+        if case .makeReady(let word) = action, word.kind == .call { _ = word.takeCall() }
+        return true
+    }
+
+    // MARK: The inbox
+
+    func handle(_ entry: InboxEntry) {
+        switch entry {
+        case .ready(let word): enqueue(word)
+        case .start(let remote): start(remote)
+        case .cancel(let token): cancel(token)
+        case .cancelRemote(let remote):
+            remote.isCancelled = true
+            if let token = remote.token { cancel(token) }
+        case .cancelTimer(let timer): removeTimer(timer)
+        case .arm(let deadline, let word, let call):
+            let timer = addTimer(at: deadline, .makeReady(word))
+            call?.armed(timer, in: self)
+        case .close(let handle): _ = start(Operation.close(handle))
+        }
+    }
+
+    @inline(__always)
+    func enqueue(_ word: ReadyWord) {
+        if let instrument, word.kind != .call { instrument.record(.queued(word.taskID), at: now) }
+        ready.push(word)
+    }
+
+    private func start(_ remote: RemoteOperation) {
+        guard let continuation = unsafe remote.continuation else { return }
+        unsafe remote.continuation = nil
+        let token: Token
+        switch remote.isCancelled ? .completed(.cancelled) : start(remote.operation) {
+        case .completed(let outcome):
+            token = operations.open()
+            completions.append(Completion(token, outcome))
+        case .pending(let started):
+            token = started
+            remote.token = started
+        }
+        unsafe operations.park(continuation, on: token)
+    }
+}
+
+/// How much of something happens before it is somebody else's turn.
+public struct Fairness: Sendable {
+    /// How many jobs run before the driver is asked again, while jobs are ready. Tokio's is 61.
+    public var jobsPerPoll: Int
+    /// How many operations one job completes without suspending before it has to queue again.
+    public var operationsPerJob: Int
+
+    /// Creates a policy; numbers below one count as one.
+    public init(jobsPerPoll: Int = 64, operationsPerJob: Int = 64) {
+        self.jobsPerPoll = max(jobsPerPoll, 1)
+        self.operationsPerJob = max(operationsPerJob, 1)
+    }
+}
+
+/// What the loop counts on its thread.
+struct Counters {
+    var ticks: UInt64 = 0
+    var polls: UInt64 = 0
+    var jobs: UInt64 = 0
+    var calls: UInt64 = 0
+    var operations: UInt64 = 0
+    var immediate: UInt64 = 0
+    var resumed: UInt64 = 0
+    var timers: UInt64 = 0
+    var timersFired: UInt64 = 0
+    var timersCancelled: UInt64 = 0
+}

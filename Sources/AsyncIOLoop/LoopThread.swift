@@ -1,0 +1,110 @@
+import AsyncIOKernel
+import CAsyncIO
+
+/// A loop on a thread of its own.
+///
+/// Ends with ``shutdown()`` from a task or ``close()`` from synchronous code: cancels what runs on it, waits the grace period,
+/// closes descriptors and joins the thread. A `LoopThread` that is let go without either closes itself.
+public final class LoopThread: Sendable {
+    /// The loop.
+    public let loop: EventLoop
+    private let state: Condition<State>
+    private let thread: SystemThread
+
+    @safe
+    private struct State {
+        var hasStarted = false
+        var isStopping = false
+        var hasEnded = false
+        var isJoined = false
+        var isReleased = false
+        /// Tasks that wait for the end.
+        var waiters: [UnsafeContinuation<Void, Never>] = unsafe []
+    }
+
+    /// Starts a thread and its loop, and returns when the loop runs.
+    ///
+    /// Throws ``IOError`` if the system refuses a descriptor or a thread.
+    public init(options: EventLoop.Options = EventLoop.Options(name: "loop", interrupts: [])) throws {
+        let loop = try EventLoop(options: options)
+        let state = Condition(State())
+        self.loop = loop
+        self.state = state
+        do {
+            thread = try SystemThread.start(name: options.name) {
+                loop.serve(
+                    until: { state.withLock { $0.isStopping } },
+                    started: {
+                        state.withLock { $0.hasStarted = true }
+                        state.broadcast()
+                    })
+                let waiters = unsafe state.withLock { state in
+                    state.hasEnded = true
+                    defer { unsafe state.waiters = [] }
+                    return unsafe state.waiters
+                }
+                state.broadcast()
+                for unsafe waiter in unsafe waiters { unsafe waiter.resume() }
+            }
+        } catch {
+            loop.discard()
+            throw error
+        }
+        _ = state.wait { $0.hasStarted ? true : nil }
+    }
+
+    deinit {
+        if state.withLock({ !$0.isReleased && !$0.isJoined }) { close() }
+    }
+
+    /// Gives the loop away: it runs as long as the process.
+    func release() -> EventLoop {
+        state.withLock { $0.isReleased = true }
+        thread.detach()
+        return loop
+    }
+
+    /// Ends the loop and joins its thread; blocks the caller meanwhile. Calling it again does nothing.
+    ///
+    /// On the loop's own thread it only asks for the end: the loop ends after the current job.
+    public func close() {
+        askForEnd()
+        guard !thread.isCurrent else {
+            if claimJoin() { thread.detach() }
+            return
+        }
+        _ = state.wait { $0.hasEnded ? true : nil }
+        if claimJoin() { thread.join() }
+    }
+
+    private func askForEnd() {
+        let isFirst = state.withLock { state in
+            defer { state.isStopping = true }
+            return !state.isStopping
+        }
+        if isFirst { loop.callSoon { [loop] in loop.core.wantsAttention = true } }
+    }
+
+    /// True for the one caller who has to join or detach the thread.
+    private func claimJoin() -> Bool {
+        state.withLock { state in
+            defer { state.isJoined = true }
+            return !state.isJoined
+        }
+    }
+
+    /// Ends the loop and joins its thread, without blocking the caller's.
+    ///
+    /// Suspends until the end; not cancellable, since it is itself the clean-up.
+    public func shutdown() async {
+        askForEnd()
+        unsafe await withUnsafeContinuation { continuation in
+            let hasEnded = state.withLock { state in
+                if !state.hasEnded { unsafe state.waiters.append(continuation) }
+                return state.hasEnded
+            }
+            if hasEnded { unsafe continuation.resume() }
+        }
+        close()
+    }
+}

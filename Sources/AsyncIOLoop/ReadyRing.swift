@@ -1,0 +1,99 @@
+/// One entry of the ready queue in one word: a job of Swift's runtime, or a callback.
+///
+/// Jobs and objects are aligned to 16 bytes, so the low bits say how to run them.
+struct ReadyWord: Sendable {
+    enum Kind: UInt {
+        /// A job of the process's default executor: run as anybody's, the fastest way.
+        case generic = 0
+        /// A job of a task that prefers this loop.
+        case preferred = 1
+        /// A job of an actor whose executor is this loop.
+        case isolated = 2
+        /// A job of the main actor.
+        case main = 3
+        /// A retained ``ScheduledCall``.
+        case call = 4
+    }
+
+    private static let mask: UInt = 7
+    let bits: UInt
+
+    init(bits: UInt) { self.bits = bits }
+
+    init(_ job: UnownedJob, _ kind: Kind) {
+        bits = unsafe unsafeBitCast(job, to: UInt.self) | kind.rawValue
+    }
+
+    init(retaining call: ScheduledCall) {
+        bits = unsafe UInt(bitPattern: Unmanaged.passRetained(call).toOpaque()) | Kind.call.rawValue
+    }
+
+    var kind: Kind { Kind(rawValue: bits & Self.mask) ?? .generic }
+
+    /// The job. Only for the kinds of jobs.
+    var job: UnownedJob { unsafe unsafeBitCast(bits & ~Self.mask, to: UnownedJob.self) }
+
+    /// The object behind the word.
+    var pointer: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: bits & ~Self.mask) }
+
+    /// The call, whose ownership passes to the caller. Only for ``Kind/call``, and once.
+    func takeCall() -> ScheduledCall? {
+        guard kind == .call, let pointer = unsafe pointer else { return nil }
+        return unsafe Unmanaged<ScheduledCall>.fromOpaque(pointer).takeRetainedValue()
+    }
+}
+
+/// The ready queue: a ring of words whose size is a power of two, grown when full, never shrunk.
+@safe
+struct ReadyRing: ~Copyable {
+    private var words: UnsafeMutablePointer<UInt>
+    private var mask: Int
+    private var head = 0
+    private var tail = 0
+
+    init(capacity: Int = 256) {
+        let size = max(capacity, 2).nextPowerOfTwo
+        unsafe words = .allocate(capacity: size)
+        mask = size - 1
+    }
+
+    deinit { unsafe words.deallocate() }
+
+    var count: Int { tail &- head }
+    var isEmpty: Bool { tail == head }
+
+    @inline(__always)
+    mutating func push(_ word: ReadyWord) {
+        if count > mask { grow() }
+        unsafe words[tail & mask] = word.bits
+        tail &+= 1
+    }
+
+    /// Takes the oldest word. The ring must not be empty.
+    @inline(__always)
+    mutating func pop() -> ReadyWord {
+        precondition(head != tail, "nothing is ready")
+        let bits = unsafe words[head & mask]
+        head &+= 1
+        return ReadyWord(bits: bits)
+    }
+
+    private mutating func grow() {
+        let size = (mask + 1) * 2
+        let wider = UnsafeMutablePointer<UInt>.allocate(capacity: size)
+        let filled = count
+        for offset in 0..<filled { unsafe wider[offset] = words[(head &+ offset) & mask] }
+        unsafe words.deallocate()
+        unsafe words = wider
+        mask = size - 1
+        head = 0
+        tail = filled
+    }
+}
+
+extension Int {
+    /// The smallest power of two that is not smaller.
+    var nextPowerOfTwo: Int {
+        self <= 1 ? 1 : 1 << (Int.bitWidth - (self - 1).leadingZeroBitCount)
+    }
+}

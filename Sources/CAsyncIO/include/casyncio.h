@@ -1,0 +1,77 @@
+// What Swift's Glibc module does not import on Linux, and what the Swift runtime exports without a Swift name.
+// No feature macro may stand in this header: it would change Glibc's own module for every importer.
+#ifndef CASYNCIO_H
+#define CASYNCIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+// A `const int` keeps a macro of another type usable from Swift.
+enum {
+    CASYNCIO_SOCK_NONBLOCK = 04000,
+    CASYNCIO_SOCK_CLOEXEC = 02000000,
+};
+
+/// accept4(2), which <sys/socket.h> declares only for _GNU_SOURCE.
+int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+/// epoll_event is packed on x86-64, so its 64-bit data is set and read here.
+static inline struct epoll_event casyncio_epoll_event(uint32_t events, uint64_t data) {
+    struct epoll_event event;
+    event.events = events;
+    event.data.u64 = data;
+    return event;
+}
+static inline uint64_t casyncio_epoll_data(const struct epoll_event *event) { return event->data.u64; }
+/// epoll_pwait2(2) with nanoseconds, or epoll_wait(2) rounded up to a millisecond where the kernel has none (before 5.11).
+/// A negative timeout waits without end. Returns the number of events or -1 with errno.
+int casyncio_epoll_wait(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds);
+/// gettid(2) of the calling thread.
+int casyncio_thread_id(void);
+/// pthread_setname_np(3) of the calling thread; a longer name is cut to the kernel's 15 bytes.
+void casyncio_set_thread_name(const char *name);
+/// clock_gettime(CLOCK_MONOTONIC) in nanoseconds.
+int64_t casyncio_monotonic_nanoseconds(void);
+
+// The loop that runs on this thread. Initial-exec: one move instead of a call.
+extern __thread void *casyncio_current_loop_slot __attribute__((tls_model("initial-exec")));
+static inline void *casyncio_current_loop(void) { return casyncio_current_loop_slot; }
+static inline void casyncio_set_current_loop(void *loop) { casyncio_current_loop_slot = loop; }
+// The inside of that loop, if the process's default executor leads to it.
+extern __thread void *casyncio_default_core_slot __attribute__((tls_model("initial-exec")));
+static inline void *casyncio_default_core(void) { return casyncio_default_core_slot; }
+static inline void casyncio_set_default_core(void *core) { casyncio_default_core_slot = core; }
+
+// Signals that end a run. The handler counts, and wakes the loop through an eventfd; a second signal restores the
+// default action and raises itself again, so that a program that does not react still ends at once.
+int casyncio_interrupt_install(int signal, int wake_descriptor);
+/// How many times the signal has come since it was installed.
+int casyncio_interrupt_count(int signal);
+/// Puts back what was there before `casyncio_interrupt_install`.
+void casyncio_interrupt_restore(int signal);
+
+// Swift's runtime (libswift_Concurrency): what it exports without a Swift name.
+
+/// The id of the task that a job belongs to.
+__attribute__((swiftcall)) uint64_t swift_task_getJobTaskId(void *job);
+
+// Reading tasks where the runtime has no function for it. Only after casyncio_task_layout_is_known() has said yes, and
+// only for tasks that the caller keeps alive and that do not run now.
+
+/// Whether this process's runtime lays tasks out as runtime.c reads them. Asked once.
+bool casyncio_task_layout_is_known(void);
+/// Whether a job is a task that no other task awaits as its child and that prefers no executor: `Task {}`, `Task.detached {}`.
+bool casyncio_job_is_plain_task(const void *job);
+/// Whether a task has ended.
+bool casyncio_task_is_complete(const void *task);
+/// The name given at creation, or NULL. Valid while the task lives.
+const char *casyncio_task_name(const void *task);
+void casyncio_task_retain(void *task);
+void casyncio_task_release(void *task);
+void casyncio_task_cancel(void *task);
+
+#endif

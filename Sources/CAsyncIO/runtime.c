@@ -1,0 +1,65 @@
+// Swift's tasks as they lie in memory: include/swift/ABI/Task.h, TaskStatus.h and MetadataValues.h of the compiler's sources,
+// layout version 1. The runtime exports its layout's version and size for debuggers; both are checked before a byte is read.
+#include "casyncio.h"
+
+#include <stdatomic.h>
+
+__attribute__((weak)) extern const uint32_t _swift_concurrency_debug_internal_layout_version;
+__attribute__((weak)) extern const size_t _swift_concurrency_debug_asyncTaskSize;
+
+extern void *swift_retain(void *object);
+extern void swift_release(void *object);
+__attribute__((swiftcall)) extern void swift_task_cancel(void *task);
+
+enum {
+    // Job
+    JOB_FLAGS = 32,
+    JOB_KIND_MASK = 0xff,
+    JOB_IS_CHILD = 1 << 24,
+    JOB_IS_GROUP_CHILD = 1 << 26,
+    JOB_IS_ASYNC_LET = 1 << 28,
+    JOB_HAS_PREFERENCE = 1 << 29,
+    // AsyncTask
+    TASK_STATUS_FLAGS = 96,
+    TASK_STATUS_RECORD = 104,
+    STATUS_IS_COMPLETE = 0x2000,
+    // TaskStatusRecord
+    RECORD_FLAGS = 0,
+    RECORD_PARENT = 8,
+    RECORD_NAME = 16,
+    RECORD_KIND_NAME = 6,
+};
+
+bool casyncio_task_layout_is_known(void) {
+    return sizeof(void *) == 8 && &_swift_concurrency_debug_internal_layout_version != NULL &&
+           &_swift_concurrency_debug_asyncTaskSize != NULL && _swift_concurrency_debug_internal_layout_version == 1 &&
+           _swift_concurrency_debug_asyncTaskSize == 208;
+}
+
+static const void *at(const void *base, size_t offset) { return (const char *)base + offset; }
+
+bool casyncio_job_is_plain_task(const void *job) {
+    uint32_t flags = *(const uint32_t *)at(job, JOB_FLAGS);
+    return (flags & JOB_KIND_MASK) == 0 && 
+           (flags & (JOB_IS_CHILD | JOB_IS_GROUP_CHILD | JOB_IS_ASYNC_LET | JOB_HAS_PREFERENCE)) == 0;
+}
+
+bool casyncio_task_is_complete(const void *task) {
+    const _Atomic uint32_t *flags = at(task, TASK_STATUS_FLAGS);
+    return (atomic_load_explicit(flags, memory_order_acquire) & STATUS_IS_COMPLETE) != 0;
+}
+
+const char *casyncio_task_name(const void *task) {
+    const void *record = *(const void *const *)at(task, TASK_STATUS_RECORD);
+    // A task has a handful of records; the bound is against a runtime that differs after all.
+    for (int i = 0; record != NULL && i < 64; i++) {
+        if ((*(const uint64_t *)at(record, RECORD_FLAGS) & JOB_KIND_MASK) == RECORD_KIND_NAME)
+            return *(const char *const *)at(record, RECORD_NAME);
+        record = *(const void *const *)at(record, RECORD_PARENT);
+    }
+    return NULL;
+}
+
+void casyncio_task_retain(void *task) { swift_retain(task); }
+void casyncio_task_release(void *task) { swift_release(task); }
+void casyncio_task_cancel(void *task) { swift_task_cancel(task); }

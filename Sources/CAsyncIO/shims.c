@@ -1,0 +1,96 @@
+#define _GNU_SOURCE
+#include "casyncio.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+__thread void *casyncio_current_loop_slot = NULL;
+__thread void *casyncio_default_core_slot = NULL;
+
+int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags) {
+    return accept4(descriptor, address, length, flags);
+}
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+static int wait_in_milliseconds(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds) {
+    int timeout = -1;
+    if (nanoseconds >= 0) {
+        int64_t rounded = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
+        timeout = rounded > INT_MAX ? INT_MAX : (int)rounded;
+    }
+    return epoll_wait(descriptor, events, capacity, timeout);
+}
+
+int casyncio_epoll_wait(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds) {
+    static atomic_int has_no_pwait2 = 0;
+    // Zero and endless waits need no nanoseconds: the older call is a little cheaper.
+    if (nanoseconds <= 0 || atomic_load_explicit(&has_no_pwait2, memory_order_relaxed))
+        return wait_in_milliseconds(descriptor, events, capacity, nanoseconds);
+    struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    int count = (int)syscall(SYS_epoll_pwait2, descriptor, events, capacity, &timeout, NULL, 0);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    atomic_store_explicit(&has_no_pwait2, 1, memory_order_relaxed);
+    return wait_in_milliseconds(descriptor, events, capacity, nanoseconds);
+}
+
+int casyncio_thread_id(void) { return (int)syscall(SYS_gettid); }
+
+void casyncio_set_thread_name(const char *name) {
+    char cut[16];
+    strncpy(cut, name, 15);
+    cut[15] = 0;
+    pthread_setname_np(pthread_self(), cut);
+}
+
+int64_t casyncio_monotonic_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// One slot per signal number; only the loop that owns the main run installs any.
+static struct {
+    atomic_int count;
+    atomic_int descriptor;
+    struct sigaction previous;
+} slots[NSIG];
+
+static void on_interrupt(int signal) {
+    int saved = errno;
+    if (atomic_fetch_add(&slots[signal].count, 1) > 0) {
+        struct sigaction standard = {.sa_handler = SIG_DFL};
+        sigaction(signal, &standard, NULL);
+        raise(signal);
+    }
+    uint64_t one = 1;
+    if (write(atomic_load(&slots[signal].descriptor), &one, sizeof one) < 0) { /* a full counter wakes as well */ }
+    errno = saved;
+}
+
+int casyncio_interrupt_install(int signal, int wake_descriptor) {
+    if (signal <= 0 || signal >= NSIG) { errno = EINVAL; return -1; }
+    atomic_store(&slots[signal].count, 0);
+    atomic_store(&slots[signal].descriptor, wake_descriptor);
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    return sigaction(signal, &action, &slots[signal].previous);
+}
+
+int casyncio_interrupt_count(int signal) {
+    return signal <= 0 || signal >= NSIG ? 0 : atomic_load(&slots[signal].count);
+}
+
+void casyncio_interrupt_restore(int signal) {
+    if (signal <= 0 || signal >= NSIG) return;
+    sigaction(signal, &slots[signal].previous, NULL);
+}
