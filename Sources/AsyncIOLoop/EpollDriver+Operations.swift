@@ -1,5 +1,4 @@
 import AsyncIOKernel
-import CAsyncIO
 import Glibc
 import SystemPackage
 
@@ -86,7 +85,7 @@ extension EpollDriver {
 
     private func receiveBytes(_ operation: PendingOperation) -> Outcome? {
         let limit = min(operation.count, Self.scratchSize)
-        let result = SystemCall.result { unsafe recv(operation.descriptor, scratch.baseAddress, limit, 0) }
+        let result = unsafe SystemCall.receive(operation.descriptor, scratch.baseAddress, limit)
         guard noteRead(operation.descriptor, result, limit) else { return nil }
         guard result > 0 else { return Outcome(result) }
         let bytes = unsafe [UInt8](UnsafeRawBufferPointer(rebasing: scratch[0..<result]))
@@ -94,7 +93,7 @@ extension EpollDriver {
     }
 
     private func receive(_ operation: PendingOperation) -> Outcome? {
-        let result = SystemCall.result { unsafe recv(operation.descriptor, operation.memory, operation.count, 0) }
+        let result = unsafe SystemCall.receive(operation.descriptor, operation.memory, operation.count)
         return noteRead(operation.descriptor, result, operation.count) ? Outcome(result) : nil
     }
 
@@ -112,9 +111,7 @@ extension EpollDriver {
 
     private func send(_ operation: inout PendingOperation) -> Outcome? {
         while operation.count > 0 {
-            let result = SystemCall.result {
-                unsafe Glibc.send(operation.descriptor, operation.memory, operation.count, CInt(MSG_NOSIGNAL))
-            }
+            let result = unsafe SystemCall.send(operation.descriptor, operation.memory, operation.count)
             guard result >= 0 else {
                 if result != Errno.wouldBlock.negated { return Outcome(result) }
                 sockets[Int(operation.descriptor)].mayWrite = false
@@ -129,10 +126,7 @@ extension EpollDriver {
     }
 
     private func accept(_ operation: PendingOperation) -> Outcome? {
-        let (result, peer) = unsafe withAddress { address, length in
-            unsafe casyncio_accept4(
-                operation.descriptor, address, length, CInt(CASYNCIO_SOCK_NONBLOCK | CASYNCIO_SOCK_CLOEXEC))
-        }
+        let (result, peer) = SystemCall.accept(operation.descriptor)
         if result == Errno.wouldBlock.negated {
             sockets[Int(operation.descriptor)].mayRead = false
             return nil
@@ -144,52 +138,26 @@ extension EpollDriver {
 
     private func localAddress(_ handle: Handle) -> Outcome {
         guard isCurrent(handle) else { return Outcome(Errno.badFileDescriptor.negated) }
-        let (result, address) = unsafe withAddress { unsafe getsockname(handle.descriptor, $0, $1) }
+        let (result, address) = SystemCall.localAddress(handle.descriptor)
         return Outcome(result, bytes: result < 0 ? nil : address)
-    }
-
-    /// Lets a call fill in an address; returns its result and the address's bytes.
-    private func withAddress(
-        _ call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> CInt
-    ) -> (Int, [UInt8]) {
-        var storage = sockaddr_storage()
-        let size = MemoryLayout<sockaddr_storage>.size
-        var length = socklen_t(size)
-        let result = SystemCall.result {
-            length = socklen_t(size)
-            return unsafe withUnsafeMutablePointer(to: &storage) { storage in
-                unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe call($0, &length) }
-            }
-        }
-        guard result >= 0 else { return (result, []) }
-        return (result, unsafe withUnsafeBytes(of: storage) { unsafe [UInt8]($0.prefix(min(Int(length), size))) })
     }
 
     private func finishSending(_ handle: Handle) -> Int {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
         guard sockets[Int(handle.descriptor)].writer == nil else { return Errno.resourceBusy.negated }
-        let result = SystemCall.result { shutdown(handle.descriptor, CInt(SHUT_WR)) }
-        // The peer has already gone: there is nobody to tell.
-        return result == Errno.socketNotConnected.negated ? 0 : result
+        return SystemCall.finishSending(handle.descriptor)
     }
 
     private func connect(_ handle: Handle, _ address: SocketAddress, _ token: Token) -> Submission {
         guard isCurrent(handle) else { return .completed(Outcome(Errno.badFileDescriptor.negated)) }
-        let result = unsafe address.withSockaddr { pointer, length in
-            SystemCall.resultOnce { unsafe Glibc.connect(handle.descriptor, pointer, length) }
-        }
+        let result = SystemCall.connect(handle.descriptor, address)
         let goesOn = result == Errno.nowInProgress.negated || result == Errno.interrupted.negated
         guard goesOn else { return .completed(Outcome(result)) }
         return unsafe keep(PendingOperation(kind: .connect, descriptor: handle.descriptor), handle, token)
     }
 
     private func finishConnecting(_ operation: PendingOperation) -> Outcome? {
-        var error: CInt = 0
-        var length = socklen_t(MemoryLayout<CInt>.size)
-        let result = SystemCall.result {
-            unsafe getsockopt(operation.descriptor, SOL_SOCKET, SO_ERROR, &error, &length)
-        }
-        return Outcome(result < 0 ? result : -Int(error))
+        Outcome(SystemCall.pendingError(operation.descriptor))
     }
 
     // MARK: Readiness
@@ -249,7 +217,7 @@ extension EpollDriver {
         if let writer = state.writer { end(writer, Errno.canceled.negated) }
         if state.isRegistered { _ = unregister(handle.descriptor) }
         endOwnership(of: handle.descriptor)
-        return SystemCall.resultOnce { Glibc.close(handle.descriptor) }
+        return SystemCall.close(handle.descriptor)
     }
 
     // MARK: Descriptors of others

@@ -44,12 +44,14 @@ package final class EpollDriver: Driver {
     private let wakeDescriptor: CInt
     private var isClosed = false
 
+    // Touched by the loop's thread alone, as the fields of LoopCore, and unchecked for the same reason.
+
     /// What is known of a descriptor, indexed by its number.
-    var sockets: [SocketState] = []
+    @safe @exclusivity(unchecked) var sockets: [SocketState] = []
     /// What is under way, indexed by the token's index.
-    var pending: [PendingOperation] = []
+    @safe @exclusivity(unchecked) var pending: [PendingOperation] = []
     /// Ended without the kernel's help: cancelled or closed. Reported by the next wait.
-    var ended: [Completion] = []
+    @safe @exclusivity(unchecked) var ended: [Completion] = []
     /// Where received bytes land before they are copied to memory of their exact size.
     let scratch: UnsafeMutableRawBufferPointer
 

@@ -7,18 +7,49 @@ extension EventLoop {
     /// On the loop's thread it is tried at once, and the task suspends only if it would block; a task on another thread
     /// suspends for one visit to the loop. A cancelled task gets `ECANCELED` without a try. What has been done is reported
     /// as done, also if the task was cancelled meanwhile.
+    @inline(__always)
     package func perform(_ operation: Operation) async -> Outcome {
-        if Task.isCancelled { return .cancelled }
-        guard isCurrent else { return await performFromOutside(operation) }
-        if core.budget <= 0 { await takeTurns() }
+        let begun = begin(operation)
+        if case .ended(let outcome) = begun { return outcome }
+        return await finish(operation, begun)
+    }
+
+    /// The half of ``perform(_:)`` that does not suspend: most operations end here, without an asynchronous call.
+    package func begin(_ operation: Operation) -> Begun {
+        if Task.isCancelled { return .ended(.cancelled) }
+        guard isCurrent else { return .isElsewhere }
+        guard core.budget > 0 else { return .mustTakeTurns }
         core.budget -= 1
         switch core.start(operation) {
-        case .completed(let outcome): return outcome
-        case .pending(let token): return await wait(for: token)
+        case .completed(let outcome): return .ended(outcome)
+        case .pending(let token): return .waits(token)
         }
     }
 
+    /// The half of ``perform(_:)`` that suspends.
+    package func finish(_ operation: Operation, _ begun: Begun) async -> Outcome {
+        switch begun {
+        case .ended(let outcome): return outcome
+        case .waits(let token): return await wait(for: token)
+        case .isElsewhere: return await performFromOutside(operation)
+        case .mustTakeTurns:
+            await takeTurns()
+            return await perform(operation)
+        }
+    }
+
+    /// How far an operation got without suspending.
+    package enum Begun {
+        case ended(Outcome)
+        case waits(Token)
+        /// The task runs on another thread.
+        case isElsewhere
+        /// The job has done enough for now.
+        case mustTakeTurns
+    }
+
     /// Suspends until the operation's completion.
+    @inline(__always)
     private func wait(for token: Token) async -> Outcome {
         await withTaskCancellationHandler {
             unsafe await withUnsafeContinuation { continuation in

@@ -9,21 +9,20 @@ import Glibc
 struct InterruptWatch {
     private let signals: [CInt]
     private let wake: CInt
-    private var handle: Handle?
+    private let token: Token?
 
     init(_ interrupts: EventLoop.Interrupts, on core: LoopCore) {
         let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
         let number = interrupts.isEmpty ? -1 : SystemCall.result { eventfd(0, flags) }
         wake = CInt(truncatingIfNeeded: number)
-        guard wake >= 0, case .completed(let adopted) = core.start(.adopt(wake)) else {
+        // The token is nobody's: its completion only wakes the loop.
+        guard wake >= 0, case .pending(let token) = core.start(.waitReadable(wake)) else {
             signals = []
+            token = nil
             return
         }
-        let handle = Handle(rawValue: adopted.result)
-        self.handle = handle
+        self.token = token
         signals = interrupts.signals
-        // The token is nobody's: its completion only wakes the loop.
-        _ = unsafe core.start(.receiveBytes(handle, limit: 8))
         for signal in signals { casyncio_interrupt_install(signal, wake) }
     }
 
@@ -32,6 +31,7 @@ struct InterruptWatch {
 
     func close(on core: LoopCore) {
         for signal in signals { casyncio_interrupt_restore(signal) }
-        if let handle { _ = core.start(.close(handle)) }
+        if let token { core.cancel(token) }
+        if wake >= 0 { _ = SystemCall.close(wake) }
     }
 }

@@ -43,7 +43,7 @@ public final class TCPStream: Sendable, CustomStringConvertible {
     /// connection is closed meanwhile, `EBUSY` if another task reads.
     public func read(upTo limit: Int = maximumRead) async throws -> [UInt8]? {
         guard limit > 0 else { throw Self.empty(limit, peer) }
-        let outcome = unsafe await loop.perform(.receiveBytes(handle, limit: limit))
+        let outcome = unsafe await perform(.receiveBytes(handle, limit: limit))
         if outcome.result < 0 { try loop.check(outcome, "read", "\(peer)") }
         return outcome.result == 0 ? nil : outcome.bytes
     }
@@ -53,10 +53,18 @@ public final class TCPStream: Sendable, CustomStringConvertible {
     /// As ``read(upTo:)``, without an allocation. Throws ``IOError`` with `EINVAL` if the buffer is full.
     public func read(into buffer: inout IOBuffer) async throws -> Int {
         guard buffer.freeCapacity > 0 else { throw Self.empty(0, peer) }
-        let outcome = unsafe await loop.perform(.receive(handle, into: buffer.freeSpace))
+        let outcome = unsafe await perform(.receive(handle, into: buffer.freeSpace))
         if outcome.result < 0 { try loop.check(outcome, "read", "\(peer)") }
         buffer.advance(by: outcome.result)
         return outcome.result
+    }
+
+    /// An operation that ends at once costs no asynchronous call.
+    @inline(__always)
+    private func perform(_ operation: Operation) async -> Outcome {
+        let begun = loop.begin(operation)
+        if case .ended(let outcome) = begun { return outcome }
+        return await loop.finish(operation, begun)
     }
 
     private static func empty(_ limit: Int, _ peer: SocketAddress) -> IOError {
@@ -81,7 +89,7 @@ public final class TCPStream: Sendable, CustomStringConvertible {
     public func write(_ bytes: RawSpan) async throws {
         // The span is borrowed until this function returns, so its memory outlives the operation.
         let memory = unsafe bytes.withUnsafeBytes { unsafe $0 }
-        let outcome = unsafe await loop.perform(.send(handle, memory))
+        let outcome = unsafe await perform(.send(handle, memory))
         if outcome.result < 0 { try loop.check(outcome, "write", "\(peer)") }
         _ = bytes.byteCount
     }

@@ -1,0 +1,72 @@
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+// The calls of the hot path, typed. Each returns its value or a negated error number.
+extension SystemCall {
+    /// recv(2) into at most `count` bytes.
+    package static func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+        result { unsafe recv(descriptor, memory, count, 0) }
+    }
+
+    /// send(2), without the SIGPIPE that a peer who has gone would cost us.
+    package static func send(_ descriptor: CInt, _ memory: UnsafeRawPointer?, _ count: Int) -> Int {
+        result { unsafe Glibc.send(descriptor, memory, count, CInt(MSG_NOSIGNAL)) }
+    }
+
+    /// accept4(2), non-blocking and close-on-exec; the bytes are the peer's `sockaddr`.
+    package static func accept(_ descriptor: CInt) -> (Int, [UInt8]) {
+        unsafe withAddress { address, length in
+            unsafe casyncio_accept4(
+                descriptor, address, length, CInt(CASYNCIO_SOCK_NONBLOCK | CASYNCIO_SOCK_CLOEXEC))
+        }
+    }
+
+    /// getsockname(2); the bytes are a `sockaddr`.
+    package static func localAddress(_ descriptor: CInt) -> (Int, [UInt8]) {
+        unsafe withAddress { unsafe getsockname(descriptor, $0, $1) }
+    }
+
+    /// connect(2), once: a call that a signal interrupts goes on in the background.
+    package static func connect(_ descriptor: CInt, _ address: SocketAddress) -> Int {
+        unsafe address.withSockaddr { pointer, length in
+            resultOnce { unsafe Glibc.connect(descriptor, pointer, length) }
+        }
+    }
+
+    /// The error that a socket keeps for us, as a negated number; reading it clears it (SO_ERROR of socket(7)).
+    package static func pendingError(_ descriptor: CInt) -> Int {
+        var error: CInt = 0
+        var length = socklen_t(MemoryLayout<CInt>.size)
+        let code = result { unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) }
+        return code < 0 ? code : -Int(error)
+    }
+
+    /// shutdown(2) of the sending side. A peer who has gone needs no telling.
+    package static func finishSending(_ descriptor: CInt) -> Int {
+        let code = result { shutdown(descriptor, CInt(SHUT_WR)) }
+        return code == Errno.socketNotConnected.negated ? 0 : code
+    }
+
+    /// close(2), once: the number is free whatever it reports.
+    package static func close(_ descriptor: CInt) -> Int {
+        resultOnce { Glibc.close(descriptor) }
+    }
+
+    /// Lets a call fill in an address; returns its result and the address's bytes.
+    private static func withAddress(
+        _ call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> CInt
+    ) -> (Int, [UInt8]) {
+        var storage = sockaddr_storage()
+        let size = MemoryLayout<sockaddr_storage>.size
+        var length = socklen_t(size)
+        let code = result {
+            length = socklen_t(size)
+            return unsafe withUnsafeMutablePointer(to: &storage) { storage in
+                unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe call($0, &length) }
+            }
+        }
+        guard code >= 0 else { return (code, []) }
+        return (code, unsafe withUnsafeBytes(of: storage) { unsafe [UInt8]($0.prefix(min(Int(length), size))) })
+    }
+}
