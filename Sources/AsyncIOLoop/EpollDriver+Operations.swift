@@ -26,7 +26,7 @@ extension EpollDriver {
         case .localAddress(let handle):
             return .completed(localAddress(handle))
         case .connect(let handle, let address):
-            return connect(handle, address, token)
+            return unsafe connect(handle, address.pointee, token)
         case .adopt(let number):
             guard number >= 0 else { return .completed(Outcome(Errno.badFileDescriptor.negated)) }
             return .completed(Outcome(beginOwnership(of: number, isAdopted: true).rawValue))

@@ -58,7 +58,7 @@ extension EpollDriver {
     /// Makes room for a number and gives it to a new owner.
     func beginOwnership(of number: CInt, isAdopted: Bool) -> Handle {
         let index = Int(number)
-        while sockets.count <= index { sockets.append(SocketState()) }
+        sockets.reserve(index)
         // The number can only be new if somebody closed it behind our back: whoever still waits there is told.
         for token in [sockets[index].reader, sockets[index].writer].compactMap({ $0 }) {
             end(token, Errno.badFileDescriptor.negated)
@@ -85,7 +85,7 @@ extension EpollDriver {
     /// Remembers what to do later for a token.
     func remember(_ operation: PendingOperation, for token: Token) {
         let index = Int(token.index)
-        while pending.count <= index { pending.append(PendingOperation()) }
+        pending.reserve(index)
         pending[index] = operation
         pending[index].generation = token.generation
     }

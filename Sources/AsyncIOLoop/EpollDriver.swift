@@ -47,9 +47,9 @@ package final class EpollDriver: Driver {
     // Touched by the loop's thread alone, as the fields of LoopCore, and unchecked for the same reason.
 
     /// What is known of a descriptor, indexed by its number.
-    @safe @exclusivity(unchecked) var sockets: [SocketState] = []
+    @safe @exclusivity(unchecked) var sockets = StableTable(filledWith: SocketState())
     /// What is under way, indexed by the token's index.
-    @safe @exclusivity(unchecked) var pending: [PendingOperation] = []
+    @safe @exclusivity(unchecked) var pending = StableTable(filledWith: PendingOperation())
     /// Ended without the kernel's help: cancelled or closed. Reported by the next wait.
     @safe @exclusivity(unchecked) var ended: [Completion] = []
     /// Where received bytes land before they are copied to memory of their exact size.
@@ -114,10 +114,9 @@ package final class EpollDriver: Driver {
     package func close() {
         guard !isClosed else { return }
         isClosed = true
-        for number in sockets.indices where sockets[number].isAdopted {
+        for number in 0..<sockets.count where sockets[number].isAdopted {
             _ = SystemCall.resultOnce { Glibc.close(CInt(number)) }
         }
-        sockets.removeAll()
         _ = SystemCall.resultOnce { Glibc.close(wakeDescriptor) }
         _ = SystemCall.resultOnce { Glibc.close(epoll) }
     }

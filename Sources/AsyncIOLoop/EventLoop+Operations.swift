@@ -51,13 +51,17 @@ extension EventLoop {
     /// Suspends until the operation's completion.
     @inline(__always)
     private func wait(for token: Token) async -> Outcome {
-        await withTaskCancellationHandler {
-            unsafe await withUnsafeContinuation { continuation in
-                unsafe core.operations.park(continuation, on: token)
-            }
-        } onCancel: {
-            if isCurrent { core.cancel(token) } else { post(.cancel(token)) }
+        let record = unsafe core.operations.hold(token, loop: self)
+        let outcome = unsafe await withUnsafeContinuation { continuation in
+            unsafe core.operations.park(continuation, on: token)
         }
+        unsafe core.operations.letGo(token, record)
+        return outcome
+    }
+
+    /// Asks for an operation's early end, from whatever thread.
+    func cancel(_ token: Token) {
+        if isCurrent { core.cancel(token) } else { post(.cancel(token)) }
     }
 
     private func performFromOutside(_ operation: Operation) async -> Outcome {

@@ -58,7 +58,7 @@ final class LoopCore {
         switch submission {
         case .completed(let outcome):
             counters.immediate &+= 1
-            _ = unsafe operations.close(token)
+            _ = unsafe operations.end(token)
             unsafe instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now)
             return .completed(outcome)
         case .pending:
@@ -85,7 +85,7 @@ final class LoopCore {
 
     /// Ends an operation: the one place in the package where an input or output continuation is resumed.
     func complete(_ completion: Completion) {
-        guard let continuation = unsafe operations.close(completion.token) else { return }
+        guard let continuation = unsafe operations.end(completion.token) else { return }
         counters.resumed &+= 1
         unsafe instrument?.record(.resumed(OperationID(token: completion.token), completion.outcome.result), at: now)
         unsafe continuation.resume(returning: completion.outcome)

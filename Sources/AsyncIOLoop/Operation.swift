@@ -13,8 +13,8 @@ package enum Operation: @unchecked Sendable {
     /// Accepts one connection, non-blocking and close-on-exec, and adopts it. Result: its ``Handle``'s raw value; the bytes
     /// are the peer's `sockaddr`.
     case accept(Handle)
-    /// Connects a socket. Result: 0.
-    case connect(Handle, SocketAddress)
+    /// Connects a socket. Result: 0. The address is read at once.
+    case connect(Handle, UnsafePointer<SocketAddress>)
     /// Receives what is there into the caller's memory. Result: bytes, 0 at the end.
     case receive(Handle, into: UnsafeMutableRawBufferPointer)
     /// Receives what is there, at most `limit` bytes, into memory of the driver's: nothing is held while waiting.

@@ -1,41 +1,60 @@
+import CAsyncIO
+
 /// The operations under way, each in a slot that its token names.
 ///
-/// A pure table: it hands out tokens and takes them back, once each. A token whose operation has ended finds nothing, also
-/// after its slot has been given to another operation.
-struct OperationTable {
+/// It hands out tokens and takes them back, once each. A token whose operation has ended finds nothing, also after its slot
+/// has been given to another operation.
+struct OperationTable: ~Copyable {
+    /// One operation. Its address is what a cancelled task hands back, from whatever thread: it reads `loop` and `token`,
+    /// which do not change while the slot is open, and nothing else.
     @safe
-    private struct Slot {
+    struct Slot {
         var generation: UInt32 = 0
         var nextFree: UInt32 = OperationTable.none
-        var isOpen = false
+        var index: UInt32 = 0
+        var phase = Phase.free
+        /// The task that waits gives the slot back itself, after it has taken away its cancellation handler.
+        var isHeldByTask = false
         var timer: TimerID?
         var continuation: UnsafeContinuation<Outcome, Never>?
+        unowned(unsafe) var loop: EventLoop?
+
+        var token: Token { Token(index: index, generation: generation) }
     }
 
+    enum Phase { case free, underWay, ended }
+
     private static let none = UInt32.max
-    private var slots: [Slot] = []
+    private var slots = StableTable(filledWith: Slot())
+    private var used = 0
     private var firstFree = OperationTable.none
     /// How many operations are under way.
     private(set) var count = 0
 
     /// Opens a slot.
+    @inline(__always)
     mutating func open() -> Token {
         count += 1
+        let index: Int
         if firstFree != OperationTable.none {
-            let index = firstFree
-            firstFree = slots[Int(index)].nextFree
-            slots[Int(index)].isOpen = true
-            return Token(index: index, generation: slots[Int(index)].generation)
+            index = Int(firstFree)
+            firstFree = slots[index].nextFree
+        } else {
+            precondition(used < Int(UInt32.max), "more operations under way than tokens exist")
+            index = used
+            used += 1
+            slots.reserve(index)
+            slots[index].index = UInt32(truncatingIfNeeded: index)
         }
-        precondition(slots.count < Int(UInt32.max) - 1, "more operations under way than tokens exist")
-        unsafe slots.append(Slot(isOpen: true))
-        return Token(index: UInt32(slots.count - 1), generation: 0)
+        slots[index].phase = .underWay
+        return slots[index].token
     }
 
     /// Whether the token's operation is still under way.
+    @inline(__always)
     func contains(_ token: Token) -> Bool {
         let index = Int(token.index)
-        return index < slots.count && (slots[index].isOpen && slots[index].generation == token.generation)
+        return index < used && slots[index].phase == .underWay && slots[index].generation == token.generation
     }
 
     /// Remembers whom to resume.
@@ -46,7 +65,6 @@ struct OperationTable {
 
     /// Remembers the timer that completes the operation.
     mutating func setTimer(_ timer: TimerID, on token: Token) {
-        guard contains(token) else { return }
         slots[Int(token.index)].timer = timer
     }
 
@@ -54,22 +72,52 @@ struct OperationTable {
         contains(token) ? slots[Int(token.index)].timer : nil
     }
 
-    /// Closes the slot and returns who waits for it. The second call for the same token returns nil.
-    mutating func close(_ token: Token) -> UnsafeContinuation<Outcome, Never>? {
+    /// Ends the operation and returns who waits for it. The second call for the same token returns nil.
+    @inline(__always)
+    mutating func end(_ token: Token) -> UnsafeContinuation<Outcome, Never>? {
         guard contains(token) else { return nil }
         let index = Int(token.index)
         let continuation = unsafe slots[index].continuation
-        unsafe slots[index] = Slot(generation: token.generation &+ 1, nextFree: firstFree)
-        firstFree = token.index
+        slots[index].phase = .ended
         count -= 1
+        if !slots[index].isHeldByTask { free(index) }
         return unsafe continuation
+    }
+
+    private mutating func free(_ index: Int) {
+        slots[index].generation &+= 1
+        slots[index].phase = .free
+        slots[index].isHeldByTask = false
+        slots[index].timer = nil
+        unsafe slots[index].continuation = nil
+        slots[index].nextFree = firstFree
+        firstFree = UInt32(truncatingIfNeeded: index)
+    }
+
+    // MARK: Waiting tasks
+
+    /// The running task holds the slot from here on, and its cancellation cancels the operation.
+    ///
+    /// One record of the runtime instead of `withTaskCancellationHandler`, which costs two more asynchronous frames.
+    mutating func hold(_ token: Token, loop: EventLoop) -> UnsafeMutableRawPointer? {
+        let address = unsafe slots.address(Int(token.index))
+        unsafe address.pointee.isHeldByTask = true
+        unsafe address.pointee.loop = loop
+        return unsafe casyncio_add_cancellation_handler(
+            { context in
+                guard let slot = unsafe context?.assumingMemoryBound(to: Slot.self) else { return }
+                unsafe slot.pointee.loop?.cancel(slot.pointee.token)
+            }, address)
+    }
+
+    /// The task has been resumed: takes the handler away, waiting for one that runs just now, and frees the slot.
+    mutating func letGo(_ token: Token, _ record: UnsafeMutableRawPointer?) {
+        unsafe casyncio_remove_cancellation_handler(record)
+        free(Int(token.index))
     }
 
     /// The tokens of all operations under way.
     var openTokens: [Token] {
-        slots.indices.compactMap { index in
-            guard slots[index].isOpen else { return nil }
-            return Token(index: UInt32(index), generation: slots[index].generation)
-        }
+        (0..<used).filter { slots[$0].phase == .underWay }.map { slots[$0].token }
     }
 }

@@ -11,6 +11,25 @@ extern void *swift_retain(void *object);
 extern void swift_release(void *object);
 __attribute__((swiftcall)) extern void swift_task_cancel(void *task);
 
+// The runtime calls handlers by Swift's convention, with the context in its register: a C function takes it as an argument.
+typedef __attribute__((swiftcall)) void (*cancellation_function)(__attribute__((swift_context)) void *context);
+__attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancellation_function handler, void *context);
+__attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);
+
+// The package has one handler; the first caller sets it.
+static void (*cancellation_handler)(void *context);
+
+__attribute__((swiftcall)) static void on_cancel(__attribute__((swift_context)) void *context) {
+    cancellation_handler(context);
+}
+
+void *casyncio_add_cancellation_handler(void (*handler)(void *context), void *context) {
+    __atomic_store_n(&cancellation_handler, handler, __ATOMIC_RELEASE);
+    return swift_task_addCancellationHandler(on_cancel, context);
+}
+
+void casyncio_remove_cancellation_handler(void *record) { swift_task_removeCancellationHandler(record); }
+
 enum {
     // Job
     JOB_FLAGS = 32,

@@ -33,7 +33,11 @@ extension TCPStream {
             let descriptor = try Socket.open(for: address, "connect")
             try Socket.apply(options, to: descriptor.number, "\(address)")
             let stream = try await adopt(descriptor, peer: address, on: loop)
-            let outcome = unsafe await loop.perform(.connect(stream.handle, address))
+            let target = UnsafeMutablePointer<SocketAddress>.allocate(capacity: 1)
+            unsafe target.initialize(to: address)
+            let outcome = unsafe await loop.perform(.connect(stream.handle, UnsafePointer(target)))
+            unsafe target.deinitialize(count: 1)
+            unsafe target.deallocate()
             if outcome.result < 0 { stream.close() }
             try loop.check(outcome, "connect", "\(address)")
             // On loopback a client may get the very port that it dials, and meet itself. Nobody wants that: try again.

@@ -82,14 +82,23 @@ public final class TCPStream: Sendable, CustomStringConvertible {
     /// `ECONNRESET` if the peer has gone, `ECANCELED` if the connection is closed meanwhile, `EBUSY` if another task
     /// writes. Nothing to write is no operation.
     public func write(_ bytes: [UInt8]) async throws {
-        unsafe try await write(bytes.span.bytes)
+        let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(handle, $0)) }
+        // The usual case: the kernel takes everything at once.
+        if case .ended(let outcome) = begun, outcome.result >= 0 { return }
+        unsafe try await finishWriting(bytes.span.bytes, begun)
     }
 
     /// Writes all of the bytes, in place. As ``write(_:)-([UInt8])``.
     public func write(_ bytes: RawSpan) async throws {
+        let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(handle, $0)) }
+        if case .ended(let outcome) = begun, outcome.result >= 0 { return }
+        try await finishWriting(bytes, begun)
+    }
+
+    private func finishWriting(_ bytes: RawSpan, _ begun: EventLoop.Begun) async throws {
         // The span is borrowed until this function returns, so its memory outlives the operation.
         let memory = unsafe bytes.withUnsafeBytes { unsafe $0 }
-        let outcome = unsafe await perform(.send(handle, memory))
+        let outcome = unsafe await loop.finish(.send(handle, memory), begun)
         if outcome.result < 0 { try loop.check(outcome, "write", "\(peer)") }
         _ = bytes.byteCount
     }

@@ -59,6 +59,12 @@ void casyncio_interrupt_restore(int signal);
 /// The id of the task that a job belongs to.
 __attribute__((swiftcall)) uint64_t swift_task_getJobTaskId(void *job);
 
+/// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has been.
+/// The records of a task are a stack: added before and removed after exactly one suspension.
+void *casyncio_add_cancellation_handler(void (*handler)(void *context), void *context);
+/// Takes the record of casyncio_add_cancellation_handler away; waits for a handler that runs just now.
+void casyncio_remove_cancellation_handler(void *record);
+
 // Reading tasks where the runtime has no function for it. Only after casyncio_task_layout_is_known() has said yes, and
 // only for tasks that the caller keeps alive and that do not run now.
 
