@@ -54,7 +54,16 @@ let package = Package(
         .testTarget(
             name: "AsyncIOLoopTests", dependencies: ["AsyncIOLoop", "AsyncIOKernel", "CAsyncIO"],
             swiftSettings: strict),
-        .testTarget(name: "AsyncIOTests", dependencies: ["AsyncIO"], swiftSettings: strict),
+        // Serves and dials while Tests/Faults/faults.py makes its system calls fail.
+        .executableTarget(
+            name: "fault-probe", dependencies: ["AsyncIO"], path: "Tests/Faults/Probe", swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOTests",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "fault-probe",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "CommandTests", dependencies: ["AsyncIO", "asyncio"], swiftSettings: strict),
         .testTarget(name: "StyleTests", swiftSettings: strict),
     ]

@@ -37,7 +37,8 @@ package final class Condition<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Blocks the thread until the closure returns a value or the deadline passes (nil). The closure runs under the lock.
+    /// Blocks the thread until the closure returns a value or the deadline passes (nil). The closure runs under the
+    /// lock.
     package func wait<Result>(until deadline: Instant? = nil, _ body: (inout State) -> Result?) -> Result? {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }

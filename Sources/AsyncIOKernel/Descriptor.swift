@@ -3,8 +3,8 @@ import SystemPackage
 
 /// An open file descriptor with one owner, closed exactly once.
 ///
-/// Not copyable: whoever holds it closes it, by ``close()`` or by letting it go. Every descriptor that this package opens
-/// is close-on-exec, so that no child process keeps a connection open behind our back.
+/// Not copyable: whoever holds it closes it, by ``close()`` or by letting it go. Every descriptor that this package
+/// opens is close-on-exec, so that no child process keeps a connection open behind our back.
 public struct Descriptor: ~Copyable, Sendable {
     /// The number, borrowed: valid while this value lives.
     public let number: CInt
@@ -41,6 +41,7 @@ extension Descriptor {
     /// Lets calls on a descriptor return at once. Needed for descriptors that others have opened.
     package static func setNonBlocking(_ number: CInt) throws(IOError) {
         let flags = try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_GETFL) }
-        try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_SETFL, CInt(truncatingIfNeeded: flags) | O_NONBLOCK) }
+        let wanted = CInt(truncatingIfNeeded: flags) | O_NONBLOCK
+        try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_SETFL, wanted) }
     }
 }

@@ -3,7 +3,8 @@ import Glibc
 /// A piece of memory that belongs to one input or output operation at a time.
 ///
 /// The buffer travels with its operation and comes back with the result: while the kernel may still write into it,
-/// nobody else can touch or free it, since there is no second reference. Not copyable; the memory is freed with the value.
+/// nobody else can touch or free it, since there is no second reference. Not copyable; the memory is freed with the
+/// value.
 @safe
 public struct IOBuffer: ~Copyable, @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
@@ -74,7 +75,7 @@ public struct IOBuffer: ~Copyable, @unchecked Sendable {
 
     /// Counts bytes that an operation has written into ``freeSpace``.
     package mutating func advance(by written: Int) {
-        precondition(written >= 0 && written <= freeCapacity, "the operation reported \(written) bytes in \(freeCapacity)")
+        precondition(written >= 0 && written <= freeCapacity, "\(written) bytes reported in a room of \(freeCapacity)")
         count += written
     }
 }

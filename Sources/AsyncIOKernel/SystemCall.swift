@@ -20,8 +20,8 @@ package enum SystemCall {
         }
     }
 
-    /// Runs a call once, even if a signal interrupts it: for close(2), which must never be repeated, and for waits whose
-    /// caller has to look around after a signal.
+    /// Runs a call once, even if a signal interrupts it: for close(2), which must never be repeated, and for waits
+    /// whose caller has to look around after a signal.
     @inline(__always)
     package static func resultOnce<Value: FixedWidthInteger>(_ body: () -> Value) -> Int {
         let value = body()

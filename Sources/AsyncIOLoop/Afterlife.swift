@@ -2,9 +2,9 @@ import Synchronization
 
 /// The loop of last resort: a thread that runs what no loop takes any more.
 ///
-/// A task that outlives its loop, or that is started after takeover while no loop runs on the main thread, is not lost and
-/// does not hang whoever waits for it. It runs here; its operations on the closed loop fail with a clear error.
-/// The thread is started with the first such job and stays.
+/// A task that outlives its loop, or that is started after takeover while no loop runs on the main thread, is not lost
+/// and does not hang whoever waits for it. It runs here; its operations on the closed loop fail with a clear error. The
+/// thread is started with the first such job and stays.
 enum Afterlife {
     static let loop: EventLoop = {
         let options = EventLoop.Options(name: "afterlife", mode: .guest, interrupts: [])

@@ -5,9 +5,9 @@ import SystemPackage
 extension EventLoop {
     /// Starts a background task that the loop owns: nobody has to keep the handle.
     ///
-    /// The task runs on the loop, whatever thread the caller is on. An error that it throws while nobody awaits its value goes
-    /// to the loop's error handler at that moment, with the name and the place. When the loop ends, the task is cancelled,
-    /// awaited for the grace period, and named if it would not stop.
+    /// The task runs on the loop, whatever thread the caller is on. An error that it throws while nobody awaits its
+    /// value goes to the loop's error handler at that moment, with the name and the place. When the loop ends, the task
+    /// is cancelled, awaited for the grace period, and named if it would not stop.
     ///
     /// Does not suspend. On a closed loop the task never starts, and its value throws ``EventLoopError/closed(_:)``.
     @discardableResult
@@ -51,16 +51,16 @@ extension EventLoop {
     }
 }
 
-/// A task that a loop owns: what ``EventLoop/spawn(name:file:line:_:)`` and ``EventLoop/submit(name:file:line:_:)`` return.
+/// A task that a loop owns: what ``EventLoop/spawn(name:file:line:_:)`` and ``EventLoop/submit(name:file:line:_:)``
+/// return.
 public final class BackgroundTask<Success: Sendable>: Sendable {
-    @safe
     private struct State {
         var result: Result<Success, any Error>?
         var task: Task<Void, Never>?
         var isCancelled = false
         /// Tasks and threads that wait for the result.
         var waiting = 0
-        var waiters: [UInt64: UnsafeContinuation<Void, Never>] = unsafe [:]
+        var waiters: [UInt64: Waiter] = [:]
         var nextWaiter: UInt64 = 0
     }
 
@@ -95,17 +95,15 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
             }
             defer { state.withLock { $0.waiting -= 1 } }
             await withTaskCancellationHandler {
-                unsafe await withUnsafeContinuation { continuation in
-                    let isSettled = state.withLock { state in
-                        guard state.result == nil, !Task.isCancelled else { return true }
-                        unsafe state.waiters[number] = continuation
-                        return false
+                await Waiter.suspend { waiter in
+                    state.withLock { state in
+                        guard state.result == nil, !Task.isCancelled else { return false }
+                        state.waiters[number] = waiter
+                        return true
                     }
-                    if isSettled { unsafe continuation.resume() }
                 }
             } onCancel: {
-                let waiter = unsafe state.withLock { unsafe $0.waiters.removeValue(forKey: number) }
-                unsafe waiter?.resume()
+                state.withLock { $0.waiters.removeValue(forKey: number) }?.wake()
             }
             guard let result = state.withLock({ $0.result }) else { throw CancellationError() }
             return try result.get()
@@ -138,14 +136,14 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     /// Stores the result and wakes who waits. True if somebody does.
     @discardableResult
     func finish(_ result: Result<Success, any Error>) -> Bool {
-        let (isAwaited, waiters) = unsafe state.withLock { state in
+        let (isAwaited, waiters) = state.withLock { state in
             state.result = result
             state.task = nil
-            defer { unsafe state.waiters = [:] }
-            return unsafe (state.waiting > 0, state.waiters.values.map { unsafe $0 })
+            defer { state.waiters = [:] }
+            return (state.waiting > 0, Array(state.waiters.values))
         }
         state.broadcast()
-        for unsafe waiter in unsafe waiters { unsafe waiter.resume() }
+        for waiter in waiters { waiter.wake() }
         return isAwaited
     }
 }

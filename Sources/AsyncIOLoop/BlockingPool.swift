@@ -4,19 +4,21 @@ import Synchronization
 extension EventLoop {
     /// Runs blocking or heavy work on a thread of the loop's pool, and suspends until it is done.
     ///
-    /// At most ``Options/blockingThreads`` at once; the rest queues in order. A task that is cancelled while its work queues
-    /// gets `CancellationError`, and the work never begins. Work that has begun cannot be interrupted: its result is
-    /// returned, or its error thrown, whatever happened to the task. Throws ``EventLoopError/closed(_:)`` on a closed loop.
+    /// At most ``Options/blockingThreads`` at once; the rest queues in order. A task that is cancelled while its work
+    /// queues gets `CancellationError`, and the work never begins. Work that has begun cannot be interrupted: its
+    /// result is returned, or its error thrown, whatever happened to the task. Throws ``EventLoopError/closed(_:)`` on
+    /// a closed loop.
     public func offload<Success: Sendable>(
         name: String = "offload", _ work: @escaping @Sendable () throws -> Success
     ) async throws -> Success {
         let job = BlockingJob(name: name)
         let slot = OffloadSlot<Success>()
         await withTaskCancellationHandler {
-            unsafe await withUnsafeContinuation { continuation in
+            await Waiter.suspend { waiter in
                 job.work = { slot.store(Result { try work() }) }
-                unsafe job.continuation = continuation
+                job.waiter = waiter
                 pool.submit(job)
+                return true
             }
         } onCancel: {
             pool.cancel(job)
@@ -32,13 +34,12 @@ extension EventLoop {
 /// A piece of blocking work, and who waits for it.
 ///
 /// Written before it is submitted, then by whoever the pool gives it to, then read by the resumed task.
-@safe
 final class BlockingJob: @unchecked Sendable {
     enum Ending { case done, cancelled, refused }
 
     let name: String
     var work: () -> Void = {}
-    var continuation: UnsafeContinuation<Void, Never>?
+    var waiter: Waiter?
     var ending = Ending.done
     /// Under the pool's lock: cancelled before it was submitted.
     var isCancelled = false
@@ -48,7 +49,7 @@ final class BlockingJob: @unchecked Sendable {
     func end(_ ending: Ending) {
         self.ending = ending
         work = {}
-        unsafe continuation?.resume()
+        waiter?.wake()
     }
 }
 

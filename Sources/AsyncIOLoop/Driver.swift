@@ -2,9 +2,9 @@ package import AsyncIOKernel
 
 /// The loop's whole contact with the outside world: input and output, time, and being woken.
 ///
-/// Timers, tokens, tables, fairness and cancellation of tasks are the loop's. A driver turns operations into completions,
-/// each exactly once, and owns the only place where the loop's thread sleeps; so a simulated driver is a virtual clock.
-/// Everything but ``wake()`` is called on the loop's thread.
+/// Timers, tokens, tables, fairness and cancellation of tasks are the loop's. A driver turns operations into
+/// completions, each exactly once, and owns the only place where the loop's thread sleeps; so a simulated driver is a
+/// virtual clock. Everything but ``wake()`` is called on the loop's thread.
 package protocol Driver: AnyObject {
     /// What the driver is called in statistics and notices.
     var name: String { get }

@@ -1,31 +1,34 @@
 // epoll is older than it looks, and stranger. What this driver relies on, and guards against:
 //
-// 1. An epoll set remembers *open file descriptions*, not descriptor numbers. Closing a number takes its entry away only
-//    if no other number, in this process or in a child that was forked meanwhile, refers to the same description. Such an
-//    entry goes on reporting events under the data that we gave it, when the number may long belong to another socket.
-//    So (a) we delete the entry explicitly before close(2), at once, never batched; and (b) the data carries a generation
-//    next to the number, and events of an older generation are dropped: those that lie in the batch that is just being
-//    worked on, too.
-// 2. Edge-triggered events (EPOLLET) are a promise in one direction: after a call has returned EAGAIN, the next change is
-//    reported. Nothing is promised while data are left. Therefore every operation is *tried first*, and waits only
-//    after EAGAIN, or when we know that a call would return it.
-// 3. We do know that after a short read from a stream socket: the kernel had no more (epoll(7), "Questions and answers" 9).
-//    Unless the peer has also finished: data and FIN may arrive together, as one edge. EPOLLRDHUP tells them apart, and is
-//    remembered, so that a reader is never put to sleep in front of the end of its stream.
-// 4. EPOLLHUP and EPOLLERR are reported whether asked for or not. Level-triggered, an error that nobody picks up turns the
-//    loop into a heater; edge-triggered it is told once. They make both directions ready: the next call brings the error.
-// 5. EPOLLRDHUP means that the peer will send no more, not that it will read no more: a writer is not disturbed by it.
-// 6. One registration serves both directions for a descriptor's whole life: EPOLL_CTL_ADD once, no EPOLL_CTL_MOD ever.
-//    ADD reports what is ready already, so registering late, when the first operation has to wait, misses nothing.
+// 1. An epoll set remembers *open file descriptions*, not descriptor numbers. Closing a number takes its entry away
+//    only if no other number, in this process or in a child that was forked meanwhile, refers to the same
+//    description. Such an entry goes on reporting events under the data that we gave it, when the number may long
+//    belong to another socket. So (a) we delete the entry explicitly before close(2), at once, never batched; and (b)
+//    the data carries a generation next to the number, and events of an older generation are dropped: those that lie
+//    in the batch that is just being worked on, too.
+// 2. Edge-triggered events (EPOLLET) are a promise in one direction: after a call has returned EAGAIN, the next
+//    change is reported. Nothing is promised while data are left. Therefore every operation is *tried first*, and
+//    waits only after EAGAIN, or when we know that a call would return it.
+// 3. We do know that after a short read from a stream socket: the kernel had no more (epoll(7), "Questions and
+//    answers" 9). Unless the peer has also finished: data and FIN may arrive together, as one edge. EPOLLRDHUP tells
+//    them apart, and is remembered, so that a reader is never put to sleep in front of the end of its stream.
+// 4. EPOLLHUP and EPOLLERR are reported whether asked for or not. Level-triggered, an error that nobody picks up
+//    turns the loop into a heater; edge-triggered it is told once. They make both directions ready: the next call
+//    brings the error.
+// 5. EPOLLRDHUP means that the peer will send no more, not that it will read no more: a writer is not disturbed by
+//    it.
+// 6. One registration serves both directions for a descriptor's whole life: EPOLL_CTL_ADD once, no EPOLL_CTL_MOD
+//    ever. ADD reports what is ready already, so registering late, when the first operation has to wait, misses
+//    nothing.
 // 7. Regular files and folders are refused with EPERM. They are always ready, as for poll(2), and we say so.
 // 8. The timeout of epoll_wait(2) counts milliseconds in an `int`. Rounded down, 0.5 ms becomes a spin; cast, 25 days
 //    become negative, which is forever. We use epoll_pwait2(2) and its nanoseconds, or round up and clamp.
-// 9. epoll_wait(2) is never restarted after a signal, whatever SA_RESTART says. We return to the loop, which looks around,
-//    computes its timeout anew, and comes back.
+// 9. epoll_wait(2) is never restarted after a signal, whatever SA_RESTART says. We return to the loop, which looks
+//    around, computes its timeout anew, and comes back.
 // 10. connect(2) that a signal interrupts goes on in the background: calling it again would give EALREADY. So EINTR is
-//    taken for EINPROGRESS. The result comes once, from SO_ERROR, whose reading clears it.
-// 11. An eventfd registered edge-triggered need not be read: each write is a new edge, and its 64-bit counter would take
-//    centuries to fill. That saves a system call for each wake-up.
+//     taken for EINPROGRESS. The result comes once, from SO_ERROR, whose reading clears it.
+// 11. An eventfd registered edge-triggered need not be read: each write is a new edge, and its 64-bit counter would
+//     take centuries to fill. That saves a system call for each wake-up.
 //
 // References: epoll(7), epoll_ctl(2), epoll_wait(2), eventfd(2), connect(2), socket(7).
 
@@ -34,7 +37,8 @@ import CAsyncIO
 import Glibc
 import SystemPackage
 
-/// The driver over epoll(7): edge-triggered, each descriptor registered at most once, calls tried before anything waits.
+/// The driver over epoll(7): edge-triggered, each descriptor registered at most once, calls tried before anything
+/// waits.
 @safe
 package final class EpollDriver: Driver {
     package let name = "epoll"

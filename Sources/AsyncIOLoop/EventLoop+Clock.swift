@@ -6,7 +6,8 @@ extension EventLoop {
 
     /// Suspends for a duration; zero or less lets the others run first, once.
     ///
-    /// Throws `CancellationError` at once if the task is or becomes cancelled; the timer leaves the loop's list with it.
+    /// Throws `CancellationError` at once if the task is or becomes cancelled; the timer leaves the loop's list with
+    /// it.
     public func sleep(for duration: Duration) async throws {
         try await sleep(until: now.advanced(by: duration))
     }

@@ -15,7 +15,8 @@ extension EventLoop {
         if !stubborn.isEmpty {
             report(EventLoopError.ignoredCancellation(stubborn), context: "loop \(name)")
         }
-        // Whoever still waits for the outside world hears that it has ended. Each gets its completion, and a few turns to act.
+        // Whoever still waits for the outside world hears that it has ended. Each gets its completion, and a few turns
+        // to act.
         for token in core.operations.openTokens { core.cancel(token) }
         turn(until: Instant.monotonicNow.advanced(by: .milliseconds(100))) {
             core.operations.count == 0 && core.ready.isEmpty

@@ -5,8 +5,8 @@ extension EventLoop {
     /// Performs an operation for the calling task, from whatever thread.
     ///
     /// On the loop's thread it is tried at once, and the task suspends only if it would block; a task on another thread
-    /// suspends for one visit to the loop. A cancelled task gets `ECANCELED` without a try. What has been done is reported
-    /// as done, also if the task was cancelled meanwhile.
+    /// suspends for one visit to the loop. A cancelled task gets `ECANCELED` without a try. What has been done is
+    /// reported as done, also if the task was cancelled meanwhile.
     @inline(__always)
     package func perform(_ operation: Operation) async -> Outcome {
         let begun = begin(operation)
@@ -96,8 +96,8 @@ extension EventLoop {
     /// Suspends until somebody else's descriptor can be read without blocking, or has failed.
     ///
     /// For libraries that own their sockets: libpq, hiredis, libcurl. Regular files are always readable. The descriptor
-    /// must stay open meanwhile. Throws `CancellationError`, or ``IOError`` with `EBADF` for a number that is not open and
-    /// `EBUSY` if a task waits for the same already, or if the descriptor belongs to one of this package's streams.
+    /// must stay open meanwhile. Throws `CancellationError`, or ``IOError`` with `EBADF` for a number that is not open
+    /// and `EBUSY` if a task waits for the same already, or if the descriptor belongs to one of this package's streams.
     public func waitReadable(_ descriptor: Int32) async throws {
         try await check(perform(.waitReadable(descriptor)), "wait readable", "descriptor \(descriptor)")
     }

@@ -14,13 +14,15 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// Blocks the thread until the body has ended. Then everything that is left is ended in good order: background tasks and
-    /// plain tasks are cancelled and may take ``Options/grace``; who is still running after that is named to the error
-    /// handler; descriptors and threads are closed. The first Ctrl-C cancels the body, a second one ends the process at once.
+    /// Blocks the thread until the body has ended. Then everything that is left is ended in good order: background
+    /// tasks and plain tasks are cancelled and may take ``Options/grace``; who is still running after that is named to
+    /// the error handler; descriptors and threads are closed. The first Ctrl-C cancels the body, a second one ends the
+    /// process at once.
     ///
-    /// On the main thread with ``Mode/takeover`` (the default), plain `Task {}`, actors and `@MainActor` code run on the loop
-    /// as well. Throws ``EventLoopError/alreadyRunning`` where a loop runs already, ``EventLoopError/interrupted(signal:)`` if
-    /// a signal cancelled the body, and ``IOError`` if the system refuses a descriptor.
+    /// On the main thread with ``Mode/takeover`` (the default), plain `Task {}`, actors and `@MainActor` code run on
+    /// the loop as well. Throws ``EventLoopError/alreadyRunning`` where a loop runs already,
+    /// ``EventLoopError/interrupted(signal:)`` if a signal cancelled the body, and ``IOError`` if the system refuses a
+    /// descriptor.
     public static func run<Success: Sendable>(
         options: Options = Options(), _ body: sending @escaping () async throws -> Success
     ) throws -> Success {
@@ -96,8 +98,8 @@ extension EventLoop {
         return received
     }
 
-    /// Starts a task on this loop: as the process's default executor's where that is this loop, which is the fastest way,
-    /// else by preference.
+    /// Starts a task on this loop: as the process's default executor's where that is this loop, which is the fastest
+    /// way, else by preference.
     func makeTask(name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never> {
         if ownsDefaultExecutor {
             Task.detached(name: name, operation: body)

@@ -4,8 +4,8 @@ import Synchronization
 extension EventLoop {
     /// Queues a callback: it runs with the next tick, on the loop's thread, after what is queued already.
     ///
-    /// Does not suspend. The handle can cancel the call until it has begun. If the loop is closed, the call never runs and
-    /// the handle says that it is cancelled.
+    /// Does not suspend. The handle can cancel the call until it has begun. If the loop is closed, the call never runs
+    /// and the handle says that it is cancelled.
     @discardableResult
     public func callSoon(_ body: @escaping @Sendable () -> Void) -> ScheduledCall {
         let call = ScheduledCall(loop: self, body)

@@ -4,9 +4,9 @@ import CAsyncIO
 extension LoopCore {
     /// One turn of the loop: everything that an event loop does, in six steps.
     ///
-    /// Jobs that are queued while step 4 runs wait for the next tick, so no job can keep another from running; and step 5
-    /// comes at the latest after ``Fairness/jobsPerPoll`` jobs, so jobs that are always ready can keep neither timers nor
-    /// sockets waiting.
+    /// Jobs that are queued while step 4 runs wait for the next tick, so no job can keep another from running; and step
+    /// 5 comes at the latest after ``Fairness/jobsPerPoll`` jobs, so jobs that are always ready can keep neither timers
+    /// nor sockets waiting.
     func tick() {
         counters.ticks &+= 1
 

@@ -3,13 +3,14 @@ import CAsyncIO
 
 /// An event loop: one thread that runs Swift's own tasks and waits for their input and output.
 ///
-/// A task is taken from the ready queue and runs until it awaits something. If that is input or output, a timer or another
-/// task, the loop remembers it and runs others; when the operating system reports, the task's continuation is queued
-/// again. The whole of it is ``LoopCore/tick()``.
+/// A task is taken from the ready queue and runs until it awaits something. If that is input or output, a timer or
+/// another task, the loop remembers it and runs others; when the operating system reports, the task's continuation is
+/// queued again. The whole of it is ``LoopCore/tick()``.
 ///
-/// A program starts one with ``run(options:_:)``; see there for what happens at the end. More loops, each on its own thread,
-/// come from ``LoopThread``. A loop is a `TaskExecutor`: `Task(executorPreference: loop)` runs on it, and so do the
-/// children of such a task. Actors live on it if their `unownedExecutor` is ``unownedSerialExecutor``; see ``LoopActor``.
+/// A program starts one with ``run(options:_:)``; see there for what happens at the end. More loops, each on its own
+/// thread, come from ``LoopThread``. A loop is a `TaskExecutor`: `Task(executorPreference: loop)` runs on it, and so do
+/// the children of such a task. Actors live on it if their `unownedExecutor` is ``unownedSerialExecutor``; see
+/// ``LoopActor``.
 ///
 /// Every method may be called from any thread, unless it says otherwise.
 @safe
@@ -26,7 +27,10 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     @safe nonisolated(unsafe) let core: LoopCore
     /// Whether the process's default executor leads here. Set on the loop's thread, around its run.
     @safe nonisolated(unsafe) var ownsDefaultExecutor = false {
-        didSet { unsafe casyncio_set_default_core(ownsDefaultExecutor ? Unmanaged.passUnretained(core).toOpaque() : nil) }
+        didSet {
+            let inside = unsafe Unmanaged.passUnretained(core).toOpaque()
+            unsafe casyncio_set_default_core(ownsDefaultExecutor ? inside : nil)
+        }
     }
     /// The executor of actors that live on this loop.
     let serial = SerialFacet()
@@ -99,7 +103,8 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     }
 }
 
-/// An actor that lives on a loop: its code runs on the loop's thread, and calls between actors of one loop do not suspend.
+/// An actor that lives on a loop: its code runs on the loop's thread, and calls between actors of one loop do not
+/// suspend.
 ///
 /// ```swift
 /// actor Room: LoopActor {

@@ -23,7 +23,8 @@ enum InboxEntry: Sendable {
 ///
 /// The loop says that it goes to sleep under the same lock under which others add entries, so no entry can fall between
 /// its last look and its sleep; and the loop is woken, by a system call, only by the first entry after it fell asleep.
-/// The call is made under the lock too: after ``close()`` nobody writes to a descriptor that may belong to someone else.
+/// The call is made under the lock too: after ``close()`` nobody writes to a descriptor that may belong to someone
+/// else.
 final class Inbox: Sendable {
     private struct State {
         var entries: [InboxEntry] = []

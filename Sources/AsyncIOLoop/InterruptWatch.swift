@@ -4,8 +4,8 @@ import Glibc
 
 /// Ctrl-C and its kin, during one run of a body.
 ///
-/// The signal handler counts and writes to an eventfd that the loop waits for. A second signal of the same kind does what it
-/// would have done without us, so that a program which does not react can always be ended.
+/// The signal handler counts and writes to an eventfd that the loop waits for. A second signal of the same kind does
+/// what it would have done without us, so that a program which does not react can always be ended.
 struct InterruptWatch {
     private let signals: [CInt]
     private let wake: CInt

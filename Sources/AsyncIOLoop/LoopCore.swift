@@ -9,8 +9,8 @@ final class LoopCore {
     let inbox: Inbox
     let fairness: Fairness
 
-    // Touched by one thread, and never across a call that could touch them again: the dynamic checks for it, which cost a
-    // quarter of the loop's own instructions, are off for exactly these fields.
+    // Touched by one thread, and never across a call that could touch them again: the dynamic checks for it, which cost
+    // a quarter of the loop's own instructions, are off for exactly these fields.
     @safe @exclusivity(unchecked) var ready = ReadyRing()
     @safe @exclusivity(unchecked) var timers = TimerHeap()
     @safe @exclusivity(unchecked) var operations = OperationTable()

@@ -3,15 +3,14 @@ import CAsyncIO
 
 /// A loop on a thread of its own.
 ///
-/// Ends with ``shutdown()`` from a task or ``close()`` from synchronous code: cancels what runs on it, waits the grace period,
-/// closes descriptors and joins the thread. A `LoopThread` that is let go without either closes itself.
+/// Ends with ``shutdown()`` from a task or ``close()`` from synchronous code: cancels what runs on it, waits the grace
+/// period, closes descriptors and joins the thread. A `LoopThread` that is let go without either closes itself.
 public final class LoopThread: Sendable {
     /// The loop.
     public let loop: EventLoop
     private let state: Condition<State>
     private let thread: SystemThread
 
-    @safe
     private struct State {
         var hasStarted = false
         var isStopping = false
@@ -19,7 +18,7 @@ public final class LoopThread: Sendable {
         var isJoined = false
         var isReleased = false
         /// Tasks that wait for the end.
-        var waiters: [UnsafeContinuation<Void, Never>] = unsafe []
+        var waiters: [Waiter] = []
     }
 
     /// Starts a thread and its loop, and returns when the loop runs.
@@ -38,13 +37,13 @@ public final class LoopThread: Sendable {
                         state.withLock { $0.hasStarted = true }
                         state.broadcast()
                     })
-                let waiters = unsafe state.withLock { state in
+                let waiters = state.withLock { state in
                     state.hasEnded = true
-                    defer { unsafe state.waiters = [] }
-                    return unsafe state.waiters
+                    defer { state.waiters = [] }
+                    return state.waiters
                 }
                 state.broadcast()
-                for unsafe waiter in unsafe waiters { unsafe waiter.resume() }
+                for waiter in waiters { waiter.wake() }
             }
         } catch {
             loop.discard()
@@ -98,12 +97,11 @@ public final class LoopThread: Sendable {
     /// Suspends until the end; not cancellable, since it is itself the clean-up.
     public func shutdown() async {
         askForEnd()
-        unsafe await withUnsafeContinuation { continuation in
-            let hasEnded = state.withLock { state in
-                if !state.hasEnded { unsafe state.waiters.append(continuation) }
-                return state.hasEnded
+        await Waiter.suspend { waiter in
+            state.withLock { state in
+                if !state.hasEnded { state.waiters.append(waiter) }
+                return !state.hasEnded
             }
-            if hasEnded { unsafe continuation.resume() }
         }
         close()
     }

@@ -14,7 +14,8 @@ package enum MainProgram {
         while true {
             loop.core.tick()
             guard let signal = signals.received else { continue }
-            // There is no task to cancel that we would know of: end what the loop owns, then end as the signal would have.
+            // There is no task to cancel that we would know of: end what the loop owns, then end as the signal would
+            // have.
             loop.end()
             signals.close(on: loop.core)
             kill(getpid(), signal)

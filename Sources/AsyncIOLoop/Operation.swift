@@ -4,14 +4,14 @@ package import SystemPackage
 
 /// What a task asks of the outside world, as data: the one list that every driver encodes in one place.
 ///
-/// The memory that an operation names belongs to it until its completion has come. The task that asked is suspended that
-/// long, so buffers in its frame, or owned by it, stay alive whatever is cancelled, closed or dropped meanwhile.
+/// The memory that an operation names belongs to it until its completion has come. The task that asked is suspended
+/// that long, so buffers in its frame, or owned by it, stay alive whatever is cancelled, closed or dropped meanwhile.
 @safe
 package enum Operation: @unchecked Sendable {
     /// Takes a new descriptor under the driver's care. Result: the ``Handle``'s raw value.
     case adopt(CInt)
-    /// Accepts one connection, non-blocking and close-on-exec, and adopts it. Result: its ``Handle``'s raw value; the bytes
-    /// are the peer's `sockaddr`.
+    /// Accepts one connection, non-blocking and close-on-exec, and adopts it. Result: its ``Handle``'s raw value; the
+    /// bytes are the peer's `sockaddr`.
     case accept(Handle)
     /// Connects a socket. Result: 0. The address is read at once.
     case connect(Handle, UnsafePointer<SocketAddress>)
@@ -98,8 +98,8 @@ package struct Token: Hashable, Sendable {
     }
 }
 
-/// How an operation ended: the kernel's number, non-negative or a negated error number, and received bytes if the driver
-/// supplied the memory.
+/// How an operation ended: the kernel's number, non-negative or a negated error number, and received bytes if the
+/// driver supplied the memory.
 package struct Outcome: Sendable {
     package var result: Int
     package var bytes: [UInt8]?

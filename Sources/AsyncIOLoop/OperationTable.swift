@@ -2,11 +2,11 @@ import CAsyncIO
 
 /// The operations under way, each in a slot that its token names.
 ///
-/// It hands out tokens and takes them back, once each. A token whose operation has ended finds nothing, also after its slot
-/// has been given to another operation.
+/// It hands out tokens and takes them back, once each. A token whose operation has ended finds nothing, also after its
+/// slot has been given to another operation.
 struct OperationTable: ~Copyable {
-    /// One operation. Its address is what a cancelled task hands back, from whatever thread: it reads `loop` and `token`,
-    /// which do not change while the slot is open, and nothing else.
+    /// One operation. Its address is what a cancelled task hands back, from whatever thread: it reads `loop` and
+    /// `token`, which do not change while the slot is open, and nothing else.
     @safe
     struct Slot {
         var generation: UInt32 = 0

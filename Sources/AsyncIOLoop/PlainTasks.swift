@@ -2,9 +2,10 @@ import CAsyncIO
 
 /// The tasks on a loop that nobody awaits as a child: `Task {}` and `Task.detached {}`.
 ///
-/// Swift forgets them; a program that ends while one runs never hears of it. The loop that has taken over keeps a reference
-/// from a task's first run to its end, so that the end of a run can cancel them, wait, and name those that would not stop.
-/// Child tasks, the many, cost one look at their flags. Where the runtime's layout is not the known one, the list stays empty.
+/// Swift forgets them; a program that ends while one runs never hears of it. The loop that has taken over keeps a
+/// reference from a task's first run to its end, so that the end of a run can cancel them, wait, and name those that
+/// would not stop. Child tasks, the many, cost one look at their flags. Where the runtime's layout is not the known
+/// one, the list stays empty.
 @safe
 struct PlainTasks: ~Copyable {
     private var tasks: Set<UInt> = []

@@ -1,7 +1,7 @@
 /// A growing table whose elements never move: chunks of 256 behind a list of chunks.
 ///
-/// Other threads may hold an element's address while it is in use, and access costs neither a reference count nor a check
-/// for uniqueness. It never shrinks.
+/// Other threads may hold an element's address while it is in use, and access costs neither a reference count nor a
+/// check for uniqueness. It never shrinks.
 @safe
 struct StableTable<Element>: ~Copyable {
     private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Element>>

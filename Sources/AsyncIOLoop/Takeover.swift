@@ -2,17 +2,17 @@
 //
 // Seen on Swift 6.3: `_createExecutors(factory:)` sets two statics, the main executor and the default executor. Called
 // before the first task, with no compiler flags, it puts everything on ours: `Task {}`, detached tasks, groups, default
-// actors, the main actor, and Task.sleep, which asks the executor for a timer. The default executor keeps no list of its
-// own: it passes each job on to the loop that runs on the main thread. While none runs, jobs of the default executor go to
-// a thread that is started for them, and jobs of the main actor wait for the next run.
+// actors, the main actor, and Task.sleep, which asks the executor for a timer. The default executor keeps no list of
+// its own: it passes each job on to the loop that runs on the main thread. While none runs, jobs of the default
+// executor go to a thread that is started for them, and jobs of the main actor wait for the next run.
 
-@_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
 import AsyncIOKernel
 import CAsyncIO
 import Synchronization
+@_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
 
-#if compiler(>=6.5)
-    #error("Takeover.swift has been tried with Swift 6.2 to 6.4: check each use of the runtime's interface, then raise this.")
+#if compiler(>=6.4)
+    #error("Takeover.swift has been tried with Swift 6.3: check each use of the runtime's interface, then raise this.")
 #endif
 
 /// The process's executors, once a loop has taken over.
@@ -157,6 +157,6 @@ extension SerialFacet: SchedulingExecutor {
 /// A clock's duration in the loop's terms. The runtime asks executors for its own two clocks only; other clocks bring a
 /// `sleep` of their own.
 private func duration<C: Clock>(_ delay: C.Duration, of clock: C) -> Duration {
-    precondition(C.Duration.self == Duration.self, "\(C.self) must implement sleep itself: its durations are not Duration")
+    precondition(C.Duration.self == Duration.self, "\(C.self) must implement sleep: its durations are not Duration")
     return unsafe unsafeBitCast(delay, to: Duration.self)
 }

@@ -18,8 +18,8 @@ enum TimerAction {
 
 /// The pending timers: a heap with four children a node, ordered by deadline and then by age, with removal by name.
 ///
-/// Four 16-byte nodes share a cache line. A cancelled timer leaves at once, so cancelled timers never pile up. Insertion
-/// of ever later deadlines, the common case, is O(1); removal and firing are O(log n). 40 bytes a timer.
+/// Four 16-byte nodes share a cache line. A cancelled timer leaves at once, so cancelled timers never pile up.
+/// Insertion of ever later deadlines, the common case, is O(1); removal and firing are O(log n). 40 bytes a timer.
 struct TimerHeap {
     private struct Node {
         var deadline: Int64

@@ -1,5 +1,6 @@
-// Swift's tasks as they lie in memory: include/swift/ABI/Task.h, TaskStatus.h and MetadataValues.h of the compiler's sources,
-// layout version 1. The runtime exports its layout's version and size for debuggers; both are checked before a byte is read.
+// Swift's tasks as they lie in memory: include/swift/ABI/Task.h, TaskStatus.h and MetadataValues.h of the compiler's
+// sources, layout version 1. The runtime exports its layout's version and size for debuggers; both are checked before a
+// byte is read.
 #include "casyncio.h"
 
 #include <stdatomic.h>
@@ -11,7 +12,8 @@ extern void *swift_retain(void *object);
 extern void swift_release(void *object);
 __attribute__((swiftcall)) extern void swift_task_cancel(void *task);
 
-// The runtime calls handlers by Swift's convention, with the context in its register: a C function takes it as an argument.
+// The runtime calls handlers by Swift's convention, with the context in its register: a C function takes it as an
+// argument.
 typedef __attribute__((swiftcall)) void (*cancellation_function)(__attribute__((swift_context)) void *context);
 __attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancellation_function handler, void *context);
 __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);

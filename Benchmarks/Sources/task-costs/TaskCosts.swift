@@ -1,12 +1,13 @@
 import AsyncIO
 import Glibc
 
-/// `task-costs spawn|switch|queue|sleepers N`: what tasks cost on the loop.
+/// `task-costs spawn|switch|queue|sleepers|task-sleepers N`: what tasks cost on the loop.
 @main
 struct TaskCosts {
     static func main() throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 3, let what = What(rawValue: arguments[1]), let count = Int(arguments[2]), count > 0 else {
+        guard arguments.count == 3, let what = What(rawValue: arguments[1]), let count = Int(arguments[2]), count > 0
+        else {
             print("usage: task-costs \(What.allCases.map(\.rawValue).joined(separator: "|")) N")
             exit(64)
         }
@@ -18,17 +19,19 @@ struct TaskCosts {
             case .switch: await switching(count)
             case .queue: await queue(count)
             case .sleepers: await sleepers(count)
+            case .taskSleepers: await taskSleepers(count)
             }
             let wall = start.duration(to: clock.now) / count
             let usage = Usage.now
             let cpu = (usage.cpu - cpuStart) / Double(count)
             let perOperation = Double(wall.components.seconds) * 1e9 + Double(wall.components.attoseconds) / 1e9
-            print("\(what.rawValue) \(count): \(rounded(perOperation)) ns/op wall, \(rounded(cpu)) ns/op cpu, "
-                + "\(usage.peakMiB) MiB")
+            print(
+                "\(what.rawValue) \(count): \(rounded(perOperation)) ns/op wall, \(rounded(cpu)) ns/op cpu, "
+                    + "\(usage.peakMiB) MiB")
         }
     }
 
-    enum What: String, CaseIterable { case spawn, `switch`, queue, sleepers }
+    enum What: String, CaseIterable { case spawn, `switch`, queue, sleepers, taskSleepers = "task-sleepers" }
 
     static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 
@@ -64,8 +67,17 @@ struct TaskCosts {
         }
     }
 
-    /// Tasks that all sleep three seconds.
+    /// Tasks that all sleep three seconds, by the loop's own sleep.
     static func sleepers(_ count: Int) async {
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<count {
+                group.addTask { try? await EventLoop.current?.sleep(for: .seconds(3)) }
+            }
+        }
+    }
+
+    /// The same by Swift's `Task.sleep`, which asks the loop for a timer.
+    static func taskSleepers(_ count: Int) async {
         await withDiscardingTaskGroup { group in
             for _ in 0..<count {
                 group.addTask { try? await Task.sleep(for: .seconds(3)) }

@@ -14,12 +14,13 @@ struct ServerState {
 extension TCPListener {
     /// Accepts connections and runs a handler for each, as a child task, until the server is shut down or cancelled.
     ///
-    /// When a handler returns or throws, its connection is closed, and that connection alone; an error goes to the loop's
-    /// error handler with the peer's address. What accept(2) reports of a single connection is survived. When descriptors or
-    /// memory run out, accepting pauses, one report is made, and accepting resumes as soon as some are free.
+    /// When a handler returns or throws, its connection is closed, and that connection alone; an error goes to the
+    /// loop's error handler with the peer's address. What accept(2) reports of a single connection is survived. When
+    /// descriptors or memory run out, accepting pauses, one report is made, and accepting resumes as soon as some are
+    /// free.
     ///
-    /// Cancelling the task that serves is ``shutdown(drain:)`` with the drain time given here: at once by default. Returns
-    /// after the last handler has ended. Throws ``IOError`` if the listening socket itself fails or was closed.
+    /// Cancelling the task that serves is ``shutdown(drain:)`` with the drain time given here: at once by default.
+    /// Returns after the last handler has ended. Throws ``IOError`` if the listening socket itself fails or was closed.
     public func serve(
         drain: Duration = .zero, _ handler: @escaping @Sendable (TCPStream) async throws -> Void
     ) async throws {
@@ -47,8 +48,8 @@ extension TCPListener {
         if let failure = server.withLock({ $0.failure }) { throw failure }
     }
 
-    /// Ends ``serve(drain:_:)`` in good order: stops accepting at once, lets the handlers finish for the drain time, then
-    /// cancels those that are left. Does not suspend: `serve` returns when all is done.
+    /// Ends ``serve(drain:_:)`` in good order: stops accepting at once, lets the handlers finish for the drain time,
+    /// then cancels those that are left. Does not suspend: `serve` returns when all is done.
     public func shutdown(drain: Duration = .zero) {
         let (task, isFirst) = server.withLock { state in
             defer { state.isShuttingDown = true }

@@ -35,7 +35,8 @@ public final class TCPListener: Sendable, CustomStringConvertible {
 
     /// Listens on a host and port; port 0 lets the kernel choose one. A name is looked up, and its first address taken.
     ///
-    /// Suspends only to look up a name. Throws ``IOError``: `EADDRINUSE`, `EACCES` for a port below 1024, `EADDRNOTAVAIL`.
+    /// Suspends only to look up a name. Throws ``IOError``: `EADDRINUSE`, `EACCES` for a port below 1024,
+    /// `EADDRNOTAVAIL`.
     public static func bind(
         _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPListener {
@@ -67,8 +68,9 @@ public final class TCPListener: Sendable, CustomStringConvertible {
 
     /// Accepts one connection.
     ///
-    /// Suspends until there is one. Throws ``IOError`` for whatever accept(2) reports, also for what a server would survive:
-    /// ``serve(drain:_:)`` knows which those are. A cancelled task gets `CancellationError`, and no connection is lost.
+    /// Suspends until there is one. Throws ``IOError`` for whatever accept(2) reports, also for what a server would
+    /// survive: ``serve(drain:_:)`` knows which those are. A cancelled task gets `CancellationError`, and no connection
+    /// is lost.
     public func accept() async throws -> TCPStream {
         let outcome = await loop.perform(.accept(handle))
         try loop.check(outcome, "accept", "\(address)")

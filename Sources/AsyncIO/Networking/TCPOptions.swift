@@ -6,7 +6,8 @@ public struct TCPOptions: Sendable {
     public var keepAlive: KeepAlive?
     /// Bind to an address whose earlier connections still linger (SO_REUSEADDR of socket(7)).
     public var reuseAddress: Bool
-    /// Share the port with other listeners of the same user; the kernel spreads connections (SO_REUSEPORT of socket(7)).
+    /// Share the port with other listeners of the same user; the kernel spreads connections (SO_REUSEPORT of
+    /// socket(7)).
     public var reusePort: Bool
     /// How many connections the kernel keeps until they are accepted. The system's `somaxconn` limits it.
     public var backlog: Int32

@@ -5,8 +5,8 @@ import SystemPackage
 
 /// A TCP connection: bytes in order, both ways, with backpressure.
 ///
-/// One task may read while another one writes; a second reader or writer at the same time gets an error. Every method may
-/// be called from any thread; on the connection's loop it costs no hop. Letting go of the last reference closes the
+/// One task may read while another one writes; a second reader or writer at the same time gets an error. Every method
+/// may be called from any thread; on the connection's loop it costs no hop. Letting go of the last reference closes the
 /// connection.
 public final class TCPStream: Sendable, CustomStringConvertible {
     /// The loop that does the connection's work.
@@ -38,9 +38,9 @@ public final class TCPStream: Sendable, CustomStringConvertible {
 
     /// Reads what is there, at least one byte and at most the limit; nil at the end of the peer's data.
     ///
-    /// Suspends until something is there, and holds no memory meanwhile. A cancelled task gets `CancellationError`, and no
-    /// byte is lost: the next read has it. Throws ``IOError``: `ECONNRESET` if the peer broke off, `ECANCELED` if the
-    /// connection is closed meanwhile, `EBUSY` if another task reads.
+    /// Suspends until something is there, and holds no memory meanwhile. A cancelled task gets `CancellationError`, and
+    /// no byte is lost: the next read has it. Throws ``IOError``: `ECONNRESET` if the peer broke off, `ECANCELED` if
+    /// the connection is closed meanwhile, `EBUSY` if another task reads.
     public func read(upTo limit: Int = maximumRead) async throws -> [UInt8]? {
         guard limit > 0 else { throw Self.empty(limit, peer) }
         let outcome = unsafe await perform(.receiveBytes(handle, limit: limit))
@@ -48,7 +48,8 @@ public final class TCPStream: Sendable, CustomStringConvertible {
         return outcome.result == 0 ? nil : outcome.bytes
     }
 
-    /// Reads what is there into the free part of a buffer; returns the number of bytes, 0 at the end of the peer's data.
+    /// Reads what is there into the free part of a buffer; returns the number of bytes, 0 at the end of the peer's
+    /// data.
     ///
     /// As ``read(upTo:)``, without an allocation. Throws ``IOError`` with `EINVAL` if the buffer is full.
     public func read(into buffer: inout IOBuffer) async throws -> Int {
@@ -77,8 +78,8 @@ public final class TCPStream: Sendable, CustomStringConvertible {
 
     /// Writes all of the bytes, and suspends while the peer does not take them: backpressure.
     ///
-    /// Returns when the kernel has everything. A task that is cancelled meanwhile gets `CancellationError`; part of the bytes
-    /// may have been sent then, so that the connection is only good for closing. Throws ``IOError``: `EPIPE` or
+    /// Returns when the kernel has everything. A task that is cancelled meanwhile gets `CancellationError`; part of the
+    /// bytes may have been sent then, so that the connection is only good for closing. Throws ``IOError``: `EPIPE` or
     /// `ECONNRESET` if the peer has gone, `ECANCELED` if the connection is closed meanwhile, `EBUSY` if another task
     /// writes. Nothing to write is no operation.
     public func write(_ bytes: [UInt8]) async throws {

@@ -27,8 +27,8 @@ static inline struct epoll_event casyncio_epoll_event(uint32_t events, uint64_t 
     return event;
 }
 static inline uint64_t casyncio_epoll_data(const struct epoll_event *event) { return event->data.u64; }
-/// epoll_pwait2(2) with nanoseconds, or epoll_wait(2) rounded up to a millisecond where the kernel has none (before 5.11).
-/// A negative timeout waits without end. Returns the number of events or -1 with errno.
+/// epoll_pwait2(2) with nanoseconds, or epoll_wait(2) rounded up to a millisecond where the kernel has none (before
+/// 5.11). A negative timeout waits without end. Returns the number of events or -1 with errno.
 int casyncio_epoll_wait(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds);
 /// gettid(2) of the calling thread.
 int casyncio_thread_id(void);
@@ -59,8 +59,8 @@ void casyncio_interrupt_restore(int signal);
 /// The id of the task that a job belongs to.
 __attribute__((swiftcall)) uint64_t swift_task_getJobTaskId(void *job);
 
-/// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has been.
-/// The records of a task are a stack: added before and removed after exactly one suspension.
+/// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has
+/// been. The records of a task are a stack: added before and removed after exactly one suspension.
 void *casyncio_add_cancellation_handler(void (*handler)(void *context), void *context);
 /// Takes the record of casyncio_add_cancellation_handler away; waits for a handler that runs just now.
 void casyncio_remove_cancellation_handler(void *record);
@@ -70,7 +70,8 @@ void casyncio_remove_cancellation_handler(void *record);
 
 /// Whether this process's runtime lays tasks out as runtime.c reads them. Asked once.
 bool casyncio_task_layout_is_known(void);
-/// Whether a job is a task that no other task awaits as its child and that prefers no executor: `Task {}`, `Task.detached {}`.
+/// Whether a job is a task that no other task awaits as its child and that prefers no executor: `Task {}`,
+/// `Task.detached {}`.
 bool casyncio_job_is_plain_task(const void *job);
 /// Whether a task has ended.
 bool casyncio_task_is_complete(const void *task);

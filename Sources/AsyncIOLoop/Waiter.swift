@@ -1,0 +1,18 @@
+/// A suspended task that waits for one event which is not an operation: an end, a result, a piece of blocking work.
+///
+/// Resumed exactly once, and never under a lock: the task may run at once and want the same lock.
+@safe
+struct Waiter: Sendable {
+    private let continuation: UnsafeContinuation<Void, Never>
+
+    /// Suspends the calling task. The closure keeps the waiter, or returns false if there is nothing to wait for.
+    static func suspend(_ keep: (Waiter) -> Bool) async {
+        unsafe await withUnsafeContinuation { continuation in
+            let waiter = unsafe Waiter(continuation: continuation)
+            if !keep(waiter) { waiter.wake() }
+        }
+    }
+
+    /// Lets the task go on.
+    func wake() { unsafe continuation.resume() }
+}
