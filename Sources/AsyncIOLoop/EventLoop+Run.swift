@@ -41,7 +41,8 @@ extension EventLoop {
 
         /// Makes a loop. Throws ``IOError`` if the system refuses a descriptor.
         public init(options: Options = Options()) throws {
-            guard EventLoop.current == nil else { throw EventLoopError.alreadyRunning }
+            MainProgram.giveWay()
+            guard !EventLoop.runsHere else { throw EventLoopError.alreadyRunning }
             loop = try EventLoop(options: options)
         }
 
@@ -50,7 +51,7 @@ extension EventLoop {
         /// Runs a body until it ends. See ``EventLoop/run(options:_:)``; nothing is cancelled at the end.
         public func run<Success: Sendable>(_ body: sending @escaping () async throws -> Success) throws -> Success {
             guard !isClosed else { throw EventLoopError.closed(loop.name) }
-            guard EventLoop.current == nil else { throw EventLoopError.alreadyRunning }
+            guard !EventLoop.runsHere else { throw EventLoopError.alreadyRunning }
             return try loop.runBody(body)
         }
 
@@ -98,6 +99,9 @@ extension EventLoop {
         return received
     }
 
+    /// Whether a loop runs on the calling thread.
+    private static var runsHere: Bool { unsafe casyncio_current_loop() != nil }
+
     /// Starts a task on this loop: as the process's default executor's where that is this loop, which is the fastest
     /// way, else by preference.
     func makeTask(name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never> {
@@ -127,16 +131,15 @@ extension EventLoop {
     /// The thread belongs to the loop from here on.
     func enter() {
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
-        guard options.mode == .takeover && SystemThread.isMain else { return }
-        Takeover.install()
+        guard options.mode == .takeover, SystemThread.isMain, Takeover.install() else { return }
         ownsDefaultExecutor = true
-        Takeover.enter(self)
+        MainLoop.enter(self)
     }
 
     /// The thread is free again.
     func leave() {
         if ownsDefaultExecutor {
-            Takeover.leave()
+            MainLoop.leave()
             ownsDefaultExecutor = false
         }
         casyncio_set_current_loop(nil)

@@ -50,7 +50,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     /// The loop that runs on the calling thread, if any.
     public static var current: EventLoop? {
-        guard let pointer = unsafe casyncio_current_loop() else { return nil }
+        guard let pointer = unsafe casyncio_current_loop() else { return MainProgram.earlyLoop() }
         return unsafe Unmanaged<EventLoop>.fromOpaque(pointer).takeUnretainedValue()
     }
 

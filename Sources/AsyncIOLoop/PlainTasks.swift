@@ -22,6 +22,8 @@ struct PlainTasks: ~Copyable {
             unsafe casyncio_job_is_plain_task(pointer)
         else { return nil }
         let bits = UInt(bitPattern: pointer)
+        // The first task of a process is that of an asynchronous `main`: the program ends with it, not before.
+        guard unsafe swift_task_getJobTaskId(pointer) != 1 else { return nil }
         if tasks.insert(bits).inserted {
             unsafe casyncio_task_retain(pointer)
             if isEnding { unsafe casyncio_task_cancel(pointer) }

@@ -37,6 +37,7 @@ enum {
     JOB_FLAGS = 32,
     JOB_KIND_MASK = 0xff,
     JOB_IS_CHILD = 1 << 24,
+    JOB_IS_FUTURE = 1 << 25,
     JOB_IS_GROUP_CHILD = 1 << 26,
     JOB_IS_ASYNC_LET = 1 << 28,
     JOB_HAS_PREFERENCE = 1 << 29,
@@ -61,8 +62,10 @@ static const void *at(const void *base, size_t offset) { return (const char *)ba
 
 bool casyncio_job_is_plain_task(const void *job) {
     uint32_t flags = *(const uint32_t *)at(job, JOB_FLAGS);
-    return (flags & JOB_KIND_MASK) == 0 && 
-           (flags & (JOB_IS_CHILD | JOB_IS_GROUP_CHILD | JOB_IS_ASYNC_LET | JOB_HAS_PREFERENCE)) == 0;
+    // Tasks without a future are the runtime's own: the wake-up of a Task.sleep, say.
+    uint32_t wanted = JOB_IS_FUTURE;
+    uint32_t unwanted = JOB_IS_CHILD | JOB_IS_GROUP_CHILD | JOB_IS_ASYNC_LET | JOB_HAS_PREFERENCE;
+    return (flags & JOB_KIND_MASK) == 0 && (flags & (wanted | unwanted)) == wanted;
 }
 
 bool casyncio_task_is_complete(const void *task) {
