@@ -79,12 +79,18 @@ extension EventLoop {
         }
     }
 
-    /// Lets others run: the task queues again behind everything that is ready.
+    /// Lets everything that is ready run first: the calling task queues again behind it.
+    ///
+    /// As `Task.yield()`, at half its price. Not a cancellation point. Where no loop runs, it *is* `Task.yield()`.
+    public static func yield() async {
+        guard let loop = current else { return await Task.yield() }
+        await loop.takeTurns()
+    }
+
     private func takeTurns() async {
-        let token = core.operations.open()
-        core.completions.append(Completion(token, Outcome(0)))
-        _ = unsafe await withUnsafeContinuation { continuation in
-            unsafe core.operations.park(continuation, on: token)
+        await Waiter.suspend { waiter in
+            core.yielding.append(waiter)
+            return true
         }
     }
 

@@ -32,6 +32,7 @@ extension LoopCore {
             budget = fairness.operationsPerJob
             run(ready.pop())
         }
+        if !yielding.isEmpty { requeueYielding() }
         sincePoll += batch
         if isEnding && batch > 0 { wantsAttention = true }
 
@@ -55,6 +56,12 @@ extension LoopCore {
         driver.wait(until: deadline, into: &completions)
         if sleeps { inbox.wakeUp() }
         instrument?.record(.waitEnded(completions: completions.count), at: now)
+    }
+
+    /// Step 4, at its end: who let the others go first queues again, behind them.
+    private func requeueYielding() {
+        for waiter in yielding { waiter.wake() }
+        yielding.removeAll(keepingCapacity: true)
     }
 
     /// Step 2.

@@ -1,5 +1,6 @@
 public import AsyncIOKernel
 import CAsyncIO
+import Synchronization
 
 /// An event loop: one thread that runs Swift's own tasks and waits for their input and output.
 ///
@@ -26,12 +27,14 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     /// The loop's thread alone may touch it.
     @safe nonisolated(unsafe) let core: LoopCore
     /// Whether the process's default executor leads here. Set on the loop's thread, around its run.
-    @safe nonisolated(unsafe) var ownsDefaultExecutor = false {
-        didSet {
-            let inside = unsafe Unmanaged.passUnretained(core).toOpaque()
-            unsafe casyncio_set_default_core(ownsDefaultExecutor ? inside : nil)
+    var ownsDefaultExecutor: Bool {
+        get { ownsDefault.load(ordering: .relaxed) }
+        set {
+            ownsDefault.store(newValue, ordering: .relaxed)
+            unsafe casyncio_set_default_core(newValue ? Unmanaged.passUnretained(core).toOpaque() : nil)
         }
     }
+    private let ownsDefault = Atomic(false)
     /// The executor of actors that live on this loop.
     let serial = SerialFacet()
 

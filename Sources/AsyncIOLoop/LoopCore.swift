@@ -15,6 +15,8 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var timers = TimerHeap()
     @safe @exclusivity(unchecked) var operations = OperationTable()
     @safe @exclusivity(unchecked) var completions: [Completion] = []
+    /// Tasks that let the others go first.
+    @safe @exclusivity(unchecked) var yielding: [Waiter] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
     @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
     @safe @exclusivity(unchecked) var instrument: (any Instrument)?

@@ -22,7 +22,7 @@ __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void
 static void (*cancellation_handler)(void *context);
 
 __attribute__((swiftcall)) static void on_cancel(__attribute__((swift_context)) void *context) {
-    cancellation_handler(context);
+    __atomic_load_n(&cancellation_handler, __ATOMIC_ACQUIRE)(context);
 }
 
 void *casyncio_add_cancellation_handler(void (*handler)(void *context), void *context) {

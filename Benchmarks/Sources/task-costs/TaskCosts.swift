@@ -1,7 +1,7 @@
 import AsyncIO
 import Glibc
 
-/// `task-costs spawn|switch|queue|sleepers|task-sleepers N`: what tasks cost on the loop.
+/// `task-costs spawn|switch|task-switch|queue|sleepers|task-sleepers N`: what tasks cost on the loop.
 @main
 struct TaskCosts {
     static func main() throws {
@@ -17,6 +17,7 @@ struct TaskCosts {
             switch what {
             case .spawn: await spawn(count)
             case .switch: await switching(count)
+            case .taskSwitch: await taskSwitching(count)
             case .queue: await queue(count)
             case .sleepers: await sleepers(count)
             case .taskSleepers: await taskSleepers(count)
@@ -31,7 +32,9 @@ struct TaskCosts {
         }
     }
 
-    enum What: String, CaseIterable { case spawn, `switch`, queue, sleepers, taskSleepers = "task-sleepers" }
+    enum What: String, CaseIterable {
+        case spawn, `switch`, taskSwitch = "task-switch", queue, sleepers, taskSleepers = "task-sleepers"
+    }
 
     static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 
@@ -45,8 +48,17 @@ struct TaskCosts {
         }
     }
 
-    /// Two tasks that yield in turn.
+    /// Two tasks that yield in turn, by the loop's own yield.
     static func switching(_ count: Int) async {
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<2 {
+                group.addTask { for _ in 0..<(count / 2) { await EventLoop.yield() } }
+            }
+        }
+    }
+
+    /// The same by Swift's `Task.yield`.
+    static func taskSwitching(_ count: Int) async {
         await withDiscardingTaskGroup { group in
             for _ in 0..<2 {
                 group.addTask { for _ in 0..<(count / 2) { await Task.yield() } }
