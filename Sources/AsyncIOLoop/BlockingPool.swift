@@ -140,21 +140,36 @@ final class BlockingPool: Sendable {
     }
 
     private func work() {
-        while true {
-            let deadline = Instant.monotonicNow.advanced(by: Self.idleTime)
-            state.withLock { $0.idle += 1 }
-            let next = state.wait(until: deadline) { state -> BlockingJob?? in
-                if let job = state.takeNext() { return .some(job) }
-                return state.isClosed ? .some(nil) : nil
-            }
-            let job = state.withLock { state in
+        while let job = nextJob() { perform(job) }
+        state.broadcast()
+    }
+
+    /// Waits for a job; nil when the thread has been idle for too long, or the pool is closed.
+    private func nextJob() -> BlockingJob? {
+        enum Wake { case job(BlockingJob), closed }
+        let deadline = Instant.monotonicNow.advanced(by: Self.idleTime)
+        state.withLock { $0.idle += 1 }
+        // A thread that has taken a job is no longer idle, in the same breath: else the next job would wait for it.
+        let wake: Wake? = state.wait(until: deadline) { state in
+            if let job = state.takeNext() {
                 state.idle -= 1
-                let job = (next ?? nil) ?? state.takeNext()
+                return .job(job)
+            }
+            guard state.isClosed else { return nil }
+            state.idle -= 1
+            state.threads -= 1
+            return .closed
+        }
+        switch wake {
+        case .job(let job): return job
+        case .closed: return nil
+        case nil:
+            return state.withLock { state in
+                state.idle -= 1
+                let job = state.takeNext()
                 if job == nil { state.threads -= 1 }
                 return job
             }
-            guard let job else { return state.broadcast() }
-            perform(job)
         }
     }
 

@@ -11,7 +11,8 @@ extension EventLoop {
         background.cancelAll()
         core.plainTasks.cancelAll()
         turn(until: deadline) { background.count == 0 && core.plainTasks.isEmpty && !pool.isBusy }
-        let stubborn = background.names + core.plainTasks.names + pool.close(until: deadline).map { "offloaded \($0)" }
+        let working = pool.close(until: deadline).map { "offloaded work \"\($0)\"" }
+        let stubborn = background.names + core.plainTasks.names + working
         if !stubborn.isEmpty {
             report(EventLoopError.ignoredCancellation(stubborn), context: "loop \(name)")
         }
@@ -22,14 +23,23 @@ extension EventLoop {
             core.operations.count == 0 && core.ready.isEmpty
         }
         core.plainTasks.removeAll()
+        if stubborn.isEmpty && ownsDefaultExecutor { runLeftoverWakeUps() }
         discard()
+    }
+
+    /// `Task.sleep` cannot take its timer back when it is cancelled. No task is left that one of them could wake.
+    private func runLeftoverWakeUps() {
+        while let action = core.timers.popDue(at: .distantFuture) {
+            if case .makeReady(let word) = action { core.enqueue(word) }
+        }
+        turn(until: Instant.monotonicNow.advanced(by: .milliseconds(100))) { core.ready.isEmpty }
     }
 
     /// Lets the loop turn until the condition holds or the time is over.
     private func turn(until deadline: Instant, _ isDone: () -> Bool) {
         guard !isDone() else { return }
         let alarm = core.addTimer(at: now.advanced(by: Instant.monotonicNow.duration(to: deadline)), .nothing)
-        while !isDone() && Instant.monotonicNow < deadline { core.tick() }
+        repeat { core.tick() } while !isDone() && Instant.monotonicNow < deadline
         core.removeTimer(alarm)
     }
 
@@ -39,14 +49,16 @@ extension EventLoop {
             switch entry {
             case .ready(let word): passOn(word)
             case .start(let remote): refuse(remote)
-            case .arm(_, let word, _): if word.kind == .call { passOn(word) } else { Afterlife.run(word) }
+            case .arm(let deadline, let word, _):
+                sleepOn(word, until: deadline)
             case .cancel, .cancelRemote, .cancelTimer: break
             case .close(let handle): _ = core.start(.close(handle))
             }
         }
         while !core.ready.isEmpty { passOn(core.ready.pop()) }
-        while let action = core.timers.popDue(at: .distantFuture) {
-            if case .makeReady(let word) = action { passOn(word) }
+        while let deadline = core.timers.next, let action = core.timers.popDue(at: .distantFuture) {
+            guard case .makeReady(let word) = action else { continue }
+            sleepOn(word, until: deadline)
         }
         core.driver.close()
     }
@@ -54,6 +66,11 @@ extension EventLoop {
     /// A callback is dropped and says so; a job runs elsewhere.
     private func passOn(_ word: ReadyWord) {
         if let call = word.takeCall() { call.cancel() } else { Afterlife.run(word) }
+    }
+
+    /// A task that sleeps must not wake early, wherever it wakes.
+    private func sleepOn(_ word: ReadyWord, until deadline: Instant) {
+        if word.kind == .call { passOn(word) } else { Afterlife.loop.arm(word, after: now.duration(to: deadline)) }
     }
 
     private func refuse(_ remote: RemoteOperation) {

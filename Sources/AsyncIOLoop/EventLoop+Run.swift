@@ -59,9 +59,12 @@ extension EventLoop {
         public func close() {
             guard !isClosed else { return }
             isClosed = true
+            // Letting go of a runner while another loop runs here must not make that one forget its thread.
+            let outer = EventLoop.runsHere ? EventLoop.current : nil
             loop.enter()
             loop.end()
             loop.leave()
+            outer?.enter()
         }
     }
 
