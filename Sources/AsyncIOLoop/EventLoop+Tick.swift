@@ -69,7 +69,7 @@ extension LoopCore {
         counters.timersFired &+= 1
         switch action {
         case .makeReady(let word): enqueue(word)
-        case .complete(let token): completions.append(Completion(token, Outcome(0)))
+        case .complete(let token): complete(Completion(token, Outcome(0)))
         case .nothing: break
         }
     }

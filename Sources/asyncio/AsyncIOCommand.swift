@@ -4,5 +4,34 @@ import AsyncIO
 /// The command `asyncio`.
 @main
 struct AsyncIOCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "asyncio", abstract: "An event loop for Swift, to try and to look at.")
+    static let configuration = CommandConfiguration(
+        commandName: "asyncio",
+        abstract: "An event loop for Swift: to look at, and to try.",
+        discussion: """
+            EXAMPLES
+              asyncio tour                   what an event loop does, shown by running one
+              asyncio serve chat             a chat; come in with: nc 127.0.0.1 7000
+              asyncio serve echo --loops 2   an echo server: two threads share a port
+
+            EXIT CODES
+              0     done; also a server that was ended by Ctrl-C and has said goodbye
+              1     failed; standard error says why
+              64    the command line was not understood
+              130   interrupted by Ctrl-C half-way
+            """,
+        subcommands: [Tour.self, Serve.self])
+}
+
+/// `asyncio serve`: the servers.
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a server on the loop.",
+        discussion: """
+            EXAMPLES
+              asyncio serve chat --port 7000
+              asyncio serve echo --host 0.0.0.0 --port 7007 --loops 4
+
+            Ctrl-C ends a server in good order, with exit code 0; a second Ctrl-C ends it at once.
+            """,
+        subcommands: [ServeChat.self, ServeEcho.self])
 }

@@ -7,8 +7,11 @@ import SystemPackage
 struct ServerState {
     var isServing = false
     var isShuttingDown = false
+    var hasEnded = false
     var task: Task<Void, Never>?
     var failure: (any Error)?
+    /// Ends the drain time.
+    var alarm: ScheduledCall?
 }
 
 extension TCPListener {
@@ -45,7 +48,12 @@ extension TCPListener {
             shutdown(drain: drain)
         }
         close()
-        if let failure = server.withLock({ $0.failure }) { throw failure }
+        let (failure, alarm) = server.withLock { state in
+            state.hasEnded = true
+            return (state.failure, state.alarm)
+        }
+        alarm?.cancel()
+        if let failure { throw failure }
     }
 
     /// Ends ``serve(drain:_:)`` in good order: stops accepting at once, lets the handlers finish for the drain time,
@@ -58,7 +66,13 @@ extension TCPListener {
         close()
         guard let task else { return }
         if drain <= .zero { return task.cancel() }
-        if isFirst { loop.callLater(drain) { task.cancel() } }
+        guard isFirst else { return }
+        let alarm = loop.callLater(drain) { task.cancel() }
+        let isTooLate = server.withLock { state in
+            state.alarm = alarm
+            return state.hasEnded
+        }
+        if isTooLate { alarm.cancel() }
     }
 
     private var isShuttingDown: Bool { server.withLock { $0.isShuttingDown } }
@@ -119,10 +133,11 @@ private struct Acceptor {
                 case .connection where failuresInARow < 16:
                     continue
                 case .connection:
-                    // Not one connection but all of them: do not spin.
+                    // Not one connection but all of them: do not spin, and do not hide it.
+                    report(code, "every connection fails; accepting goes on slowly")
                     try await loop.sleep(for: .milliseconds(20))
                 case .exhaustion:
-                    report(code)
+                    report(code, "accepting pauses until some are free")
                     try await loop.sleep(for: .milliseconds(20))
                 case .listener:
                     try loop.check(outcome, "accept", "\(listener.address)")
@@ -139,20 +154,20 @@ private struct Acceptor {
     /// accept(2), "Error handling": errors of the network belong to the one connection.
     private static func severity(of code: Errno) -> Severity {
         switch code {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory: .exhaustion
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory, .noSpace: .exhaustion
         case .badFileDescriptor, .notSocket, .invalidArgument, .canceled, .resourceBusy, .badAddress: .listener
         default: .connection
         }
     }
 
     /// At most once a second.
-    private mutating func report(_ code: Errno) {
+    private mutating func report(_ code: Errno, _ consequence: String) {
         let now = listener.loop.now
         if let lastReport, lastReport.duration(to: now) < .seconds(1) { return }
         lastReport = now
         let error = IOError(
             code, operation: "accept", subject: "\(listener.address)",
-            detail: "\(code); accepting pauses until some are free")
+            detail: "\(code); \(consequence)")
         listener.loop.report(error, context: "server \(listener.address)")
     }
 }

@@ -41,9 +41,15 @@ extension TCPStream {
             if outcome.result < 0 { stream.close() }
             try loop.check(outcome, "connect", "\(address)")
             // On loopback a client may get the very port that it dials, and meet itself. Nobody wants that: try again.
-            if await stream.local != address { return stream }
+            if await !isMet(stream.local, by: address) { return stream }
             stream.close()
         }
+    }
+
+    /// Whether a socket that dialled the address, and got the local one, has reached itself. Any address means loopback here.
+    private static func isMet(_ local: SocketAddress?, by address: SocketAddress) -> Bool {
+        guard let local, let port = local.port, port == address.port else { return false }
+        return local == address || address == .any(port: port) || address == .any(port: port, version: .v6)
     }
 
     /// Takes over a connected socket.

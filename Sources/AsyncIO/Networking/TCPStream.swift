@@ -83,6 +83,7 @@ public final class TCPStream: Sendable, CustomStringConvertible {
     /// `ECONNRESET` if the peer has gone, `ECANCELED` if the connection is closed meanwhile, `EBUSY` if another task
     /// writes. Nothing to write is no operation.
     public func write(_ bytes: [UInt8]) async throws {
+        if bytes.isEmpty { return }
         let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(handle, $0)) }
         // The usual case: the kernel takes everything at once.
         if case .ended(let outcome) = begun, outcome.result >= 0 { return }
@@ -91,6 +92,7 @@ public final class TCPStream: Sendable, CustomStringConvertible {
 
     /// Writes all of the bytes, in place. As ``write(_:)-([UInt8])``.
     public func write(_ bytes: RawSpan) async throws {
+        if bytes.isEmpty { return }
         let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(handle, $0)) }
         if case .ended(let outcome) = begun, outcome.result >= 0 { return }
         try await finishWriting(bytes, begun)

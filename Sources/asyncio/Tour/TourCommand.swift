@@ -1,0 +1,40 @@
+import ArgumentParser
+import AsyncIO
+
+/// `asyncio tour`.
+struct Tour: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Explain the event loop by running it.",
+        discussion: """
+            Four small chapters, some two seconds in all: gulls that carry letters one
+            by one, concurrently, and with one among them that blocks the loop; and the
+            life of a task that reads from the network. The timelines are drawn from
+            what the loop's instruments have recorded.
+
+            EXAMPLES
+              asyncio tour
+              asyncio tour | less          without colours
+              NO_COLOR=1 asyncio tour      the same on a terminal
+            """)
+
+    func run() throws {
+        let recorder = Recorder()
+        let paint = Paint(isOn: Console.wantsColour)
+        do {
+            try EventLoop.run(options: EventLoop.Options(name: "tour", instrument: recorder)) {
+                let loop = try EventLoop.here()
+                try await Guide(loop: loop, recorder: recorder, paint: paint).lead()
+            }
+        } catch EventLoopError.interrupted(let signal) {
+            throw ExitCode(128 + signal)
+        }
+    }
+}
+
+extension EventLoop {
+    /// The loop that runs here.
+    fileprivate static func here() throws -> EventLoop {
+        guard let current else { throw EventLoopError.noLoop }
+        return current
+    }
+}
