@@ -1,5 +1,6 @@
 @_exported public import AsyncIOKernel
 @_exported public import AsyncIOLoop
+
 @_exported public import struct SystemPackage.Errno
 
 /// Runs blocking or heavy work on a thread of the current loop's pool, and suspends until it is done.

@@ -16,5 +16,8 @@ enum Afterlife {
         }
     }()
 
-    static func run(_ word: ReadyWord) { loop.enqueue(word) }
+    /// Runs a job. The main actor's stay on the main thread: they wait for the next run there.
+    static func run(_ word: ReadyWord) {
+        if word.kind == .main { MainLoop.postpone(word) } else { loop.enqueue(word) }
+    }
 }

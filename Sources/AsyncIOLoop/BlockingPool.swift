@@ -88,7 +88,7 @@ final class BlockingPool: Sendable {
 
     init(name: String, limit: Int) {
         self.name = name
-        self.limit = limit
+        self.limit = max(limit, 1)
     }
 
     func submit(_ job: BlockingJob) {
@@ -134,8 +134,8 @@ final class BlockingPool: Sendable {
                 state.threads -= 1
                 return state.threads == 0
             }
-            guard isLast, let job = state.withLock({ $0.takeNext() }) else { return }
-            perform(job)
+            guard isLast else { return }
+            while let job = state.withLock({ $0.takeNext() }) { perform(job) }
         }
     }
 

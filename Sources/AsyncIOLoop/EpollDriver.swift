@@ -11,7 +11,8 @@
 //    waits only after EAGAIN, or when we know that a call would return it.
 // 3. We do know that after a short read from a stream socket: the kernel had no more (epoll(7), "Questions and
 //    answers" 9). Unless the peer has also finished: data and FIN may arrive together, as one edge. EPOLLRDHUP tells
-//    them apart, and is remembered, so that a reader is never put to sleep in front of the end of its stream.
+//    them apart, and is remembered, so that a reader is never put to sleep in front of the end of its stream. Nor does
+//    a short read mean much once urgent data (EPOLLPRI) have come: recv(2) stops at their mark, and more lies behind.
 // 4. EPOLLHUP and EPOLLERR are reported whether asked for or not. Level-triggered, an error that nobody picks up
 //    turns the loop into a heater; edge-triggered it is told once. They make both directions ready: the next call
 //    brings the error.
@@ -119,7 +120,8 @@ package final class EpollDriver: Driver {
         guard !isClosed else { return }
         isClosed = true
         for number in 0..<sockets.count where sockets[number].isAdopted {
-            _ = SystemCall.resultOnce { Glibc.close(CInt(number)) }
+            sockets[number].isAdopted = false
+            _ = SystemCall.close(CInt(number))
         }
         _ = SystemCall.resultOnce { Glibc.close(wakeDescriptor) }
         _ = SystemCall.resultOnce { Glibc.close(epoll) }
@@ -130,12 +132,13 @@ package final class EpollDriver: Driver {
     /// Registers an adopted descriptor, both directions, edge-triggered. 0 or a negated error number.
     func register(_ handle: Handle) -> Int {
         var event = unsafe casyncio_epoll_event(
-            Interest.input | Interest.output | Interest.peerFinished | Interest.edge,
+            Interest.input | Interest.output | Interest.urgent | Interest.peerFinished | Interest.edge,
             UInt64(truncatingIfNeeded: handle.rawValue))
         return SystemCall.result { unsafe epoll_ctl(epoll, EPOLL_CTL_ADD, handle.descriptor, &event) }
     }
 
-    /// Registers somebody else's descriptor, level-triggered, for what is being waited for now.
+    /// Registers somebody else's descriptor for what is being waited for now: level-triggered, and for one event, so that
+    /// a descriptor that is closed behind our back, while a child still holds a copy, cannot report for ever.
     func register(foreign number: CInt, _ state: SocketState) -> Int {
         let interest = (state.reader != nil ? Interest.input : 0) | (state.writer != nil ? Interest.output : 0)
         guard interest != 0 else { return unregister(number) }
@@ -158,9 +161,12 @@ enum Interest {
     static let peerFinished = UInt32(EPOLLRDHUP.rawValue)
     static let hangUp = UInt32(EPOLLHUP.rawValue)
     static let error = UInt32(EPOLLERR.rawValue)
+    static let urgent = UInt32(EPOLLPRI.rawValue)
+    static let once = UInt32(truncatingIfNeeded: EPOLLONESHOT.rawValue)
     static let edge = UInt32(bitPattern: Int32(truncatingIfNeeded: EPOLLET.rawValue))
 
-    static let readable = input | peerFinished | hangUp | error
+    static let readable = input | urgent | peerFinished | hangUp | error
     static let writable = output | hangUp | error
-    static let finished = peerFinished | hangUp | error
+    /// After one of these a short read does not mean that nothing is left.
+    static let finished = urgent | peerFinished | hangUp | error
 }

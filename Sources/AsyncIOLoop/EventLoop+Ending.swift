@@ -12,7 +12,7 @@ extension EventLoop {
         core.plainTasks.cancelAll()
         turn(until: deadline) { background.count == 0 && core.plainTasks.isEmpty && !pool.isBusy }
         let working = pool.close(until: deadline).map { "offloaded work \"\($0)\"" }
-        let stubborn = background.names + core.plainTasks.names + working
+        let stubborn = background.names + plainNames + working
         if !stubborn.isEmpty {
             report(EventLoopError.ignoredCancellation(stubborn), context: "loop \(name)")
         }
@@ -27,20 +27,38 @@ extension EventLoop {
         discard()
     }
 
+    /// The names of plain tasks that are left. Background tasks are such tasks, too, on a loop that has taken over.
+    private var plainNames: [String] {
+        var names = core.plainTasks.names
+        for name in background.names {
+            if let index = names.firstIndex(of: name) { names.remove(at: index) }
+        }
+        return names
+    }
+
     /// `Task.sleep` cannot take its timer back when it is cancelled. No task is left that one of them could wake.
     private func runLeftoverWakeUps() {
-        while let action = core.timers.popDue(at: .distantFuture) {
-            if case .makeReady(let word) = action { core.enqueue(word) }
+        var others: [(Instant, TimerAction)] = []
+        while let deadline = core.timers.next, let action = core.timers.popDue(at: .distantFuture) {
+            if case .makeReady(let word) = action, word.kind == .generic {
+                core.enqueue(word)
+            } else {
+                others.append((deadline, action))
+            }
         }
+        for (deadline, action) in others { _ = core.timers.insert(at: deadline, action) }
         turn(until: Instant.monotonicNow.advanced(by: .milliseconds(100))) { core.ready.isEmpty }
     }
 
     /// Lets the loop turn until the condition holds or the time is over.
     private func turn(until deadline: Instant, _ isDone: () -> Bool) {
-        guard !isDone() else { return }
-        let alarm = core.addTimer(at: now.advanced(by: Instant.monotonicNow.duration(to: deadline)), .nothing)
-        repeat { core.tick() } while !isDone() && Instant.monotonicNow < deadline
-        core.removeTimer(alarm)
+        // In slices: what is waited for may end on a thread that does not wake the loop.
+        while !isDone() {
+            let slice = core.addTimer(at: now.advanced(by: .milliseconds(20)), .nothing)
+            core.tick()
+            core.removeTimer(slice)
+            if Instant.monotonicNow >= deadline { return }
+        }
     }
 
     /// Closes the loop without further turns: jobs that are left find another thread.
@@ -51,10 +69,12 @@ extension EventLoop {
             case .start(let remote): refuse(remote)
             case .arm(let deadline, let word, _):
                 sleepOn(word, until: deadline)
-            case .cancel, .cancelRemote, .cancelTimer: break
+            case .letGo, .cancel, .cancelRemote, .cancelTimer: break
             case .close(let handle): _ = core.start(.close(handle))
             }
         }
+        // An operation that somebody has started meanwhile still gets its one completion.
+        for token in core.operations.openTokens { core.complete(Completion(token, Outcome(Errno.loopClosed.negated))) }
         while !core.ready.isEmpty { passOn(core.ready.pop()) }
         while let deadline = core.timers.next, let action = core.timers.popDue(at: .distantFuture) {
             guard case .makeReady(let word) = action else { continue }

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import CAsyncIO
 import SystemPackage
 
 extension EventLoop {
@@ -16,10 +17,11 @@ extension EventLoop {
 
     /// The half of ``perform(_:)`` that does not suspend: most operations end here, without an asynchronous call.
     package func begin(_ operation: Operation) -> Begun {
-        if Task.isCancelled { return .ended(.cancelled) }
-        guard isCurrent else { return .isElsewhere }
+        guard isCurrent else { return Task.isCancelled ? .ended(.cancelled) : .isElsewhere }
+        // Before the cancellation: a task that tries again and again although it is cancelled must not keep the loop.
         guard core.budget > 0 else { return .mustTakeTurns }
         core.budget -= 1
+        if Task.isCancelled { return .ended(.cancelled) }
         switch core.start(operation) {
         case .completed(let outcome): return .ended(outcome)
         case .pending(let token): return .waits(token)
@@ -55,7 +57,9 @@ extension EventLoop {
         let outcome = unsafe await withUnsafeContinuation { continuation in
             unsafe core.operations.park(continuation, on: token)
         }
-        unsafe core.operations.letGo(token, record)
+        unsafe casyncio_remove_cancellation_handler(record)
+        // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
+        if isCurrent { core.operations.letGo(token) } else { post(.letGo(token)) }
         return outcome
     }
 

@@ -1,4 +1,4 @@
-import AsyncIOKernel
+import CAsyncIO
 import Glibc
 
 extension EventLoop {
@@ -18,6 +18,8 @@ extension EventLoop {
         public var grace: Duration
         /// The signals that cancel the body; a second one of the kind ends the process at once.
         public var interrupts: Interrupts
+        /// What becomes of a run whose body throws because a signal cancelled it.
+        public var interruptEnding: InterruptEnding
         /// Who is told of errors that nobody awaits.
         public var errorHandler: ErrorHandler
         /// Who watches.
@@ -27,7 +29,8 @@ extension EventLoop {
         public init(
             name: String = "main", driver: DriverChoice = .auto, fairness: Fairness = Fairness(),
             mode: Mode = .takeover, blockingThreads: Int = 32, grace: Duration = .seconds(5),
-            interrupts: Interrupts = .interrupt, errorHandler: ErrorHandler = .standardError,
+            interrupts: Interrupts = .interrupt, interruptEnding: InterruptEnding = .process,
+            errorHandler: ErrorHandler = .standardError,
             instrument: (any Instrument & Sendable)? = nil
         ) {
             self.name = name
@@ -37,6 +40,7 @@ extension EventLoop {
             self.blockingThreads = max(blockingThreads, 1)
             self.grace = grace
             self.interrupts = interrupts
+            self.interruptEnding = interruptEnding
             self.errorHandler = errorHandler
             self.instrument = instrument
         }
@@ -65,6 +69,14 @@ extension EventLoop {
         var signals: [CInt] {
             (contains(.interrupt) ? [SIGINT] : []) + (contains(.terminate) ? [SIGTERM] : [])
         }
+    }
+
+    /// How ``EventLoop/run(options:_:)`` ends on the main thread when a signal has cancelled its body, and the body threw.
+    public enum InterruptEnding: Sendable {
+        /// The process ends by that signal, as if nobody had handled it, after everything has ended in good order.
+        case process
+        /// `run` throws ``EventLoopError/interrupted(signal:)``.
+        case error
     }
 
     /// Who is told of errors that nobody awaits, at the moment they happen.
@@ -138,7 +150,6 @@ enum StandardError {
     static func write(_ line: String) {
         var bytes = Array(line.utf8)
         bytes.append(UInt8(ascii: "\n"))
-        // A closed or full standard error is nobody's fault here.
-        _ = SystemCall.result { unsafe bytes.withUnsafeBytes { unsafe Glibc.write(2, $0.baseAddress, $0.count) } }
+        unsafe bytes.withUnsafeBytes { unsafe casyncio_write_error($0.baseAddress, $0.count) }
     }
 }

@@ -28,7 +28,13 @@ extension EventLoop {
     ) throws -> Success {
         let runner = try Runner(options: options)
         defer { runner.close() }
-        return try runner.run(body)
+        do {
+            return try runner.run(body)
+        } catch EventLoopError.interrupted(let signal) where options.interruptEnding == .process && SystemThread.isMain
+        {
+            runner.close()
+            InterruptWatch.endProcess(signal)
+        }
     }
 
     /// A loop that runs several bodies one after the other, all on the thread that made it.
@@ -64,6 +70,7 @@ extension EventLoop {
             loop.enter()
             loop.end()
             loop.leave()
+            loop.retire()
             outer?.enter()
         }
     }
@@ -75,8 +82,7 @@ extension EventLoop {
         let work = Work(body)
         let task = makeTask(name: name) { @Sendable in
             do { outcome.result = .success(try await work.run()) } catch { outcome.result = .failure(error) }
-            self.core.bodyHasEnded = true
-            self.core.wantsAttention = true
+            self.bodyHasEnded()
         }
         let signals = InterruptWatch(options.interrupts, on: core)
         defer { signals.close(on: core) }
@@ -86,6 +92,16 @@ extension EventLoop {
             throw EventLoopError.interrupted(signal: received)
         }
         return try result.get()
+    }
+
+    /// The body's last words, from whatever thread they come.
+    private func bodyHasEnded() {
+        guard isCurrent else {
+            callSoon { self.bodyHasEnded() }
+            return
+        }
+        core.bodyHasEnded = true
+        core.wantsAttention = true
     }
 
     /// The life of a loop. Returns the signal that interrupted it, if one did.
@@ -136,16 +152,21 @@ extension EventLoop {
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         guard options.mode == .takeover, SystemThread.isMain, Takeover.install() else { return }
         ownsDefaultExecutor = true
+        unsafe casyncio_set_default_core(Unmanaged.passUnretained(core).toOpaque())
         MainLoop.enter(self)
     }
 
-    /// The thread is free again.
+    /// The thread is free again. What the default executor gets meanwhile waits for the next run.
     func leave() {
-        if ownsDefaultExecutor {
-            MainLoop.leave()
-            ownsDefaultExecutor = false
-        }
+        casyncio_set_default_core(nil)
         casyncio_set_current_loop(nil)
+    }
+
+    /// The loop is closed: the default executor leads elsewhere.
+    func retire() {
+        guard ownsDefaultExecutor else { return }
+        MainLoop.leave(self)
+        ownsDefaultExecutor = false
     }
 
     /// Runs the loop on this thread until the condition holds, then ends it: the life of a ``LoopThread``.
@@ -155,6 +176,7 @@ extension EventLoop {
         while !isDone() { core.tick() }
         end()
         leave()
+        retire()
     }
 }
 

@@ -77,11 +77,13 @@ public final class ScheduledCall: Sendable {
 
     /// Cancels the call if it has not begun. From any thread; its timer leaves the loop's list at once.
     public func cancel() {
-        let timer: TimerID? = state.withLock { state in
-            guard case .waiting(_, let timer) = state else { return nil }
+        // What the body has captured is let go outside of the lock: it may come back to this handle.
+        let (body, timer): ((@Sendable () -> Void)?, TimerID?) = state.withLock { state in
+            guard case .waiting(let body, let timer) = state else { return (nil, nil) }
             state = .cancelled
-            return timer
+            return (body, timer)
         }
+        defer { withExtendedLifetime(body) {} }
         guard let timer else { return }
         if loop.isCurrent { loop.core.removeTimer(timer) } else { loop.post(.cancelTimer(timer)) }
     }

@@ -42,8 +42,14 @@ extension LoopCore {
         poll()
 
         // 6. Complete what has ended, which queues the continuations of the tasks that waited for it.
-        for completion in completions { complete(completion) }
-        completions.removeAll(keepingCapacity: true)
+        completeAll()
+    }
+
+    /// Step 6. The list is exchanged first: an executor of somebody else's may run a task inside its `enqueue`.
+    private func completeAll() {
+        swap(&completions, &finished)
+        for completion in finished { complete(completion) }
+        finished.removeAll(keepingCapacity: true)
     }
 
     /// Step 5. The only place where the loop's thread sleeps.
@@ -60,8 +66,11 @@ extension LoopCore {
 
     /// Step 4, at its end: who let the others go first queues again, behind them.
     private func requeueYielding() {
-        for waiter in yielding { waiter.wake() }
-        yielding.removeAll(keepingCapacity: true)
+        var batch: [Waiter] = []
+        swap(&batch, &yielding)
+        for waiter in batch { waiter.wake() }
+        batch.removeAll(keepingCapacity: true)
+        if yielding.isEmpty { swap(&batch, &yielding) }
     }
 
     /// Step 2.

@@ -29,10 +29,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     /// Whether the process's default executor leads here. Set on the loop's thread, around its run.
     var ownsDefaultExecutor: Bool {
         get { ownsDefault.load(ordering: .relaxed) }
-        set {
-            ownsDefault.store(newValue, ordering: .relaxed)
-            unsafe casyncio_set_default_core(newValue ? Unmanaged.passUnretained(core).toOpaque() : nil)
-        }
+        set { ownsDefault.store(newValue, ordering: .relaxed) }
     }
     private let ownsDefault = Atomic(false)
     /// The executor of actors that live on this loop.

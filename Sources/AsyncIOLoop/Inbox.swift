@@ -7,6 +7,8 @@ enum InboxEntry: Sendable {
     case ready(ReadyWord)
     /// Start an operation for a task that runs elsewhere.
     case start(RemoteOperation)
+    /// Free the slot of an operation whose task goes on elsewhere.
+    case letGo(Token)
     /// Cancel an operation that was started on the loop.
     case cancel(Token)
     /// Cancel an operation that was started from elsewhere.

@@ -13,8 +13,9 @@ struct InterruptWatch {
 
     init(_ interrupts: EventLoop.Interrupts, on core: LoopCore) {
         let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
-        let number = interrupts.isEmpty ? -1 : SystemCall.result { eventfd(0, flags) }
-        wake = CInt(truncatingIfNeeded: number)
+        let result = interrupts.isEmpty ? -1 : SystemCall.result { eventfd(0, flags) }
+        let wake = CInt(truncatingIfNeeded: result)
+        self.wake = wake
         // The token is nobody's: its completion only wakes the loop.
         guard wake >= 0, case .pending(let token) = core.start(.waitReadable(wake)) else {
             signals = []
@@ -22,8 +23,8 @@ struct InterruptWatch {
             return
         }
         self.token = token
-        signals = interrupts.signals
-        for signal in signals { casyncio_interrupt_install(signal, wake) }
+        // Where two loops run at once, a signal is the first one's.
+        signals = interrupts.signals.filter { casyncio_interrupt_install($0, wake) == 0 }
     }
 
     /// The first signal that came.
@@ -33,5 +34,12 @@ struct InterruptWatch {
         for signal in signals { casyncio_interrupt_restore(signal) }
         if let token { core.cancel(token) }
         if wake >= 0 { _ = SystemCall.close(wake) }
+    }
+
+    /// Ends the process as the signal would have done without us: its parent sees that (a shell says 130 for Ctrl-C).
+    static func endProcess(_ number: CInt) -> Never {
+        signal(number, SIG_DFL)
+        raise(number)
+        _exit(128 &+ number)
     }
 }

@@ -15,6 +15,8 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var timers = TimerHeap()
     @safe @exclusivity(unchecked) var operations = OperationTable()
     @safe @exclusivity(unchecked) var completions: [Completion] = []
+    /// The completions that are being worked on.
+    @safe @exclusivity(unchecked) var finished: [Completion] = []
     /// Tasks that let the others go first.
     @safe @exclusivity(unchecked) var yielding: [Waiter] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
@@ -38,7 +40,7 @@ final class LoopCore {
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver
         self.inbox = inbox
-        self.fairness = fairness
+        self.fairness = Fairness(jobsPerPoll: fairness.jobsPerPoll, operationsPerJob: fairness.operationsPerJob)
     }
 
     var now: Instant { driver.now }
@@ -116,6 +118,7 @@ final class LoopCore {
         switch entry {
         case .ready(let word): enqueue(word)
         case .start(let remote): start(remote)
+        case .letGo(let token): operations.letGo(token)
         case .cancel(let token): cancel(token)
         case .cancelRemote(let remote):
             remote.isCancelled = true

@@ -44,8 +44,10 @@ enum MainLoop {
     }
 
     /// The loop takes no more jobs.
-    static func leave() {
-        state.withLock { $0.loop = nil }
+    static func leave(_ loop: EventLoop) {
+        state.withLock { state in
+            if state.loop === loop { state.loop = nil }
+        }
     }
 
     /// The loop that runs jobs of the default executor now.
@@ -59,6 +61,16 @@ enum MainLoop {
         let loop = state.withLock { state in
             if state.loop == nil { state.mainJobs.append(word) }
             return state.loop
+        }
+        loop?.enqueue(word)
+    }
+
+    /// Takes back a job of the main actor from a loop that has closed.
+    static func postpone(_ word: ReadyWord) {
+        let loop: EventLoop? = state.withLock { state in
+            if let loop = state.loop, !loop.isClosed { return loop }
+            state.mainJobs.append(word)
+            return nil
         }
         loop?.enqueue(word)
     }

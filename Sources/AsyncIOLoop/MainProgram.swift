@@ -41,12 +41,14 @@ package enum MainProgram {
 
     /// A synchronous `main` calls `EventLoop.run` after all: its loop replaces the early one.
     static func giveWay() {
+        guard SystemThread.isMain else { return }
         let early: EventLoop? = phase.withLock { phase in
             defer { phase = .notOurs }
             guard case .early(let loop) = phase else { return nil }
             return loop
         }
         early?.leave()
+        early?.retire()
         early?.discard()
     }
 
@@ -62,7 +64,7 @@ package enum MainProgram {
         if early == nil { loop.enter() }
         atexit {
             // `main` has returned, on this thread, inside a tick that will not go on: what is left ends in good order.
-            guard let loop = EventLoop.current, !loop.isClosed else { return }
+            guard SystemThread.isMain, let loop = EventLoop.current, !loop.isClosed else { return }
             loop.end()
         }
         let signals = InterruptWatch(loop.options.interrupts, on: loop.core)
@@ -72,7 +74,7 @@ package enum MainProgram {
             // Swift offers no way to end `main` early that is not a crash: end all else, then as the signal would.
             loop.end()
             signals.close(on: loop.core)
-            kill(getpid(), signal)
+            InterruptWatch.endProcess(signal)
         }
     }
 }

@@ -110,9 +110,8 @@ struct OperationTable: ~Copyable {
             }, address)
     }
 
-    /// The task has been resumed: takes the handler away, waiting for one that runs just now, and frees the slot.
-    mutating func letGo(_ token: Token, _ record: UnsafeMutableRawPointer?) {
-        unsafe casyncio_remove_cancellation_handler(record)
+    /// The task has been resumed and has taken its cancellation handler away: nobody knows the slot any more.
+    mutating func letGo(_ token: Token) {
         free(Int(token.index))
     }
 

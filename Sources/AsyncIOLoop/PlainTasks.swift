@@ -11,6 +11,8 @@ struct PlainTasks: ~Copyable {
     private var tasks: Set<UInt> = []
     private let isSupported = casyncio_task_layout_is_known()
     private var isEnding = false
+    /// How long the list may grow before those that have ended on other threads are let go.
+    private var limit = 1024
 
     deinit { for bits in tasks { Self.release(bits) } }
 
@@ -27,6 +29,7 @@ struct PlainTasks: ~Copyable {
         if tasks.insert(bits).inserted {
             unsafe casyncio_task_retain(pointer)
             if isEnding { unsafe casyncio_task_cancel(pointer) }
+            if tasks.count > limit { sweep() }
         }
         return bits
     }
@@ -35,6 +38,14 @@ struct PlainTasks: ~Copyable {
     @inline(__always)
     mutating func didRun(_ task: UInt) {
         if Self.isComplete(task), tasks.remove(task) != nil { Self.release(task) }
+    }
+
+    private mutating func sweep() {
+        for bits in tasks where Self.isComplete(bits) {
+            tasks.remove(bits)
+            Self.release(bits)
+        }
+        limit = max(1024, tasks.count * 2)
     }
 
     /// Cancels all, and those that appear from now on.

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -52,21 +53,41 @@ void casyncio_set_thread_name(const char *name) {
     pthread_setname_np(pthread_self(), cut);
 }
 
+void casyncio_write_error(const void *bytes, size_t count) {
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    ssize_t written;
+    do written = write(STDERR_FILENO, bytes, count);
+    while (written < 0 && errno == EINTR);
+    if (written < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE)) {
+        struct timespec zero = {0};
+        sigtimedwait(&pipe_signal, NULL, &zero);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int64_t casyncio_monotonic_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-// One slot per signal number; only the loop that owns the main run installs any.
+// One slot per signal number; the first run that asks for a signal has it until that run ends.
 static struct {
+    atomic_int is_taken;
     atomic_int count;
     atomic_int descriptor;
     struct sigaction previous;
 } slots[NSIG];
 
+static atomic_int running_handlers;
+
 static void on_interrupt(int signal) {
     int saved = errno;
+    atomic_fetch_add(&running_handlers, 1);
     if (atomic_fetch_add(&slots[signal].count, 1) > 0) {
         struct sigaction standard = {.sa_handler = SIG_DFL};
         sigaction(signal, &standard, NULL);
@@ -74,11 +95,13 @@ static void on_interrupt(int signal) {
     }
     uint64_t one = 1;
     if (write(atomic_load(&slots[signal].descriptor), &one, sizeof one) < 0) { /* a full counter wakes as well */ }
+    atomic_fetch_sub(&running_handlers, 1);
     errno = saved;
 }
 
 int casyncio_interrupt_install(int signal, int wake_descriptor) {
     if (signal <= 0 || signal >= NSIG) { errno = EINVAL; return -1; }
+    if (atomic_exchange(&slots[signal].is_taken, 1)) { errno = EBUSY; return -1; }
     atomic_store(&slots[signal].count, 0);
     atomic_store(&slots[signal].descriptor, wake_descriptor);
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
@@ -93,4 +116,7 @@ int casyncio_interrupt_count(int signal) {
 void casyncio_interrupt_restore(int signal) {
     if (signal <= 0 || signal >= NSIG) return;
     sigaction(signal, &slots[signal].previous, NULL);
+    // A handler that another thread runs just now may still write to the descriptor, which will be closed next.
+    while (atomic_load(&running_handlers) > 0) sched_yield();
+    atomic_store(&slots[signal].is_taken, 0);
 }

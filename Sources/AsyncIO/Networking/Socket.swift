@@ -7,6 +7,11 @@ import SystemPackage
 enum Socket {
     /// A non-blocking, close-on-exec stream socket of the address's family.
     static func open(for address: SocketAddress, _ operation: String) throws(IOError) -> Descriptor {
+        guard address.family != .unix else {
+            throw IOError(
+                .addressFamilyNotSupported, operation: operation, subject: "\(address)",
+                detail: "TCP needs an IPv4 or IPv6 address")
+        }
         let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         let number = try SystemCall.call(operation, "\(address)") { socket(address.systemFamily, kind, 0) }
         return Descriptor(owning: CInt(truncatingIfNeeded: number))

@@ -11,7 +11,7 @@ struct ServerState {
     var task: Task<Void, Never>?
     var failure: (any Error)?
     /// Ends the drain time.
-    var alarm: ScheduledCall?
+    var alarms: [ScheduledCall] = []
 }
 
 extension TCPListener {
@@ -48,28 +48,27 @@ extension TCPListener {
             shutdown(drain: drain)
         }
         close()
-        let (failure, alarm) = server.withLock { state in
+        let (failure, alarms) = server.withLock { state in
             state.hasEnded = true
-            return (state.failure, state.alarm)
+            return (state.failure, state.alarms)
         }
-        alarm?.cancel()
+        for alarm in alarms { alarm.cancel() }
         if let failure { throw failure }
     }
 
     /// Ends ``serve(drain:_:)`` in good order: stops accepting at once, lets the handlers finish for the drain time,
     /// then cancels those that are left. Does not suspend: `serve` returns when all is done.
     public func shutdown(drain: Duration = .zero) {
-        let (task, isFirst) = server.withLock { state in
-            defer { state.isShuttingDown = true }
-            return (state.task, !state.isShuttingDown)
+        let task = server.withLock { state in
+            state.isShuttingDown = true
+            return state.task
         }
         close()
         guard let task else { return }
         if drain <= .zero { return task.cancel() }
-        guard isFirst else { return }
         let alarm = loop.callLater(drain) { task.cancel() }
         let isTooLate = server.withLock { state in
-            state.alarm = alarm
+            state.alarms.append(alarm)
             return state.hasEnded
         }
         if isTooLate { alarm.cancel() }
@@ -91,6 +90,9 @@ extension TCPListener {
             }
             if let failure = acceptor.failure, !isShuttingDown {
                 server.withLock { $0.failure = failure }
+                // Connections may go on for long. Until they end nobody would hear of it, and clients would wait in a queue.
+                close()
+                if !group.isEmpty { loop.report(failure, context: "server \(address) accepts no more") }
             }
         }
     }
@@ -139,7 +141,10 @@ private struct Acceptor {
                 case .exhaustion:
                     report(code, "accepting pauses until some are free")
                     try await loop.sleep(for: .milliseconds(20))
-                case .listener:
+                case .listener where failuresInARow < 50:
+                    // Perhaps the kernel's mood, perhaps the end: a second will tell.
+                    try await loop.sleep(for: .milliseconds(20))
+                case .listener, .closed:
                     try loop.check(outcome, "accept", "\(listener.address)")
                 }
             } catch {
@@ -149,13 +154,14 @@ private struct Acceptor {
         }
     }
 
-    private enum Severity { case connection, exhaustion, listener }
+    private enum Severity { case connection, exhaustion, listener, closed }
 
     /// accept(2), "Error handling": errors of the network belong to the one connection.
     private static func severity(of code: Errno) -> Severity {
         switch code {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory, .noSpace: .exhaustion
-        case .badFileDescriptor, .notSocket, .invalidArgument, .canceled, .resourceBusy, .badAddress: .listener
+        case .badFileDescriptor, .notSocket, .invalidArgument, .badAddress: .listener
+        case .canceled, .resourceBusy: .closed
         default: .connection
         }
     }

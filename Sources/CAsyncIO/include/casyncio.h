@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-// A `const int` keeps a macro of another type usable from Swift.
+// The socket flags of <bits/socket_type.h>, which are an enumeration there, as plain numbers.
 enum {
     CASYNCIO_SOCK_NONBLOCK = 04000,
     CASYNCIO_SOCK_CLOEXEC = 02000000,
@@ -46,8 +46,12 @@ extern __thread void *casyncio_default_core_slot __attribute__((tls_model("initi
 static inline void *casyncio_default_core(void) { return casyncio_default_core_slot; }
 static inline void casyncio_set_default_core(void *core) { casyncio_default_core_slot = core; }
 
+/// write(2) to standard error; a pipe that nobody reads costs nothing but the text.
+void casyncio_write_error(const void *bytes, size_t count);
+
 // Signals that end a run. The handler counts, and wakes the loop through an eventfd; a second signal restores the
 // default action and raises itself again, so that a program that does not react still ends at once.
+// Fails with EBUSY if another run has the signal.
 int casyncio_interrupt_install(int signal, int wake_descriptor);
 /// How many times the signal has come since it was installed.
 int casyncio_interrupt_count(int signal);

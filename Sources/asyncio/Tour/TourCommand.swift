@@ -21,7 +21,8 @@ struct Tour: ParsableCommand {
         let recorder = Recorder()
         let paint = Paint(isOn: Console.wantsColour)
         do {
-            try EventLoop.run(options: EventLoop.Options(name: "tour", instrument: recorder)) {
+            let options = EventLoop.Options(name: "tour", interruptEnding: .error, instrument: recorder)
+            try EventLoop.run(options: options) {
                 let loop = try EventLoop.here()
                 try await Guide(loop: loop, recorder: recorder, paint: paint).lead()
             }

@@ -1,0 +1,173 @@
+"""A probe under observation: its process, its descriptors, its time; and clients of it."""
+
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+LIMIT = 20.0  # seconds that anything may take
+
+
+class Failure(Exception):
+    """What a scenario expected did not hold."""
+
+
+def expect(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def until(condition, message, limit=LIMIT):
+    """Waits until the condition holds."""
+    end = time.monotonic() + limit
+    while not condition():
+        expect(time.monotonic() < end, f"not within {limit} s: {message}")
+        time.sleep(0.005)
+
+
+def command(probe, arguments, inject=(), summary=None):
+    """The probe's command line, under strace where calls are to fail."""
+    line = [probe, *arguments]
+    if inject or summary:
+        names = ",".join(sorted({rule.split(":")[0] for rule in inject})) or "none"
+        strace = ["strace", "-f", "-qq", "-o", summary or "/dev/null", "-e", f"trace={names}"]
+        for rule in inject:
+            strace += ["-e", f"inject={rule}"]
+        line = strace + line
+    return line
+
+
+def run(probe, arguments, inject=()):
+    """Runs a probe to its end: (exit code, output). The code of a crash is negative."""
+    process = subprocess.Popen(
+        command(probe, arguments, inject), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+    try:
+        output, _ = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        # The group is our child's own; strace alone would leave its child behind.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise Failure(f"{arguments} hangs with {inject}") from None
+    return process.returncode, output.decode()
+
+
+class Server:
+    """A probe that serves."""
+
+    def __init__(self, probe, mode="serve", inject=(), descriptors=None, arguments=()):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command(probe, [mode, *arguments], inject), stdout=subprocess.PIPE, stderr=self.errors,
+            preexec_fn=limit if descriptors else None, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+        line = self.process.stdout.readline().decode()
+        match = re.match(r"listening (\d+) (\d+)", line)
+        expect(match, f"no server: {line!r} {self.reports()}")
+        self.port, self.pid = int(match[1]), int(match[2])
+        self.probe = probe
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu(self):
+        """Seconds of processor time so far."""
+        with open(f"/proc/{self.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def status(self, key):
+        """A number of /proc/PID/status: kilobytes for VmRSS."""
+        with open(f"/proc/{self.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith(key + ":"))
+
+    def switches(self):
+        """How often any of its threads has gone to sleep."""
+        total = 0
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/status") as file:
+                total += next(int(line.split()[1]) for line in file if line.startswith("voluntary"))
+        return total
+
+    def reports(self):
+        self.errors.seek(0)
+        return self.errors.read().decode().splitlines()
+
+    def stop(self, code=0):
+        """Ends it, and expects a good end."""
+        if self.process.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+        try:
+            found = self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signal.SIGKILL)
+            self.process.wait()
+            raise Failure(f"did not end after SIGTERM: {self.reports()}") from None
+        output = self.process.stdout.read().decode()
+        expect(found == code, f"exit code {found} instead of {code}: {output} {self.reports()}")
+        return output
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # Only what this object has started.
+        if self.process.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def connect(port, source=None):
+    client = socket.socket()
+    client.settimeout(LIMIT)
+    if source:
+        client.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+        client.bind((source, 0))
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def receive(client, count):
+    data = b""
+    while len(data) < count:
+        part = client.recv(count - len(data))
+        if not part:
+            break
+        data += part
+    return data
+
+
+def echo(client, data=b"hello"):
+    """One question and its answer."""
+    client.sendall(data)
+    return receive(client, len(data)) == data
+
+
+def served(port, data=b"hello"):
+    """Whether a fresh client is served, to the end of its stream."""
+    with connect(port) as client:
+        if not echo(client, data):
+            return False
+        client.shutdown(socket.SHUT_WR)
+        return client.recv(1) == b""
+
+
+def tried(port):
+    """What one client gets: served, or how it was refused."""
+    try:
+        return "served" if served(port) else "closed"
+    except (ConnectionResetError, BrokenPipeError, ConnectionRefusedError):
+        return "closed"
+    except TimeoutError:
+        return "hung"
+
+
+def readable(clients, limit):
+    return select.select(clients, [], [], limit)[0]
