@@ -143,7 +143,7 @@ package final class EpollDriver: Driver {
         let interest = (state.reader != nil ? Interest.input : 0) | (state.writer != nil ? Interest.output : 0)
         guard interest != 0 else { return unregister(number) }
         let handle = Handle(descriptor: number, generation: state.generation)
-        var event = unsafe casyncio_epoll_event(interest, UInt64(truncatingIfNeeded: handle.rawValue))
+        var event = unsafe casyncio_epoll_event(interest | Interest.once, UInt64(truncatingIfNeeded: handle.rawValue))
         let action = state.isRegistered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD
         return SystemCall.result { unsafe epoll_ctl(epoll, action, number, &event) }
     }
