@@ -16,6 +16,9 @@ enum Afterlife {
         }
     }()
 
+    /// Whether the caller runs here.
+    static var isCurrent: Bool { EventLoop.current.map { $0 === loop } ?? false }
+
     /// Runs a job. The main actor's stay on the main thread: they wait for the next run there.
     static func run(_ word: ReadyWord) {
         if word.kind == .main { MainLoop.postpone(word) } else { loop.enqueue(word) }

@@ -6,9 +6,11 @@ import SystemPackage
 extension EpollDriver {
     package func submit(_ operation: Operation, token: Token) -> Submission {
         switch operation {
-        case .receiveBytes(let handle, let limit):
+        case .receiveBytes(let handle, let limit, let inTwoSteps):
             return unsafe begin(
-                PendingOperation(kind: .receiveBytes, descriptor: handle.descriptor, count: limit), handle, token)
+                PendingOperation(
+                    kind: .receiveBytes, inTwoSteps: inTwoSteps, descriptor: handle.descriptor, count: limit),
+                handle, token)
         case .receive(let handle, let memory):
             return unsafe begin(
                 PendingOperation(
@@ -186,6 +188,10 @@ extension EpollDriver {
 
     private func retry(_ token: Token) -> Outcome? {
         guard var operation = pendingOperation(token) else { return nil }
+        if operation.inTwoSteps {
+            forget(token)
+            return .again
+        }
         guard let outcome = attempt(&operation) else {
             pending[Int(token.index)] = operation
             return nil

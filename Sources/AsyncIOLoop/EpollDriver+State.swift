@@ -29,6 +29,8 @@ struct PendingOperation {
     }
 
     var kind = Kind.none
+    /// Readiness is enough of a completion.
+    var inTwoSteps = false
     var descriptor: CInt = -1
     var generation: UInt32 = 0
     /// The caller's memory, for receive and send.

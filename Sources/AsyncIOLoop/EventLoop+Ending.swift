@@ -4,7 +4,7 @@ import SystemPackage
 extension EventLoop {
     /// Ends the loop for good, on its thread: cancels what is left, waits the grace period, names what would not stop,
     /// closes descriptors and threads.
-    func end() {
+    func end(_ sleepers: Sleepers = .areOver) {
         let deadline = Instant.monotonicNow.advanced(by: options.grace)
         core.isEnding = true
         background.close()
@@ -23,7 +23,7 @@ extension EventLoop {
             core.operations.count == 0 && core.ready.isEmpty
         }
         core.plainTasks.removeAll()
-        if stubborn.isEmpty && ownsDefaultExecutor { runLeftoverWakeUps() }
+        if stubborn.isEmpty && ownsDefaultExecutor && sleepers == .areOver { runLeftoverWakeUps() }
         discard()
     }
 
@@ -35,6 +35,9 @@ extension EventLoop {
         }
         return names
     }
+
+    /// Whether a task may be asleep that nobody has cancelled: the one of an asynchronous `main`.
+    enum Sleepers { case areOver, mayGoOn }
 
     /// `Task.sleep` cannot take its timer back when it is cancelled. No task is left that one of them could wake.
     private func runLeftoverWakeUps() {

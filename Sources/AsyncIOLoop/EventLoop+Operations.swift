@@ -32,7 +32,10 @@ extension EventLoop {
     package func finish(_ operation: Operation, _ begun: Begun) async -> Outcome {
         switch begun {
         case .ended(let outcome): return outcome
-        case .waits(let token): return await wait(for: token)
+        case .waits(let token):
+            let outcome = await wait(for: token)
+            // The second step of an operation in two: nearly always it ends at once.
+            return outcome.result == Outcome.again.result ? await perform(operation) : outcome
         case .isElsewhere: return await performFromOutside(operation)
         case .mustTakeTurns:
             await takeTurns()

@@ -134,10 +134,16 @@ final class SerialFacet: SerialExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) { unsafe loop?.enqueue(ReadyWord(UnownedJob(job), .isolated)) }
 
-    func isIsolatingCurrentContext() -> Bool? { unsafe loop?.isCurrent }
+    func isIsolatingCurrentContext() -> Bool? { isHome }
+
+    /// On the loop's thread; after the loop's end, on the one that runs its actors' jobs then.
+    private var isHome: Bool {
+        guard let loop = unsafe loop else { return false }
+        return loop.isCurrent || loop.isClosed && Afterlife.isCurrent
+    }
 
     func checkIsolated() {
-        precondition(unsafe loop?.isCurrent == true, "this code must run on the loop that its actor lives on")
+        precondition(isHome, "this code must run on the loop that its actor lives on")
     }
 }
 

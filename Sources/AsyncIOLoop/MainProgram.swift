@@ -72,7 +72,7 @@ package enum MainProgram {
             loop.core.tick()
             guard let signal = signals.received else { continue }
             // Swift offers no way to end `main` early that is not a crash: end all else, then as the signal would.
-            loop.end()
+            loop.end(.mayGoOn)
             signals.close(on: loop.core)
             InterruptWatch.endProcess(signal)
         }

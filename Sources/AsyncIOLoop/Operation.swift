@@ -18,7 +18,11 @@ package enum Operation: @unchecked Sendable {
     /// Receives what is there into the caller's memory. Result: bytes, 0 at the end.
     case receive(Handle, into: UnsafeMutableRawBufferPointer)
     /// Receives what is there, at most `limit` bytes, into memory of the driver's: nothing is held while waiting.
-    case receiveBytes(Handle, limit: Int)
+    ///
+    /// A task that runs on the loop asks for it in two steps: the driver may report ``Outcome/again`` when something has
+    /// come, and the task asks again when it runs. So what the kernel has for one connection is read just before it is
+    /// answered, while it is warm in the cache, and not in one go for all connections of a tick.
+    case receiveBytes(Handle, limit: Int, inTwoSteps: Bool)
     /// Sends all of the bytes. Result: their number.
     case send(Handle, UnsafeRawBufferPointer)
     /// Says to the peer that nothing more will be sent. Refused with `EBUSY` while a send is under way.
@@ -57,7 +61,7 @@ extension Operation {
     package var descriptor: CInt {
         switch self {
         case .adopt(let number), .waitReadable(let number), .waitWritable(let number): number
-        case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _),
+        case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
             .send(let handle, _), .finishSending(let handle), .localAddress(let handle), .close(let handle):
             handle.descriptor
         case .sleep: -1
@@ -124,6 +128,8 @@ extension Errno {
 }
 
 extension Outcome {
+    /// Something has come: the same operation, asked for again, will find it.
+    package static let again = Outcome(Int.min)
     /// The end of an operation that was cancelled.
     package static var cancelled: Outcome { Outcome(Errno.canceled.negated) }
 }

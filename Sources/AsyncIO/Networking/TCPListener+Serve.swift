@@ -160,8 +160,9 @@ private struct Acceptor {
     private static func severity(of code: Errno) -> Severity {
         switch code {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory, .noSpace: .exhaustion
-        case .badFileDescriptor, .notSocket, .invalidArgument, .badAddress: .listener
-        case .canceled, .resourceBusy: .closed
+        case .notSocket, .invalidArgument, .badAddress: .listener
+        // Never tried again: the number may be another one's next time.
+        case .badFileDescriptor, .canceled, .resourceBusy: .closed
         default: .connection
         }
     }

@@ -43,7 +43,7 @@ public final class TCPStream: Sendable, CustomStringConvertible {
     /// the connection is closed meanwhile, `EBUSY` if another task reads.
     public func read(upTo limit: Int = maximumRead) async throws -> [UInt8]? {
         guard limit > 0 else { throw Self.empty(limit, peer) }
-        let outcome = unsafe await perform(.receiveBytes(handle, limit: limit))
+        let outcome = unsafe await perform(.receiveBytes(handle, limit: limit, inTwoSteps: loop.isCurrent))
         if outcome.result < 0 { try loop.check(outcome, "read", "\(peer)") }
         return outcome.result == 0 ? nil : outcome.bytes
     }
