@@ -51,8 +51,22 @@ let package = Package(
             dependencies: ["AsyncIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
         .testTarget(name: "AsyncIOKernelTests", dependencies: ["AsyncIOKernel"], swiftSettings: strict),
+        // Programs that tests start, since a process is taken over once and for all.
+        .target(
+            name: "ProbeScenes", dependencies: ["AsyncIO"], path: "Tests/Probes/Scenes", swiftSettings: strict),
+        .executableTarget(
+            name: "probe-takeover", dependencies: ["AsyncIO", "ProbeScenes"], path: "Tests/Probes/Takeover",
+            swiftSettings: strict),
+        // No dependency of a test target: its constructor would take over the process of the tests as well.
+        .executableTarget(
+            name: "probe-main", dependencies: ["AsyncIOMain", "ProbeScenes"], path: "Tests/Probes/Main",
+            swiftSettings: strict),
         .testTarget(
-            name: "AsyncIOLoopTests", dependencies: ["AsyncIOLoop", "AsyncIOKernel", "CAsyncIO"],
+            name: "AsyncIOLoopTests",
+            dependencies: [
+                "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO", "probe-takeover",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         // Serves and dials while Tests/Faults/faults.py makes its system calls fail.
         .executableTarget(

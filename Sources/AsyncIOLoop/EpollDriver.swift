@@ -137,8 +137,8 @@ package final class EpollDriver: Driver {
         return SystemCall.result { unsafe epoll_ctl(epoll, EPOLL_CTL_ADD, handle.descriptor, &event) }
     }
 
-    /// Registers somebody else's descriptor for what is being waited for now: level-triggered, and for one event, so that
-    /// a descriptor that is closed behind our back, while a child still holds a copy, cannot report for ever.
+    /// Registers somebody else's descriptor for what is being waited for now: level-triggered, and for one event, so
+    /// that a descriptor that is closed behind our back, while a child still holds a copy, cannot report for ever.
     func register(foreign number: CInt, _ state: SocketState) -> Int {
         let interest = (state.reader != nil ? Interest.input : 0) | (state.writer != nil ? Interest.output : 0)
         guard interest != 0 else { return unregister(number) }

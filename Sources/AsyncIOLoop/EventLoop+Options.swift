@@ -71,7 +71,8 @@ extension EventLoop {
         }
     }
 
-    /// How ``EventLoop/run(options:_:)`` ends on the main thread when a signal has cancelled its body, and the body threw.
+    /// How ``EventLoop/run(options:_:)`` ends on the main thread when a signal has cancelled its body, and the body
+    /// threw.
     public enum InterruptEnding: Sendable {
         /// The process ends by that signal, as if nobody had handled it, after everything has ended in good order.
         case process

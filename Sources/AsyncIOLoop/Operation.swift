@@ -19,9 +19,9 @@ package enum Operation: @unchecked Sendable {
     case receive(Handle, into: UnsafeMutableRawBufferPointer)
     /// Receives what is there, at most `limit` bytes, into memory of the driver's: nothing is held while waiting.
     ///
-    /// A task that runs on the loop asks for it in two steps: the driver may report ``Outcome/again`` when something has
-    /// come, and the task asks again when it runs. So what the kernel has for one connection is read just before it is
-    /// answered, while it is warm in the cache, and not in one go for all connections of a tick.
+    /// A task that runs on the loop asks for it in two steps: the driver may report ``Outcome/again`` when something
+    /// has come, and the task asks again when it runs. So what the kernel has for one connection is read just before it
+    /// is answered, while it is warm in the cache, and not in one go for all connections of a tick.
     case receiveBytes(Handle, limit: Int, inTwoSteps: Bool)
     /// Sends all of the bytes. Result: their number.
     case send(Handle, UnsafeRawBufferPointer)

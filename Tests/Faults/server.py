@@ -103,9 +103,9 @@ class Server:
         self.errors.seek(0)
         return self.errors.read().decode().splitlines()
 
-    def stop(self, code=0):
-        """Ends it, and expects a good end."""
-        if self.process.poll() is None:
+    def stop(self, code=0, tell=True):
+        """Ends it, or waits for its own end, and expects a good one."""
+        if tell and self.process.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
         try:
             found = self.process.wait(LIMIT)

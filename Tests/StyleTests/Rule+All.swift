@@ -7,7 +7,7 @@ extension Rule {
     static let filesThatResumeContinuations: [String: String] = [
         "Sources/AsyncIOLoop/LoopCore.swift": "every operation ends here, with its token",
         "Sources/AsyncIOLoop/EventLoop+Operations.swift": "an operation asked of a loop that has shut down",
-        "Sources/AsyncIOLoop/LoopThread.swift": "whoever waits for a thread's end",
+        "Sources/AsyncIOLoop/Waiter.swift": "whoever waits for an end, a result or a piece of blocking work",
     ]
 
     /// Which floor a target stands on. A target imports only what stands below it.

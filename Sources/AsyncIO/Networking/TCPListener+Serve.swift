@@ -90,7 +90,8 @@ extension TCPListener {
             }
             if let failure = acceptor.failure, !isShuttingDown {
                 server.withLock { $0.failure = failure }
-                // Connections may go on for long. Until they end nobody would hear of it, and clients would wait in a queue.
+                // Connections may go on for long. Until they end nobody would hear of it, and clients would wait in a
+                // queue.
                 close()
                 if !group.isEmpty { loop.report(failure, context: "server \(address) accepts no more") }
             }

@@ -46,7 +46,8 @@ extension TCPStream {
         }
     }
 
-    /// Whether a socket that dialled the address, and got the local one, has reached itself. Any address means loopback here.
+    /// Whether a socket that dialled the address, and got the local one, has reached itself. Any address means loopback
+    /// here.
     private static func isMet(_ local: SocketAddress?, by address: SocketAddress) -> Bool {
         guard let local, let port = local.port, port == address.port else { return false }
         return local == address || address == .any(port: port) || address == .any(port: port, version: .v6)

@@ -118,8 +118,8 @@ public final class TCPStream: Sendable, CustomStringConvertible {
         try await loop.check(loop.perform(.finishSending(handle)), "close writing", "\(peer)")
     }
 
-    /// Closes the connection. The kernel still delivers what has been written, unless received bytes have not been read:
-    /// then it breaks the connection off (RFC 1122, 4.2.2.13). Calling it again does nothing.
+    /// Closes the connection. The kernel still delivers what has been written, unless received bytes have not been
+    /// read: then it breaks the connection off (RFC 1122, 4.2.2.13). Calling it again does nothing.
     ///
     /// Does not wait. Operations that are under way end with ``IOError`` `ECANCELED`.
     public func close() {

@@ -1,0 +1,110 @@
+import AsyncIOKernel
+import Glibc
+import SystemPackage
+
+/// A program of Tests/Probes under way: its lines as they come, and how it ended.
+///
+/// Everything here blocks, so it is used inside ``Watchdog/onThread(_:limit:_:)``.
+struct ProbeProcess: ~Copyable {
+    enum Ending: Equatable { case exited(CInt), signalled(CInt) }
+
+    let process: pid_t
+    private let output: Descriptor
+    private var pending: [UInt8] = []
+    private(set) var lines: [String] = []
+
+    init(_ program: String, _ arguments: [String]) throws {
+        var ends: [CInt] = [-1, -1]
+        try SystemCall.call("pipe") { unsafe pipe(&ends) }
+        let reader = Descriptor(owning: ends[0])
+        let input = Descriptor(owning: ends[1])
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, input.number, 1)
+        // The probe starts with the signals' own actions, whatever this process was started with.
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        unsafe sigfillset(&signals)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe sigemptyset(&signals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+        let path = Self.folder + "/" + program
+        var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
+        defer { unsafe words.forEach { unsafe free($0) } }
+        var identifier: pid_t = 0
+        let code = unsafe posix_spawn(&identifier, path, &actions, &attributes, &words, environ)
+        guard code == 0 else { throw IOError(Errno(rawValue: code), operation: "posix_spawn", subject: path) }
+        process = identifier
+        output = reader
+        input.close()
+    }
+
+    /// Where the build has put the tests, and the probes beside them.
+    private static let folder: String = {
+        var path = [CChar](repeating: 0, count: 4096)
+        let count = unsafe readlink("/proc/self/exe", &path, path.count)
+        let bytes = path.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }
+        return bytes.lastIndex(of: UInt8(ascii: "/")).map { String(decoding: bytes[..<$0], as: UTF8.self) } ?? "."
+    }()
+
+    /// The next line, or nil at the end.
+    mutating func line() -> String? {
+        while true {
+            if let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
+                let line = String(decoding: pending[..<end], as: UTF8.self)
+                pending.removeFirst(end + 1)
+                lines.append(line)
+                return line
+            }
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            let number = output.number
+            let count = SystemCall.result {
+                unsafe bytes.withUnsafeMutableBytes { unsafe read(number, $0.baseAddress, $0.count) }
+            }
+            guard count > 0 else { return nil }
+            pending += bytes.prefix(count)
+        }
+    }
+
+    /// Reads until the line has come. False if the probe ended before.
+    mutating func waits(for wanted: String) -> Bool {
+        while let line = line() {
+            if line == wanted { return true }
+        }
+        return false
+    }
+
+    func send(_ signal: CInt) { kill(process, signal) }
+
+    /// Reads to the end and awaits the process.
+    mutating func end() -> Ending {
+        while line() != nil {}
+        var status: CInt = 0
+        let identifier = process
+        _ = SystemCall.result { unsafe waitpid(identifier, &status, 0) }
+        return status & 0x7f == 0 ? .exited((status >> 8) & 0xff) : .signalled(status & 0x7f)
+    }
+}
+
+/// What a probe said, and how it ended.
+struct ProbeRun: Sendable {
+    let lines: [String]
+    let ending: ProbeProcess.Ending
+
+    /// Runs a probe to its end, sending it signals, each after a line.
+    static func of(
+        _ program: String, _ scene: String, sending signals: [(after: String, signal: CInt)] = []
+    ) async throws -> ProbeRun {
+        try await Watchdog.onThread("\(program) \(scene)", limit: .seconds(120)) {
+            var process = try ProbeProcess(program, [scene])
+            for (line, signal) in signals where process.waits(for: line) { process.send(signal) }
+            let ending = process.end()
+            return ProbeRun(lines: process.lines, ending: ending)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import AsyncIOKernel
+import Glibc
+
+/// Ends the process, with the name of what hangs, where a test would otherwise wait for ever.
+enum Watchdog {
+    /// Runs blocking work on a thread of its own and suspends until it is done: the pool that tests share is small.
+    static func onThread<Success: Sendable>(
+        _ name: String = #function, limit: Duration = .seconds(60),
+        _ body: sending @escaping () throws -> Success
+    ) async throws -> Success {
+        let watch = Deadline(name, limit)
+        defer { watch.cancel() }
+        let work = Once(body)
+        return try await withCheckedThrowingContinuation { continuation in
+            do {
+                try SystemThread.start(name: "test") {
+                    continuation.resume(with: Result { try work.run() })
+                }.detach()
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// Runs a suspending body under the watchdog.
+    static func watch<Success>(
+        _ name: String = #function, limit: Duration = .seconds(60), _ body: () async throws -> Success
+    ) async throws -> Success {
+        let watch = Deadline(name, limit)
+        defer { watch.cancel() }
+        return try await body()
+    }
+
+    /// One thing that has to be over by some time.
+    private struct Deadline {
+        private let number: UInt64
+
+        init(_ name: String, _ limit: Duration) {
+            number = Watchdog.table.withLock { table in
+                table.next += 1
+                table.entries[table.next] = (name, Instant.monotonicNow.advanced(by: limit))
+                return table.next
+            }
+            Watchdog.table.broadcast()
+            _ = Watchdog.thread
+        }
+
+        func cancel() { _ = Watchdog.table.withLock { $0.entries.removeValue(forKey: number) } }
+    }
+
+    private struct Table {
+        var entries: [UInt64: (name: String, end: Instant)] = [:]
+        var next: UInt64 = 0
+    }
+
+    private static let table = Condition(Table())
+
+    private static let thread: SystemThread? = try? SystemThread.start(name: "watchdog") {
+        while true {
+            // It sleeps until the first deadline; new entries only make it look again.
+            let next = table.withLock { $0.entries.values.map(\.end).min() }
+            let late: String? = table.wait(until: next ?? .monotonicNow.advanced(by: .seconds(1))) { table in
+                table.entries.values.first { $0.end < .monotonicNow }?.name
+            }
+            guard let late else { continue }
+            let line = "watchdog: \(late) hangs\n"
+            _ = unsafe Array(line.utf8).withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
+            _exit(86)
+        }
+    }
+}
+
+/// Carries a body that may capture anything into the one thread that runs it.
+private final class Once<Success>: @unchecked Sendable {
+    private let body: () throws -> Success
+    init(_ body: sending @escaping () throws -> Success) { self.body = body }
+    func run() throws -> Success { try body() }
+}

@@ -1,0 +1,199 @@
+import AsyncIOKernel
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+@testable import AsyncIOLoop
+
+/// A1, A2: descriptor numbers are used again at once; events of an earlier owner must never reach the next one.
+@Suite("Events of an earlier owner of a descriptor's number", .timeLimit(.minutes(4)))
+struct StaleEventTests {
+    /// Adopts an end of a Unix pair: no ports, no lingering, the same number again and again.
+    private static func open(on loop: EventLoop) async throws -> (TCPStream, Peer) {
+        let pair = try Peer.pair()
+        let peer = pair.peer
+        return (try await TCPStream.adopt(pair.ours, peer: .unnamedUnix, on: loop), peer)
+    }
+
+    @Test("never reach the next one, 100,000 times while peers flood", arguments: Drivers.all)
+    func flood(driver: DriverChoice) async throws {
+        try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
+            var numbers: Set<CInt> = []
+            var (read, ended) = (0, 0)
+            for round in 0..<100_000 {
+                let tag = UInt8(truncatingIfNeeded: round)
+                let (stream, peer) = try await Self.open(on: loop)
+                numbers.insert(stream.handle.descriptor)
+                // The reader waits, so that the number is registered; then its event and its close race.
+                let reader = Task(executorPreference: loop) { try await stream.read(upTo: 16) }
+                await Task.yield()
+                // A flood in the one case; an end that nobody reads in the other.
+                try peer.send([tag, tag, tag])
+                if round % 3 == 0 { try peer.finishSending() }
+                if round % 4 == 0 { _ = await reader.result }
+                stream.close()
+                switch await reader.result {
+                case .success(let bytes):
+                    #expect(bytes == [tag, tag, tag], "round \(round)")
+                    read += 1
+                case .failure(let error):
+                    #expect((error as? IOError)?.code == .canceled || (error as? IOError)?.code == .badFileDescriptor)
+                    ended += 1
+                }
+            }
+            #expect(numbers.count < 200, "numbers were used again")
+            #expect(read > 1_000 && ended > 1_000, "both ways were taken: \(read) read, \(ended) ended")
+            #expect(await loop.statistics.waitingOperations == 0)
+        }
+    }
+
+    @Test("never reach the next one over TCP", arguments: Setting.all)
+    func overTCP(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            for round in 0..<1_500 {
+                let peer = try Peer(to: listener.address)
+                try peer.resetOnClose()
+                let stream = try await listener.accept()
+                let tag = UInt8(truncatingIfNeeded: round)
+                try peer.send([tag, tag])
+                if round % 2 == 0 {
+                    #expect(try await stream.read(upTo: 2) == [tag, tag])
+                    let waiting = Task.detached(executorPreference: setting.caller == .onLoop ? loop : nil) {
+                        try await stream.read()
+                    }
+                    await Task.yield()
+                    try peer.send([tag])
+                    stream.close()
+                    // The byte, or the news of the close: never another round's.
+                    switch await waiting.result {
+                    case .success(let bytes): #expect(bytes == [tag])
+                    case .failure(let error):
+                        let code = (error as? IOError)?.code
+                        #expect(code == .canceled || code == .badFileDescriptor)
+                    }
+                }
+                stream.close()
+            }
+            #expect(try await ioError { try await listener.accept(cancelledSoonOn: loop) }.code == .timedOut)
+        }
+    }
+
+    @Test("of one batch never reach those who got their numbers in the same batch", arguments: Drivers.all)
+    func sameBatch(driver: DriverChoice) async throws {
+        try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
+            var reused = 0
+            for _ in 0..<200 {
+                var old: [(TCPStream, Peer)] = []
+                for _ in 0..<16 { old.append(try await Self.open(on: loop)) }
+                let numbers = Set(old.map { $0.0.handle.descriptor })
+                let readers = old.map { pair in
+                    Task(executorPreference: loop) { try await pair.0.read(upTo: 1) }
+                }
+                await until { await loop.statistics.waitingOperations == 16 }
+                // All sixteen become ready at once. The first one that runs closes all of them, and their numbers go to
+                // sixteen others.
+                for (_, peer) in old { try peer.send([1, 2, 3]) }
+                _ = try await readers[0].value
+                for (stream, _) in old { stream.close() }
+                var new: [(TCPStream, Peer)] = []
+                for _ in 0..<16 { new.append(try await Self.open(on: loop)) }
+                if !numbers.isDisjoint(with: new.map { $0.0.handle.descriptor }) { reused += 1 }
+                let next = new.map { pair in
+                    Task(executorPreference: loop) { try await pair.0.read(upTo: 8) }
+                }
+                for _ in 0..<20 { await Task.yield() }
+                #expect(await loop.statistics.waitingOperations == 16, "nobody has sent anything to the new ones")
+                for (_, peer) in new { try peer.send([9]) }
+                for reader in next { #expect(try await reader.value == [9]) }
+                for reader in readers { _ = await reader.result }
+            }
+            // Other tests take numbers, too.
+            #expect(reused > 50)
+        }
+    }
+
+    /// The set remembers open file descriptions: one with a second descriptor, as a forked child would have it, stays.
+    @Test("are silent although a copy of the descriptor stays open", arguments: Drivers.all)
+    func duplicate(driver: DriverChoice) async throws {
+        try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
+            let (stream, peer) = try await Self.open(on: loop)
+            let reader = Task(executorPreference: loop) { try await stream.read() }
+            await until { await loop.statistics.waitingOperations == 1 }
+            let copy = Peer(descriptor: dup(stream.handle.descriptor))
+            stream.close()
+            _ = await reader.result
+            let (next, nextPeer) = try await Self.open(on: loop)
+            let nextReader = Task(executorPreference: loop) { try await next.read() }
+            await until { await loop.statistics.waitingOperations == 1 }
+            let before = await loop.statistics.polls
+            try await onThread {
+                for _ in 0..<100 {
+                    try peer.send([1])
+                    usleep(1_000)  // sleeps: so that each byte would be news of its own
+                }
+                try peer.finishSending()
+            }
+            #expect(await loop.statistics.polls - before < 30, "nobody is interested in the copy")
+            #expect(await loop.statistics.waitingOperations == 1)
+            try nextPeer.send([2])
+            #expect(try await nextReader.value == [2])
+            withExtendedLifetime(copy) {}
+        }
+    }
+
+    /// The second line of defence, alone: an event that lay in the batch when its owner closed. Over epoll a stale one would
+    /// make a connect that waits a false success.
+    @Test("are dropped by their generation")
+    func generation() throws {
+        let driver = try EpollDriver()
+        defer { driver.close() }
+        let (silent, address) = try Peer.listening(backlog: 0)
+        let first = try Peer(to: address)
+        let old = try Self.adopt(driver)
+        guard case .completed = driver.submit(.close(old), token: Token(index: 0, generation: 1)) else {
+            Issue.record("closing waits")
+            return
+        }
+        let new = try Self.adopt(driver)
+        #expect(new.descriptor == old.descriptor && new.generation != old.generation)
+        let target = UnsafeMutablePointer<SocketAddress>.allocate(capacity: 1)
+        unsafe target.initialize(to: address)
+        defer { unsafe target.deallocate() }
+        let connect = unsafe driver.submit(.connect(new, target), token: Token(index: 1, generation: 1))
+        guard case .pending = connect else {
+            Issue.record("a listener with a full queue has answered")
+            return
+        }
+        var completions: [Completion] = []
+        driver.notice(old, Interest.readable | Interest.writable, into: &completions)
+        #expect(completions.isEmpty, "the event was the old owner's")
+        driver.notice(new, Interest.writable, into: &completions)
+        #expect(completions.count == 1, "an event of its own ends it")
+        withExtendedLifetime((silent, first)) {}
+    }
+
+    private static func adopt(_ driver: EpollDriver) throws -> Handle {
+        let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
+        let number = CInt(try SystemCall.call("socket") { socket(AF_INET, kind, 0) })
+        guard case .completed(let outcome) = driver.submit(.adopt(number), token: Token(index: 0, generation: 1)) else {
+            throw Errno.badFileDescriptor
+        }
+        return Handle(rawValue: outcome.result)
+    }
+}
+
+extension TCPListener {
+    /// Accepts, or gives up after a moment: the queue should be empty.
+    fileprivate func accept(cancelledSoonOn loop: EventLoop) async throws -> TCPStream {
+        let task = Task.detached(executorPreference: loop) { try await self.accept() }
+        let alarm = loop.callLater(.milliseconds(20)) { task.cancel() }
+        defer { alarm.cancel() }
+        do {
+            return try await task.value
+        } catch is CancellationError {
+            throw IOError(.timedOut, operation: "accept")
+        }
+    }
+}

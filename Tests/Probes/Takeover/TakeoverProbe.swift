@@ -1,0 +1,30 @@
+import AsyncIO
+import Glibc
+import ProbeScenes
+
+/// One scene, named on the command line, in a process whose synchronous `main` starts the loop.
+@main struct TakeoverProbe {
+    static func main() throws {
+        let scene = CommandLine.arguments.dropFirst().first ?? "executors"
+        // A probe that hangs is ended by the kernel.
+        if scene != "alarms" { alarm(100) }
+        switch scene {
+        case "executors": try EventLoop.run { try await Executors.all() }
+        case "between": try RunScenes.between()
+        case "runner": try RunScenes.runner()
+        case "ending": try RunScenes.ending()
+        case "forgotten": try RunScenes.forgotten(count: 50_000)
+        case "churn": try Churn.loops(count: 2000)
+        case "timers": try RunScenes.timers(count: 200_000)
+        case "interrupt": SignalScenes.interrupted(.interrupt, SIGINT)
+        case "terminate": SignalScenes.interrupted([.interrupt, .terminate], SIGTERM)
+        case "busy": try SignalScenes.busy()
+        case "answered": try SignalScenes.answered()
+        case "race": SignalScenes.race(rounds: 200)
+        case "own-handler": try SignalScenes.ownHandler()
+        case "two-runs": try SignalScenes.twoRuns()
+        case "alarms": try SignalScenes.alarms()
+        default: Report.line("no such scene: \(scene)")
+        }
+    }
+}
