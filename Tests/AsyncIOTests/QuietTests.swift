@@ -5,7 +5,7 @@ import SystemPackage
 import Testing
 
 /// A4: what nobody waits for must not keep the loop turning.
-@Suite("A loop with nothing to do is quiet", .timeLimit(.minutes(2)))
+@Suite("A loop with nothing to do is quiet", .timeLimit(.minutes(10)))
 struct QuietTests {
     enum News: String, CaseIterable { case reset, end, data, flood }
 
@@ -91,6 +91,8 @@ struct QuietTests {
             let echo = Task(executorPreference: loop) {
                 while let bytes = try await other.server.read() { try await other.server.write(bytes) }
             }
+            // Operations that never wait are the worst case.
+            let spinner = Task(executorPreference: loop) { while await other.client.local != nil {} }
             var worst = Duration.zero
             for _ in 0..<20 {
                 let due = loop.now.advanced(by: .milliseconds(10))
@@ -103,6 +105,7 @@ struct QuietTests {
             writer.cancel()
             reader.cancel()
             other.client.close()
+            await spinner.value
             _ = await writer.result
             _ = await echo.result
             #expect(await reader.value > 1 << 20, "the flooded one worked as well")

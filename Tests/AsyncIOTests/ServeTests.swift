@@ -5,7 +5,7 @@ import Glibc
 import SystemPackage
 import Testing
 
-@Suite("Serving", .timeLimit(.minutes(3)))
+@Suite("Serving", .timeLimit(.minutes(10)))
 struct ServeTests {
     private struct HandlerFailure: Error, CustomStringConvertible {
         var description: String { "the handler has failed" }

@@ -4,7 +4,7 @@ import AsyncIOLoop
 import SystemPackage
 import Testing
 
-@Suite("Shutting a server down", .timeLimit(.minutes(2)))
+@Suite("Shutting a server down", .timeLimit(.minutes(10)))
 struct ShutdownTests {
     /// A server whose handlers say how they ended.
     private struct Server {

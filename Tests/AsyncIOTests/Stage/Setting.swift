@@ -28,7 +28,7 @@ struct Setting: Sendable, CustomTestStringConvertible {
 
 /// Runs a test's body with a loop; whatever hangs ends the process with the test's name after a minute.
 func withLoop<Result: Sendable>(
-    _ setting: Setting, reports: Reports = Reports(), seconds: Int = 60,
+    _ setting: Setting, reports: Reports = Reports(), seconds: Int = 400,
     _ body: @escaping @Sendable (EventLoop) async throws -> Result
 ) async throws -> Result {
     await Gate.shared.enter()

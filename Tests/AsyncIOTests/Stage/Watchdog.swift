@@ -7,7 +7,7 @@ import Synchronization
 final class Watchdog: Sendable {
     private let isDone = Condition(false)
 
-    init(_ what: String, seconds: Int = 60) {
+    init(_ what: String, seconds: Int = 400) {
         let deadline = Instant.monotonicNow.advanced(by: .seconds(seconds))
         let isDone = isDone
         let thread = try? SystemThread.start(name: "watchdog") {
