@@ -5,7 +5,7 @@ import Glibc
 enum Watchdog {
     /// Runs blocking work on a thread of its own and suspends until it is done: the pool that tests share is small.
     static func onThread<Success: Sendable>(
-        _ name: String = #function, limit: Duration = .seconds(60),
+        _ name: String = #function, limit: Duration = .seconds(400),
         _ body: sending @escaping () throws -> Success
     ) async throws -> Success {
         let watch = Deadline(name, limit)
@@ -24,7 +24,7 @@ enum Watchdog {
 
     /// Runs a suspending body under the watchdog.
     static func watch<Success>(
-        _ name: String = #function, limit: Duration = .seconds(60), _ body: () async throws -> Success
+        _ name: String = #function, limit: Duration = .seconds(400), _ body: () async throws -> Success
     ) async throws -> Success {
         let watch = Deadline(name, limit)
         defer { watch.cancel() }
