@@ -30,16 +30,18 @@ extension EventLoop {
 
     /// The half of ``perform(_:)`` that suspends.
     package func finish(_ operation: Operation, _ begun: Begun) async -> Outcome {
-        switch begun {
-        case .ended(let outcome): return outcome
-        case .waits(let token):
-            let outcome = await wait(for: token)
-            // The second step of an operation in two: nearly always it ends at once.
-            return outcome.result == Outcome.again.result ? await perform(operation) : outcome
-        case .isElsewhere: return await performFromOutside(operation)
-        case .mustTakeTurns:
-            await takeTurns()
-            return await perform(operation)
+        var begun = begun
+        while true {
+            switch begun {
+            case .ended(let outcome): return outcome
+            case .waits(let token):
+                let outcome = await wait(for: token)
+                // The second step of an operation in two: nearly always it ends at once.
+                if outcome.result != Outcome.again.result { return outcome }
+            case .isElsewhere: return await performFromOutside(operation)
+            case .mustTakeTurns: await takeTurns()
+            }
+            begun = begin(operation)
         }
     }
 
