@@ -39,7 +39,9 @@ let package = Package(
         // Floor 3: what people import.
         .target(
             name: "AsyncIO",
-            dependencies: ["AsyncIOLoop", "AsyncIOKernel", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         // Linking this product puts a plain `@main … static func main() async` on the loop.
         .target(name: "CAsyncIOMain"),

@@ -148,3 +148,17 @@ extension EventLoop {
         }
     }
 }
+
+extension EventLoop {
+    /// Whether the running job has completed its share of operations without suspending, and queues again before the
+    /// next: ``Fairness/operationsPerJob``. Each call counts as one operation. Elsewhere than on a loop, always false.
+    @inline(__always)
+    package static var hasHadItsTurn: Bool {
+        guard let pointer = unsafe casyncio_current_loop() else { return false }
+        return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef { loop in
+            guard loop.core.budget > 0 else { return true }
+            loop.core.budget -= 1
+            return false
+        }
+    }
+}

@@ -46,6 +46,12 @@ public struct TaskID: Hashable, Sendable, CustomStringConvertible {
     public init(_ number: UInt64) { self.number = number }
     /// The number.
     public var description: String { "\(number)" }
+
+    /// The task that runs here; nil in code that runs in no task.
+    public static var current: TaskID? {
+        guard let task = unsafe swift_task_getCurrent() else { return nil }
+        return unsafe TaskID(swift_task_getJobTaskId(task))
+    }
 }
 
 /// Names an operation while it waits.

@@ -104,6 +104,7 @@ struct OperationTable: ~Copyable {
         unsafe address.pointee.isHeldByTask = true
         unsafe address.pointee.loop = loop
         return unsafe casyncio_add_cancellation_handler(
+            CASYNCIO_WAIT_OPERATION,
             { context in
                 guard let slot = unsafe context?.assumingMemoryBound(to: Slot.self) else { return }
                 unsafe slot.pointee.loop?.cancel(slot.pointee.token)

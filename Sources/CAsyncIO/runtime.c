@@ -18,16 +18,23 @@ typedef __attribute__((swiftcall)) void (*cancellation_function)(__attribute__((
 __attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancellation_function handler, void *context);
 __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);
 
-// The package has one handler; the first caller sets it.
-static void (*cancellation_handler)(void *context);
+// One function for each kind of wait: the runtime hands over nothing but the context. The first caller sets it.
+static void (*cancellation_handlers[2])(void *context);
 
-__attribute__((swiftcall)) static void on_cancel(__attribute__((swift_context)) void *context) {
-    __atomic_load_n(&cancellation_handler, __ATOMIC_ACQUIRE)(context);
+static void call(enum casyncio_wait wait, void *context) {
+    __atomic_load_n(&cancellation_handlers[wait], __ATOMIC_ACQUIRE)(context);
+}
+__attribute__((swiftcall)) static void cancel_operation(__attribute__((swift_context)) void *context) {
+    call(CASYNCIO_WAIT_OPERATION, context);
+}
+__attribute__((swiftcall)) static void cancel_parked(__attribute__((swift_context)) void *context) {
+    call(CASYNCIO_WAIT_PARKED, context);
 }
 
-void *casyncio_add_cancellation_handler(void (*handler)(void *context), void *context) {
-    __atomic_store_n(&cancellation_handler, handler, __ATOMIC_RELEASE);
-    return swift_task_addCancellationHandler(on_cancel, context);
+void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context) {
+    __atomic_store_n(&cancellation_handlers[wait], handler, __ATOMIC_RELEASE);
+    return swift_task_addCancellationHandler(
+        wait == CASYNCIO_WAIT_OPERATION ? cancel_operation : cancel_parked, context);
 }
 
 void casyncio_remove_cancellation_handler(void *record) { swift_task_removeCancellationHandler(record); }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -120,3 +121,10 @@ void casyncio_interrupt_restore(int signal) {
     while (atomic_load(&running_handlers) > 0) sched_yield();
     atomic_store(&slots[signal].is_taken, 0);
 }
+
+void casyncio_futex_wait(uint32_t *word, uint32_t value) {
+    // EAGAIN (the word has changed) and EINTR: the caller looks again.
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+void casyncio_futex_wake(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }

@@ -7,6 +7,7 @@ extension Rule {
     static let filesThatResumeContinuations: [String: String] = [
         "Sources/AsyncIOLoop/LoopCore.swift": "every operation ends here, with its token",
         "Sources/AsyncIOLoop/EventLoop+Operations.swift": "an operation asked of a loop that has shut down",
+        "Sources/AsyncIO/Parking/ParkedTask.swift": "whoever waits at a lock, a queue or the like",
         "Sources/AsyncIOLoop/Waiter.swift": "whoever waits for an end, a result or a piece of blocking work",
     ]
 

@@ -1,7 +1,7 @@
 import AsyncIO
 import Glibc
 
-/// `task-costs spawn|switch|task-switch|queue|sleepers|task-sleepers N`: what tasks cost on the loop.
+/// `task-costs WHAT N`: what tasks cost on the loop.
 @main
 struct TaskCosts {
     static func main() throws {
@@ -18,7 +18,10 @@ struct TaskCosts {
             case .spawn: await spawn(count)
             case .switch: await switching(count)
             case .taskSwitch: await taskSwitching(count)
-            case .queue: await queue(count)
+            case .queue: try await queue(count, capacity: 64)
+            case .handOver: try await handOver(count)
+            case .lock: try await lock(count)
+            case .call: await call(count)
             case .sleepers: await sleepers(count)
             case .taskSleepers: await taskSleepers(count)
             }
@@ -33,7 +36,8 @@ struct TaskCosts {
     }
 
     enum What: String, CaseIterable {
-        case spawn, `switch`, taskSwitch = "task-switch", queue, sleepers, taskSleepers = "task-sleepers"
+        case spawn, `switch`, taskSwitch = "task-switch", queue, handOver = "hand-over", lock, call, sleepers,
+            taskSleepers = "task-sleepers"
     }
 
     static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
@@ -66,18 +70,49 @@ struct TaskCosts {
         }
     }
 
-    /// Items through a bounded hand-over between two tasks.
-    static func queue(_ count: Int) async {
-        let handover = Handover(capacity: 64)
-        await withDiscardingTaskGroup { group in
-            group.addTask { for number in 0..<count { await handover.put(number) } }
-            group.addTask {
-                var sum = 0
-                for _ in 0..<count { sum &+= await handover.get() }
-                precondition(sum == count * (count - 1) / 2, "an item was lost")
-            }
-        }
+    /// Items through a bounded queue between two tasks.
+    static func queue(_ count: Int, capacity: Int) async throws {
+        let queue = AsyncQueue<Int>(capacity: QueueCapacity(capacity))
+        async let putting: Void = {
+            for number in 0..<count { try await queue.put(number) }
+            queue.finish()
+        }()
+        var sum = 0
+        for try await number in queue { sum &+= number }
+        precondition(sum == count * (count - 1) / 2, "an item was lost")
+        try await putting
     }
+
+    /// Items that go there and back between two tasks: both suspend for each.
+    static func handOver(_ count: Int) async throws {
+        let (there, back) = (AsyncQueue<Int>(capacity: 1), AsyncQueue<Int>(capacity: 1))
+        async let answering: Void = {
+            for try await number in there { try await back.put(number) }
+        }()
+        for number in 0..<(count / 2) {
+            try await there.put(number)
+            let answer = try await back.get()
+            precondition(answer == number)
+        }
+        there.finish()
+        try await answering
+    }
+
+    /// A lock that nobody else wants.
+    static func lock(_ count: Int) async throws {
+        let lock = AsyncLock()
+        var sum = 0
+        for number in 0..<count { try await lock.withLock { sum &+= number } }
+        precondition(sum == count * (count - 1) / 2)
+    }
+
+    /// An asynchronous call that does nothing: what the others are compared with.
+    static func call(_ count: Int) async {
+        for _ in 0..<count { await nothing() }
+    }
+
+    @inline(never)
+    static func nothing() async {}
 
     /// Tasks that all sleep three seconds, by the loop's own sleep.
     static func sleepers(_ count: Int) async {
@@ -95,41 +130,6 @@ struct TaskCosts {
                 group.addTask { try? await Task.sleep(for: .seconds(3)) }
             }
         }
-    }
-}
-
-/// A bounded queue between tasks of one loop: no lock, since they share a thread.
-final class Handover: @unchecked Sendable {
-    private let capacity: Int
-    private var items: [Int]
-    private var head = 0
-    private var count = 0
-    private var getter: UnsafeContinuation<Void, Never>?
-    private var putter: UnsafeContinuation<Void, Never>?
-
-    init(capacity: Int) {
-        self.capacity = capacity
-        items = Array(repeating: 0, count: capacity)
-    }
-
-    func put(_ item: Int) async {
-        while count == capacity { await withUnsafeContinuation { putter = $0 } }
-        items[(head + count) % capacity] = item
-        count += 1
-        let waiting = getter
-        getter = nil
-        waiting?.resume()
-    }
-
-    func get() async -> Int {
-        while count == 0 { await withUnsafeContinuation { getter = $0 } }
-        let item = items[head]
-        head = (head + 1) % capacity
-        count -= 1
-        let waiting = putter
-        putter = nil
-        waiting?.resume()
-        return item
     }
 }
 

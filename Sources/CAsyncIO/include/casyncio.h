@@ -30,6 +30,10 @@ static inline uint64_t casyncio_epoll_data(const struct epoll_event *event) { re
 /// epoll_pwait2(2) with nanoseconds, or epoll_wait(2) rounded up to a millisecond where the kernel has none (before
 /// 5.11). A negative timeout waits without end. Returns the number of events or -1 with errno.
 int casyncio_epoll_wait(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds);
+/// futex(2): sleeps while the word has this value; may end for no reason.
+void casyncio_futex_wait(uint32_t *word, uint32_t value);
+/// futex(2): wakes one thread that sleeps on the word.
+void casyncio_futex_wake(uint32_t *word);
 /// gettid(2) of the calling thread.
 int casyncio_thread_id(void);
 /// pthread_setname_np(3) of the calling thread; a longer name is cut to the kernel's 15 bytes.
@@ -62,10 +66,22 @@ void casyncio_interrupt_restore(int signal);
 
 /// The id of the task that a job belongs to.
 __attribute__((swiftcall)) uint64_t swift_task_getJobTaskId(void *job);
+/// The task that runs on this thread, or NULL. Valid while it runs.
+__attribute__((swiftcall)) void *swift_task_getCurrent(void);
+/// Whether a task was cancelled.
+__attribute__((swiftcall)) bool swift_task_isCancelled(void *task);
 
+/// Who is called back when a task is cancelled: the package has one handler for each kind of wait.
+enum casyncio_wait {
+    /// A loop's operation.
+    CASYNCIO_WAIT_OPERATION = 0,
+    /// A place in the queue of a lock, a channel or the like.
+    CASYNCIO_WAIT_PARKED = 1,
+};
 /// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has
-/// been. The records of a task are a stack: added before and removed after exactly one suspension.
-void *casyncio_add_cancellation_handler(void (*handler)(void *context), void *context);
+/// been. The records of a task are a stack: added before and removed after exactly one suspension. The handler of a
+/// kind of wait is the same in every call.
+void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context);
 /// Takes the record of casyncio_add_cancellation_handler away; waits for a handler that runs just now.
 void casyncio_remove_cancellation_handler(void *record);
 

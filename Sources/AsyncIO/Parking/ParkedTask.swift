@@ -1,0 +1,181 @@
+import CAsyncIO
+
+/// A task's place in a queue: one visit to a lock, a channel or the like that could not be answered at once.
+///
+/// Made by ``Parking``, kept by the suspended task, and changed only under the lock of the ``Parking`` it waits at. A
+/// machine grants what was asked for, once, or gives it up because the task was cancelled, once; whoever comes second
+/// finds that it is too late.
+@safe
+final class ParkedTask: @unchecked Sendable {
+    enum Phase { case fresh, queued, granted, ended, cancelled }
+
+    /// How far the visit has come.
+    private(set) var phase = Phase.fresh
+    /// What the machine notes: a weight, an index, a generation.
+    var note = 0
+    /// Where an item is handed over: memory of the suspended task, for one element.
+    var slot: UnsafeMutableRawPointer?
+    /// The task that waits.
+    let task: TaskID
+    /// Where it waits. The suspended task keeps it alive.
+    unowned(unsafe) let place: any ParkingPlace
+
+    fileprivate unowned(unsafe) var next: ParkedTask?
+    fileprivate unowned(unsafe) var previous: ParkedTask?
+    private var continuation: UnsafeContinuation<Void, Never>?
+
+    init(at place: any ParkingPlace) {
+        unsafe self.place = place
+        task = TaskID.current ?? TaskID(0)
+    }
+
+    /// Whether a cancellation came before the task could queue.
+    var isCancelled: Bool { phase == .cancelled }
+
+    /// The visit has succeeded. The machine says so after it has taken the task out of its lot, or instead of putting
+    /// it in.
+    func grant() {
+        precondition(phase == .fresh || phase == .queued, "a visit that has ended was granted again")
+        phase = .granted
+    }
+
+    /// The visit ends because what it came for is over: closed, broken, aborted.
+    func end() {
+        precondition(phase == .fresh || phase == .queued, "a visit that has ended was ended again")
+        phase = .ended
+    }
+
+    /// The visit ends because the task was cancelled.
+    func cancel() {
+        precondition(phase == .fresh || phase == .queued, "a visit that has ended was cancelled")
+        phase = .cancelled
+    }
+
+    func prepare(_ continuation: UnsafeContinuation<Void, Never>) {
+        unsafe self.continuation = continuation
+    }
+
+    /// Lets the task go on. Never under a lock; the visit may be gone when this returns.
+    func resume() {
+        guard let continuation = unsafe continuation else { return }
+        unsafe self.continuation = nil
+        unsafe continuation.resume()
+    }
+
+    fileprivate func queue() {
+        precondition(phase == .fresh, "a visit that was answered queues")
+        phase = .queued
+    }
+}
+
+/// Where tasks wait: what a cancelled task tells of its wish to leave.
+protocol ParkingPlace: AnyObject, Sendable {
+    func leave(_ waiter: ParkedTask)
+}
+
+/// The tasks that wait for the same thing, first come, first served. Part of a machine's state: no locks, no resuming.
+@safe
+struct ParkingLot: ~Copyable {
+    private unowned(unsafe) var head: ParkedTask?
+    private unowned(unsafe) var tail: ParkedTask?
+    /// How many wait.
+    private(set) var count = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    /// Who has waited longest.
+    var first: ParkedTask? { unsafe head }
+
+    /// Queues a task at the end.
+    mutating func append(_ waiter: ParkedTask) {
+        waiter.queue()
+        unsafe waiter.previous = tail
+        unsafe waiter.next = nil
+        if let tail = unsafe tail { unsafe tail.next = waiter } else { unsafe head = waiter }
+        unsafe tail = waiter
+        count += 1
+    }
+
+    /// Takes out who has waited longest.
+    mutating func popFirst() -> ParkedTask? {
+        guard let first = unsafe head else { return nil }
+        remove(first)
+        return first
+    }
+
+    /// Takes out a task that waits here.
+    mutating func remove(_ waiter: ParkedTask) {
+        precondition(waiter.phase == .queued, "a task that does not wait leaves the queue")
+        if let previous = unsafe waiter.previous {
+            unsafe previous.next = waiter.next
+        } else {
+            unsafe head = waiter.next
+        }
+        if let next = unsafe waiter.next {
+            unsafe next.previous = waiter.previous
+        } else {
+            unsafe tail = waiter.previous
+        }
+        unsafe waiter.next = nil
+        unsafe waiter.previous = nil
+        count -= 1
+    }
+
+    /// Takes out and grants all.
+    mutating func grantAll(waking woken: inout WakeList) {
+        while let waiter = popFirst() { woken.grant(waiter) }
+    }
+
+    /// Takes out and ends all.
+    mutating func endAll(waking woken: inout WakeList) {
+        while let waiter = popFirst() { woken.end(waiter) }
+    }
+
+    /// Those who wait, longest first.
+    var tasks: [TaskID] {
+        var tasks: [TaskID] = []
+        tasks.reserveCapacity(count)
+        var waiter = unsafe head
+        while let current = waiter {
+            tasks.append(current.task)
+            unsafe waiter = current.next
+        }
+        return tasks
+    }
+}
+
+/// Tasks that a machine has answered: resumed after the lock has been given back, in order.
+@safe
+struct WakeList: ~Copyable {
+    private unowned(unsafe) var head: ParkedTask?
+    private unowned(unsafe) var tail: ParkedTask?
+
+    var isEmpty: Bool { unsafe head == nil }
+
+    /// Adds a task that has been granted or cancelled and waits in no lot.
+    mutating func append(_ waiter: ParkedTask) {
+        if let tail = unsafe tail { unsafe tail.next = waiter } else { unsafe head = waiter }
+        unsafe tail = waiter
+    }
+
+    /// Grants and adds.
+    mutating func grant(_ waiter: ParkedTask) {
+        waiter.grant()
+        append(waiter)
+    }
+
+    /// Ends and adds.
+    mutating func end(_ waiter: ParkedTask) {
+        waiter.end()
+        append(waiter)
+    }
+
+    /// Resumes all.
+    consuming func resume() {
+        while let waiter = unsafe head {
+            // Before the resumption: the task may run at once, on another thread, and be gone.
+            unsafe head = waiter.next
+            waiter.resume()
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import AsyncIOKernel
+import CAsyncIO
+
+/// Who may use a lock, a queue or another meeting place of tasks.
+public enum Sharing: Sendable {
+    /// Tasks on all threads. Each call pays for one uncontended lock, a few nanoseconds.
+    case acrossThreads
+    /// Only tasks that run on the loop where the object was made: no lock at all.
+    ///
+    /// A call from elsewhere is a mistake in the program and stops it with a message.
+    case withinLoop
+}
+
+/// What decides: the state behind a lock, a queue or the like, with no notion of threads, tasks or time.
+///
+/// It answers a visit at once, or keeps the visitor in a ``ParkingLot`` and answers later; whom it has answered it puts
+/// on the ``WakeList``. So it can be tested, and checked against a model, without a loop.
+protocol WaitMachine: ~Copyable, SendableMetatype {
+    /// A visitor that queues was cancelled: the machine takes it out of its lot, and sees whether that lets others go
+    /// on. It must not grant it.
+    mutating func leave(_ waiter: ParkedTask, waking: inout WakeList)
+}
+
+/// What a machine answers to a visitor.
+enum Arrival {
+    /// Granted, or ended otherwise: do not suspend.
+    case answered
+    /// The visitor is in a lot.
+    case parked
+}
+
+/// The shell around a machine, the same for all: takes the lock, asks the machine, gives the lock back, resumes whom
+/// the machine has answered; suspends a visitor and brings its cancellation to the machine.
+///
+/// Nothing is resumed under the lock: a resumed task may come straight back.
+@safe
+final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked Sendable {
+    @safe @exclusivity(unchecked) private var machine: Machine
+    private let lock = FutexLock()
+    /// The loop that the machine is confined to.
+    private let home: EventLoop?
+
+    init(_ machine: consuming Machine, sharing: Sharing) {
+        self.machine = machine
+        switch sharing {
+        case .acrossThreads: home = nil
+        case .withinLoop:
+            guard let loop = EventLoop.current else {
+                preconditionFailure("Sharing.withinLoop needs a loop that runs where the object is made")
+            }
+            home = loop
+        }
+    }
+
+    @inline(__always)
+    private func enter() {
+        guard let home else { return lock.acquire() }
+        precondition(home.isCurrent, "made with Sharing.withinLoop, and used outside of the loop that it was made on")
+    }
+
+    @inline(__always)
+    private func exit() {
+        if home == nil { lock.release() }
+    }
+
+    /// Asks the machine something that it answers at once and that lets nobody go on.
+    @inline(__always)
+    func read<Result>(_ body: (inout Machine) -> Result) -> Result {
+        enter()
+        defer { exit() }
+        return body(&machine)
+    }
+
+    /// Asks the machine something that it answers at once.
+    @inline(__always)
+    func visit<Result>(_ body: (inout Machine, inout WakeList) -> Result) -> Result {
+        var woken = WakeList()
+        enter()
+        let result = body(&machine, &woken)
+        exit()
+        woken.resume()
+        return result
+    }
+
+    /// Brings a visitor to the machine, and suspends until it has been answered.
+    ///
+    /// `arrive` is not asked if the task is cancelled. Returns the visitor: granted, or cancelled. A visitor that was
+    /// granted before its cancellation came stays granted: what it got is not lost.
+    func park(
+        note: Int = 0, slot: UnsafeMutableRawPointer? = nil,
+        _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival
+    ) async -> ParkedTask {
+        let waiter = ParkedTask(at: self)
+        waiter.note = note
+        unsafe waiter.slot = slot
+        let record = unsafe casyncio_add_cancellation_handler(
+            CASYNCIO_WAIT_PARKED,
+            { context in
+                guard let context = unsafe context else { return }
+                let waiter = unsafe Unmanaged<ParkedTask>.fromOpaque(context).takeUnretainedValue()
+                unsafe waiter.place.leave(waiter)
+            }, Unmanaged.passUnretained(waiter).toOpaque())
+        unsafe await withUnsafeContinuation { continuation in
+            unsafe waiter.prepare(continuation)
+            var woken = WakeList()
+            enter()
+            let arrival = waiter.isCancelled ? .answered : arrive(&machine, waiter, &woken)
+            exit()
+            woken.resume()
+            if arrival == .answered { waiter.resume() }
+        }
+        unsafe casyncio_remove_cancellation_handler(record)
+        return waiter
+    }
+
+    /// A visitor's task was cancelled. Called by the runtime, on whatever thread cancels.
+    func leave(_ waiter: ParkedTask) {
+        if let home, !home.isCurrent {
+            home.callSoon { self.leave(waiter) }
+            return
+        }
+        visit { machine, woken in
+            switch waiter.phase {
+            case .fresh: waiter.cancel()
+            case .queued:
+                machine.leave(waiter, waking: &woken)
+                waiter.cancel()
+                woken.append(waiter)
+            case .granted, .ended, .cancelled: break
+            }
+        }
+    }
+}

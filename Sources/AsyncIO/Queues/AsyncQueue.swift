@@ -1,0 +1,375 @@
+/// A bounded queue between tasks: `put` suspends while it is full, `get` while it is empty.
+///
+/// ```swift
+/// let jobs = AsyncQueue<Job>(capacity: 100)
+/// try await jobs.put(job)                     // here
+/// for try await job in jobs { … }             // and there, until somebody calls finish()
+/// ```
+///
+/// First come, first served, on both sides: nobody overtakes. A call that can go on at once does not suspend and
+/// allocates nothing. Every wait ends with `CancellationError` if its task is cancelled; the item is then where it was
+/// before the call: `put` has not put it, `get` has not taken one. A call of a task that is cancelled already throws
+/// without a try.
+///
+/// asyncio's `Queue`, `LifoQueue` and `PriorityQueue`.
+public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConvertible {
+    /// What the queue is called in errors and in the task tree.
+    public let name: String
+    private let parking: Parking<QueueMachine>
+    /// Under the lock of the parking.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private var store: ItemStore<Element>
+
+    /// Makes an empty queue.
+    ///
+    /// - Parameters:
+    ///   - capacity: How many items it holds before `put` suspends, at least one; or `.unbounded`.
+    ///   - order: The order in which items leave.
+    ///   - name: What it is called.
+    ///   - sharing: Who may use it.
+    public init(
+        capacity: QueueCapacity, order: QueueOrder<Element> = .fifo, name: String = "queue",
+        sharing: Sharing = .acrossThreads
+    ) {
+        self.name = name
+        parking = Parking(QueueMachine(capacity: capacity.limit), sharing: sharing)
+        store = ItemStore(order.kind, isSmaller: order.isSmaller)
+    }
+
+    // MARK: Putting
+
+    /// Puts an item in, and suspends while there is no room.
+    ///
+    /// Throws ``ClosedError`` once the queue was finished or cancelled, also to those who wait then, and
+    /// `CancellationError`; the item was not put in both cases.
+    @inlinable
+    public func put(_ item: Element) async throws {
+        if try !putNow(item) { try await putSlowly(item) }
+    }
+
+    /// The half of `put` that does not suspend. False if the other half is needed.
+    @usableFromInline
+    func putNow(_ item: Element) throws -> Bool {
+        switch Visit.begin() {
+        case .mayGoOn: break
+        case .mustTakeTurns: return false
+        case .isCancelled: throw CancellationError()
+        }
+        return try putIfRoom(item)
+    }
+
+    /// The half of `put` that suspends.
+    @usableFromInline
+    func putSlowly(_ item: Element) async throws {
+        if EventLoop.hasHadItsTurn {
+            await EventLoop.yield()
+            try Task.checkCancellation()
+        }
+        let slot = UnsafeMutablePointer<Element>.allocate(capacity: 1)
+        defer { unsafe slot.deallocate() }
+        unsafe slot.initialize(to: item)
+        let visitor = unsafe await parking.park(note: QueueMachine.Wish.put.rawValue, slot: slot) {
+            machine, visitor, woken in
+            switch machine.put(waking: &woken) {
+            case .intoStore:
+                unsafe store.add(from: slot)
+                visitor.grant()
+            case .into(let getter):
+                unsafe getter.slot?.assumingMemoryBound(to: Element.self).moveInitialize(from: slot, count: 1)
+                visitor.grant()
+            case .closed: visitor.end()
+            case .full:
+                machine.wait(toPut: visitor)
+                return .parked
+            }
+            return .answered
+        }
+        if visitor.phase != .granted { unsafe slot.deinitialize(count: 1) }
+        try check(visitor)
+    }
+
+    /// Puts an item in if there is room now. False if the queue is full or closed. Never suspends.
+    public func tryPut(_ item: Element) -> Bool {
+        (try? putIfRoom(item)) ?? false
+    }
+
+    @inline(__always)
+    private func putIfRoom(_ item: Element) throws -> Bool {
+        let putting = parking.visit { machine, woken in
+            let putting = machine.put(waking: &woken)
+            switch putting {
+            case .intoStore: store.add(item)
+            case .into(let getter):
+                unsafe getter.slot?.assumingMemoryBound(to: Element.self).initialize(to: item)
+            case .full, .closed: break
+            }
+            return putting
+        }
+        switch putting {
+        case .intoStore, .into: return true
+        case .full: return false
+        case .closed: throw closed
+        }
+    }
+
+    // MARK: Getting
+
+    /// Takes the next item, and suspends until there is one.
+    ///
+    /// Throws ``ClosedError`` when the queue was closed and is empty, and `CancellationError`; no item was taken then.
+    @inlinable
+    public func get() async throws -> Element {
+        if let item = try await next() { return item }
+        throw closed
+    }
+
+    /// Takes the next item, and suspends until there is one; nil when the queue has finished and is empty.
+    ///
+    /// Throws `CancellationError`, and ``ClosedError`` after ``cancel()``.
+    @inlinable
+    public func next() async throws -> Element? {
+        if let item = try unsafe withPlace({ try unsafe takeNow(into: $0) }) { return item }
+        return try await nextSlowly()
+    }
+
+    /// Takes the next item if there is one now. Never suspends.
+    @inlinable
+    public func tryGet() -> Element? {
+        unsafe withPlace { unsafe takeIfAny(into: $0) == .done }
+    }
+
+    /// Takes what is there, at least one and at most so many items, and suspends until there is one.
+    ///
+    /// An empty array when the queue has finished and is empty. A limit below one is taken as one.
+    public func get(upTo limit: Int) async throws -> [Element] {
+        guard let first = try await next() else { return [] }
+        var items = [first]
+        while items.count < limit, let item = tryGet() { items.append(item) }
+        return items
+    }
+
+    /// Memory for one item, which the body fills or does not.
+    @inlinable
+    @inline(__always)
+    func withPlace(_ body: (UnsafeMutablePointer<Element>) throws -> Bool) rethrows -> Element? {
+        unsafe try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
+            guard let place = place.baseAddress, try unsafe body(place) else { return nil }
+            return unsafe place.move()
+        }
+    }
+
+    /// The half of `next` that does not suspend. False if the other half is needed.
+    @usableFromInline
+    func takeNow(into place: UnsafeMutablePointer<Element>) throws -> Bool {
+        switch Visit.begin() {
+        case .mayGoOn: break
+        case .mustTakeTurns: return false
+        case .isCancelled: throw CancellationError()
+        }
+        return unsafe takeIfAny(into: place) == .done
+    }
+
+    @usableFromInline enum Taking { case done, empty, closed }
+
+    @usableFromInline
+    func takeIfAny(into place: UnsafeMutablePointer<Element>) -> Taking {
+        parking.visit { machine, woken in unsafe take(from: &machine, into: place, waking: &woken) }
+    }
+
+    @inline(__always)
+    private func take(
+        from machine: inout QueueMachine, into place: UnsafeMutablePointer<Element>, waking woken: inout WakeList
+    ) -> Taking {
+        switch machine.get() {
+        case .fromStore: unsafe store.take(into: place)
+        case .empty: return .empty
+        case .closed: return .closed
+        }
+        while let putter = machine.admit(waking: &woken) {
+            if let slot = unsafe putter.slot { unsafe store.add(from: slot.assumingMemoryBound(to: Element.self)) }
+        }
+        return .done
+    }
+
+    /// The half of `next` that suspends.
+    @usableFromInline
+    func nextSlowly() async throws -> Element? {
+        if EventLoop.hasHadItsTurn {
+            await EventLoop.yield()
+            try Task.checkCancellation()
+        }
+        let slot = UnsafeMutablePointer<Element>.allocate(capacity: 1)
+        defer { unsafe slot.deallocate() }
+        let visitor = unsafe await parking.park(note: QueueMachine.Wish.get.rawValue, slot: slot) {
+            machine, visitor, woken in
+            switch unsafe take(from: &machine, into: slot, waking: &woken) {
+            case .done: visitor.grant()
+            case .closed: visitor.end()
+            case .empty:
+                machine.wait(toGet: visitor)
+                return .parked
+            }
+            return .answered
+        }
+        switch visitor.phase {
+        case .granted: return unsafe slot.move()
+        case .ended:
+            let error = closed
+            if error.reason == .cancelled { throw error }
+            return nil
+        case .fresh, .queued, .cancelled: throw CancellationError()
+        }
+    }
+
+    // MARK: Knowing when everything is done
+
+    /// Says that one item, taken earlier, has been dealt with. See ``join()``.
+    ///
+    /// Calling it more often than items were put is a mistake in the program and stops it with a message.
+    public func itemDone() {
+        let wasOpen = parking.visit { $0.itemIsDone(waking: &$1) }
+        precondition(wasOpen, "itemDone() of \(name) was called more often than items were put")
+    }
+
+    /// Suspends until every item that was put has been reported by ``itemDone()``, or dropped by ``cancel()``.
+    public func join() async throws {
+        try Task.checkCancellation()
+        if parking.read({ $0.unfinished == 0 }) { return }
+        unsafe try check(
+            await parking.park(note: QueueMachine.Wish.join.rawValue) { machine, visitor, _ in
+                machine.join(visitor)
+            })
+    }
+
+    // MARK: Ending
+
+    /// Takes no more items. What is inside can still be got; then `next` returns nil and `get` throws.
+    public func finish() {
+        parking.visit { $0.finish(waking: &$1) }
+    }
+
+    /// Takes no more items, and drops what is inside. Everybody who waits, and everybody who comes, gets
+    /// ``ClosedError``.
+    public func cancel() {
+        // What is dropped may have an end that comes back to this queue: it runs outside of the lock.
+        var dropped = store.emptyTwin()
+        parking.visit { machine, woken in
+            machine.cancel(waking: &woken)
+            swap(&store, &dropped)
+        }
+    }
+
+    // MARK: Looking
+
+    /// How many items are inside.
+    public var count: Int { parking.read { $0.count } }
+    /// Whether nothing is inside.
+    public var isEmpty: Bool { count == 0 }
+    /// Whether `put` would suspend.
+    public var isFull: Bool { parking.read { $0.count >= $0.capacity } }
+    /// Whether it takes no more items.
+    public var isClosed: Bool { parking.read { $0.phase != .open } }
+
+    /// What has happened so far, and who waits.
+    public var statistics: QueueStatistics {
+        parking.read { machine in
+            QueueStatistics(
+                count: machine.count, peak: machine.peak, put: machine.put,
+                waits: machine.waits, waitingPutters: machine.putters.count,
+                waitingGetters: machine.getters.count, unfinished: machine.unfinished)
+        }
+    }
+
+    /// The tasks that wait for room or for an item, longest first.
+    public var waitingTasks: [TaskID] { parking.read { $0.putters.tasks + $0.getters.tasks } }
+
+    /// `AsyncQueue(jobs, 3 of 100)`.
+    public var description: String {
+        let (count, capacity) = parking.read { ($0.count, $0.capacity) }
+        return "AsyncQueue(\(name), \(count)\(capacity == .max ? "" : " of \(capacity)"))"
+    }
+
+    @usableFromInline var closed: ClosedError {
+        ClosedError(subject: name, reason: parking.read { $0.phase == .cancelled } ? .cancelled : .finished)
+    }
+
+    private func check(_ visitor: ParkedTask) throws {
+        switch visitor.phase {
+        case .granted: return
+        case .ended: throw closed
+        case .fresh, .queued, .cancelled: throw CancellationError()
+        }
+    }
+}
+
+extension AsyncQueue: AsyncSequence {
+    /// Takes items until the queue has finished. Several iterators share the items among them.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        @usableFromInline let queue: AsyncQueue
+
+        /// See ``AsyncQueue/next()``.
+        @inlinable
+        public func next() async throws -> Element? { try await queue.next() }
+
+        /// See ``AsyncQueue/next()``.
+        @inlinable
+        public func next(isolation actor: isolated (any Actor)?) async throws -> Element? { try await queue.next() }
+    }
+
+    /// An iterator that takes items out of the queue.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(queue: self) }
+}
+
+/// How many items a queue holds before it makes those who put wait.
+public struct QueueCapacity: Hashable, Sendable, ExpressibleByIntegerLiteral {
+    let limit: Int
+
+    /// So many, at least one; anything less is a mistake in the program and stops it with a message.
+    public init(_ limit: Int) {
+        precondition(limit > 0, "a queue for \(limit) items: give it room for at least one, or .unbounded")
+        self.limit = limit
+    }
+
+    /// So many.
+    public init(integerLiteral limit: Int) { self.init(limit) }
+
+    /// No limit: whoever puts never waits, and memory is the only bound.
+    public static let unbounded = QueueCapacity(.max)
+}
+
+/// The order in which items leave a queue.
+public struct QueueOrder<Element: Sendable>: Sendable {
+    let kind: ItemStore<Element>.Kind
+    let isSmaller: @Sendable (Element, Element) -> Bool
+
+    /// First in, first out.
+    public static var fifo: QueueOrder { QueueOrder(kind: .fifo) { _, _ in false } }
+    /// Last in, first out.
+    public static var lifo: QueueOrder { QueueOrder(kind: .lifo) { _, _ in false } }
+    /// The smallest first by this comparison; equal ones in the order in which they were put.
+    public static func priority(by isSmaller: @escaping @Sendable (Element, Element) -> Bool) -> QueueOrder {
+        QueueOrder(kind: .priority, isSmaller: isSmaller)
+    }
+}
+
+extension QueueOrder where Element: Comparable {
+    /// The smallest first; equal ones in the order in which they were put.
+    public static var priority: QueueOrder { .priority { $0 < $1 } }
+}
+
+/// What a queue has done so far, and what it holds.
+public struct QueueStatistics: Sendable, Hashable {
+    /// Items inside.
+    public let count: Int
+    /// The most that were ever inside.
+    public let peak: Int
+    /// Items that were ever put.
+    public let put: UInt64
+    /// Calls that had to wait.
+    public let waits: UInt64
+    /// Tasks that wait for room.
+    public let waitingPutters: Int
+    /// Tasks that wait for an item.
+    public let waitingGetters: Int
+    /// Items that were put and not yet reported by `itemDone()`.
+    public let unfinished: Int
+}
