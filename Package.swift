@@ -52,7 +52,15 @@ let package = Package(
             name: "asyncio",
             dependencies: ["AsyncIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
-        .testTarget(name: "AsyncIOKernelTests", dependencies: ["AsyncIOKernel"], swiftSettings: strict),
+        // What the tests share: watchdog, random numbers, gates, peers, probe processes.
+        .target(
+            name: "AsyncIOTestSupport",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Tests/Support", swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOKernelTests", dependencies: ["AsyncIOKernel", "AsyncIOTestSupport"], swiftSettings: strict),
         // Programs that tests start, since a process is taken over once and for all.
         .target(
             name: "ProbeScenes", dependencies: ["AsyncIO"], path: "Tests/Probes/Scenes", swiftSettings: strict),
@@ -66,7 +74,7 @@ let package = Package(
         .testTarget(
             name: "AsyncIOLoopTests",
             dependencies: [
-                "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO", "probe-takeover",
+                "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO", "probe-takeover",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
@@ -76,11 +84,12 @@ let package = Package(
         .testTarget(
             name: "AsyncIOTests",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "fault-probe",
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "CommandTests", dependencies: ["AsyncIO", "asyncio"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "asyncio"], swiftSettings: strict),
         .testTarget(name: "StyleTests", swiftSettings: strict),
     ]
 )

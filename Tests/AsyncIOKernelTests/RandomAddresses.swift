@@ -1,33 +1,8 @@
 import AsyncIOKernel
+import AsyncIOTestSupport
 import Glibc
 
-/// Addresses drawn from a seed: the same seed draws the same addresses.
-struct RandomAddresses: RandomNumberGenerator {
-    private var state: UInt64
-
-    /// A few seeds that never change and a fresh one, or the one that `ASYNCIO_TEST_SEED` asks for.
-    static let seeds: [UInt64] = {
-        guard let text = unsafe getenv("ASYNCIO_TEST_SEED"), let seed = unsafe UInt64(String(cString: text)) else {
-            return [0, 1, .random(in: .min ... .max)]
-        }
-        return [seed]
-    }()
-
-    init(seed: UInt64) { state = seed }
-
-    /// SplitMix64 (Steele, Lea, Flood 2014).
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-    }
-
+extension Randomness {
     /// The next address: of any family, with many zeros, special bytes and full lengths among them.
     mutating func address() -> SocketAddress {
         let port = UInt16.random(in: .min ... .max, using: &self)

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOTestSupport
 import Glibc
 import Testing
 
@@ -62,9 +63,9 @@ struct SocketAddressSystemTests {
         }
     }
 
-    @Test("hostile bytes of any length are read within their bounds", arguments: RandomAddresses.seeds)
+    @Test("hostile bytes of any length are read within their bounds", arguments: Randomness.seeds)
     func hostile(seed: UInt64) throws {
-        var random = RandomAddresses(seed: seed)
+        var random = Randomness(seed: seed)
         for length in 0...130 {
             for round in 0..<40 {
                 var raw = random.bytes(length)
@@ -74,7 +75,7 @@ struct SocketAddressSystemTests {
                     raw[1] = 0
                 }
                 guard let address = Self.address(raw, length: length) else { continue }
-                let place: Comment = "seed \(seed), length \(length); repeat with ASYNCIO_TEST_SEED=\(seed)"
+                let place: Comment = "seed \(seed), length \(length); repeat with ASYNCIO_SEED=\(seed)"
                 let again = unsafe address.withSockaddr { unsafe SocketAddress($0, length: $1) }
                 #expect(again == address, place)
                 if address.pathBytes?.count != 108 {

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOTestSupport
 import Glibc
 import SystemPackage
 import Testing
@@ -69,12 +70,12 @@ struct SocketAddressTests {
         #expect(try SocketAddress(host: "fe80::1%4294967295", port: 1).host == "fe80::1%4294967295")
     }
 
-    @Test("random addresses survive text and the kernel's form", arguments: RandomAddresses.seeds)
+    @Test("random addresses survive text and the kernel's form", arguments: Randomness.seeds)
     func randomRoundTrip(seed: UInt64) throws {
-        var random = RandomAddresses(seed: seed)
+        var random = Randomness(seed: seed)
         for round in 0..<2_000 {
             let address = random.address()
-            let place: Comment = "seed \(seed), round \(round); repeat with ASYNCIO_TEST_SEED=\(seed)"
+            let place: Comment = "seed \(seed), round \(round); repeat with ASYNCIO_SEED=\(seed)"
             #expect(try SocketAddress(parsing: address.description) == address, place)
             #expect(unsafe address.withSockaddr { unsafe SocketAddress($0, length: $1) } == address, place)
             if let port = address.port { #expect(try SocketAddress(host: address.host, port: port) == address, place) }

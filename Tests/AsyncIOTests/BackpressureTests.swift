@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
@@ -11,7 +12,7 @@ struct BackpressureTests {
     func suspendsAndCancels(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (stream, peer) = try await streamWithPeer(on: loop, receiveBuffer: 4_096)
-            let written = Tally()
+            let written = Counter()
             let writer = Task.detached(executorPreference: setting.caller == .onLoop ? loop : nil) {
                 while true {
                     try await stream.write([UInt8](repeating: 7, count: 65_536))
@@ -20,8 +21,8 @@ struct BackpressureTests {
             }
             // The kernel's buffers grow for a while. Were nothing to stop the writer, the watchdog would.
             var last = -1
-            while await loop.statistics.waitingOperations == 0 || written.count != last {
-                last = written.count
+            while await loop.statistics.waitingOperations == 0 || written.value != last {
+                last = written.value
                 try await loop.sleep(for: .milliseconds(100))
             }
             #expect(last < 64 << 20, "no more than the kernel's buffers")
@@ -80,7 +81,7 @@ struct BackpressureTests {
                 return all
             }
             var offset = 0
-            var generator = SeededGenerator(42)
+            var generator = Randomness(seed: 42)
             while offset < sent.count {
                 let end = min(offset + Int.random(in: 1...100_000, using: &generator), sent.count)
                 try unsafe await stream.write(sent.span.bytes.extracting(offset..<end))

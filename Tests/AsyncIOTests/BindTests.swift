@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import Glibc
 import SystemPackage
 import Testing

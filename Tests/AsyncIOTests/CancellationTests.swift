@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
@@ -13,9 +14,9 @@ struct CancellationTests {
             let connection = try await Connection(on: loop)
             let rounds = setting.caller == .onLoop ? 5_000 : 2_000
             let reader = connection.server
-            let enough = Tally()
-            async let writing: Int = Self.write(connection.client, seed: seed) { enough.count > 0 }
-            var generator = SeededGenerator(seed)
+            let enough = Counter()
+            async let writing: Int = Self.write(connection.client, seed: seed) { enough.value > 0 }
+            var generator = Randomness(seed: seed)
             var (received, cancelled) = (0, 0)
             for _ in 0..<rounds {
                 let limit = Int.random(in: 1...3_000, using: &generator)
@@ -55,7 +56,7 @@ struct CancellationTests {
     private static func write(
         _ stream: TCPStream, seed: UInt64, until isEnough: @Sendable () -> Bool
     ) async throws -> Int {
-        var generator = SeededGenerator(seed &+ 100)
+        var generator = Randomness(seed: seed &+ 100)
         var sent = 0
         while !isEnough() {
             let count = Int.random(in: 1...2_000, using: &generator)
@@ -116,7 +117,7 @@ struct CancellationTests {
             let count = 500
             async let dialing = onThread { try (0..<count).map { _ in try Peer(to: address) } }
             var accepted: [TCPStream] = []
-            var generator = SeededGenerator(7)
+            var generator = Randomness(seed: 7)
             while accepted.count < count {
                 let task = Task.detached(executorPreference: setting.caller == .onLoop ? loop : nil) {
                     try await listener.accept()

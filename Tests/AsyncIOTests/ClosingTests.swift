@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import Glibc
 import SystemPackage
 import Testing
@@ -118,7 +119,7 @@ struct ClosingTests {
         }
     }
 
-    @Test("is what the end of a loop does with everything that is left", arguments: Drivers.all)
+    @Test("is what the end of a loop does with everything that is left", arguments: Drivers.available)
     func endOfLoop(driver: DriverChoice) async throws {
         let kept = Box<(TCPListener, TCPStream)>(nil)
         let (address, peer) = try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in

@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import SystemPackage
 import Testing
 

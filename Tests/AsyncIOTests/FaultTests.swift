@@ -1,3 +1,4 @@
+import AsyncIOTestSupport
 import Foundation
 import Testing
 
@@ -47,7 +48,7 @@ struct FaultTests {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             process.arguments = ["python3", "-B"] + arguments
-            let pipe = Pipe()
+            let pipe = Foundation.Pipe()
             process.standardOutput = pipe
             process.standardError = pipe
             try process.run()

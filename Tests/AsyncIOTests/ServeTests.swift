@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import Glibc
 import SystemPackage
 import Testing
@@ -48,7 +49,7 @@ struct ServeTests {
     /// C20: an error belongs to one connection.
     @Test("an error of a handler closes its connection alone, and is reported with the peer", arguments: Setting.all)
     func handlerError(setting: Setting) async throws {
-        let reports = Reports()
+        let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             async let serving: Void = listener.serve { connection in
@@ -72,7 +73,7 @@ struct ServeTests {
 
     @Test("a reset is an error of one connection, told with its address", arguments: Setting.all)
     func reset(setting: Setting) async throws {
-        let reports = Reports()
+        let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             async let serving: Void = listener.serve(Self.echo)
@@ -118,7 +119,7 @@ struct ServeTests {
 
     @Test("a handler that returns, or is cancelled, closes quietly", arguments: Setting.all)
     func quietEnds(setting: Setting) async throws {
-        let reports = Reports()
+        let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             async let serving: Void = listener.serve { connection in
@@ -169,9 +170,9 @@ struct ServeTests {
         try await withLoop(setting) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             let peers = try (0..<100).map { _ in try Peer(to: listener.address) }
-            let next = Tally()
+            let next = Counter()
             async let serving: Void = listener.serve { connection in
-                let number = next.count
+                let number = next.value
                 next.add()
                 try await connection.write([UInt8(truncatingIfNeeded: number)])
             }
@@ -190,7 +191,7 @@ struct ServeTests {
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             let address = listener.address
             let before = await loop.statistics
-            let served = Tally()
+            let served = Counter()
             async let serving: Void = listener.serve { connection in
                 while let bytes = try? await connection.read() { try await connection.write(bytes) }
                 served.add()
@@ -203,7 +204,7 @@ struct ServeTests {
                     guard try peer.receive() == [4] else { throw HandlerFailure() }
                 }
             }
-            await until { served.count == 10_000 }
+            await until { served.value == 10_000 }
             try await expectOpenSockets(1, port: address.port)
             listener.shutdown()
             try await serving

@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
+import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
@@ -9,9 +10,9 @@ struct ShutdownTests {
     /// A server whose handlers say how they ended.
     private struct Server {
         let listener: TCPListener
-        let begun = Tally()
-        let finished = Tally()
-        let cancelled = Tally()
+        let begun = Counter()
+        let finished = Counter()
+        let cancelled = Counter()
 
         init(on loop: EventLoop) async throws { listener = try await TCPListener.bind("127.0.0.1", 0, on: loop) }
 
@@ -31,14 +32,14 @@ struct ShutdownTests {
         /// Clients whose handlers have begun.
         func clients(_ count: Int) async throws -> [Peer] {
             let peers = try (0..<count).map { _ in try Peer(to: listener.address) }
-            await until { begun.count == count }
+            await until { begun.value == count }
             return peers
         }
     }
 
     @Test("cancels the handlers at once, and serve returns", arguments: Setting.all)
     func atOnce(setting: Setting) async throws {
-        let reports = Reports()
+        let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
             let server = try await Server(on: loop)
             async let serving: Void = server.serve()
@@ -46,7 +47,7 @@ struct ShutdownTests {
             server.listener.shutdown()
             server.listener.shutdown()
             try await serving
-            #expect(server.cancelled.count == 10 && server.finished.count == 0)
+            #expect(server.cancelled.value == 10 && server.finished.value == 0)
             for peer in peers { #expect(try await onThread { try peer.receive() }.isEmpty) }
             try await expectOpenSockets(0, port: server.listener.address.port)
             #expect(throws: IOError.self) { try Peer(to: server.listener.address) }
@@ -77,7 +78,7 @@ struct ShutdownTests {
                 #expect(answer == [1], "still served")
             }
             try await serving
-            #expect(server.finished.count == server.begun.count && server.cancelled.count == 0)
+            #expect(server.finished.value == server.begun.value && server.cancelled.value == 0)
             #expect(await loop.statistics.pendingTimers == 0, "the alarm of the drain time is gone, too")
         }
     }
@@ -89,13 +90,13 @@ struct ShutdownTests {
             async let serving: Void = server.serve()
             let peers = try await server.clients(5)
             try peers[0].finishSending()
-            await until { server.finished.count == 1 }
+            await until { server.finished.value == 1 }
             let start = loop.now
             server.listener.shutdown(drain: .milliseconds(200))
             try await serving
             let time = start.duration(to: loop.now)
             #expect(time >= .milliseconds(200) && time < .seconds(20))
-            #expect(server.finished.count == 1 && server.cancelled.count == 4)
+            #expect(server.finished.value == 1 && server.cancelled.value == 4)
         }
     }
 
@@ -108,7 +109,7 @@ struct ShutdownTests {
             server.listener.shutdown(drain: .seconds(3_600))
             server.listener.shutdown()
             try await serving
-            #expect(server.cancelled.count == 3)
+            #expect(server.cancelled.value == 3)
             withExtendedLifetime(peers) {}
         }
     }
@@ -125,7 +126,7 @@ struct ShutdownTests {
             if drains { for peer in peers { try peer.finishSending() } }
             try await serving.value
             withExtendedLifetime(peers) {}
-            #expect((server.finished.count, server.cancelled.count) == (drains ? (4, 0) : (0, 4)))
+            #expect((server.finished.value, server.cancelled.value) == (drains ? (4, 0) : (0, 4)))
             try await expectOpenSockets(0, port: server.listener.address.port)
         }
     }
@@ -136,7 +137,7 @@ struct ShutdownTests {
             let server = try await Server(on: loop)
             server.listener.shutdown()
             try await server.serve()
-            #expect(server.begun.count == 0)
+            #expect(server.begun.value == 0)
             let other = try await Server(on: loop)
             let serving = Task.detached(executorPreference: setting.caller == .onLoop ? loop : nil) {
                 await until { Task.isCancelled }
@@ -165,7 +166,7 @@ struct ShutdownTests {
     func cleanUp(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
-            let (begun, cleaned) = (Tally(), Tally())
+            let (begun, cleaned) = (Counter(), Counter())
             async let serving: Void = listener.serve { connection in
                 begun.add()
                 _ = try? await connection.read()
@@ -174,10 +175,10 @@ struct ShutdownTests {
                 cleaned.add()
             }
             let peer = try Peer(to: listener.address)
-            await until { begun.count == 1 }
+            await until { begun.value == 1 }
             listener.shutdown()
             try await serving
-            #expect(cleaned.count == 1)
+            #expect(cleaned.value == 1)
             withExtendedLifetime(peer) {}
         }
     }

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOTestSupport
 import Glibc
 import SystemPackage
 import Testing
@@ -13,10 +14,10 @@ struct StaleEventTests {
     private static func open(on loop: EventLoop) async throws -> (TCPStream, Peer) {
         let pair = try Peer.pair()
         let peer = pair.peer
-        return (try await TCPStream.adopt(pair.ours, peer: .unnamedUnix, on: loop), peer)
+        return (try await TCPStream.adopt(pair.release(), peer: .unnamedUnix, on: loop), peer)
     }
 
-    @Test("never reach the next one, 100,000 times while peers flood", arguments: Drivers.all)
+    @Test("never reach the next one, 100,000 times while peers flood", arguments: Drivers.available)
     func flood(driver: DriverChoice) async throws {
         try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
             var numbers: Set<CInt> = []
@@ -81,7 +82,7 @@ struct StaleEventTests {
         }
     }
 
-    @Test("of one batch never reach those who got their numbers in the same batch", arguments: Drivers.all)
+    @Test("of one batch never reach those who got their numbers in the same batch", arguments: Drivers.available)
     func sameBatch(driver: DriverChoice) async throws {
         try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
             var reused = 0
@@ -116,7 +117,7 @@ struct StaleEventTests {
     }
 
     /// The set remembers open file descriptions: one with a second descriptor, as a forked child would have it, stays.
-    @Test("are silent although a copy of the descriptor stays open", arguments: Drivers.all)
+    @Test("are silent although a copy of the descriptor stays open", arguments: Drivers.available)
     func duplicate(driver: DriverChoice) async throws {
         try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
             let (stream, peer) = try await Self.open(on: loop)

@@ -1,19 +1,7 @@
+import AsyncIOTestSupport
 import Testing
 
 @testable import asyncio
-
-/// Numbers that look random, the same in each run (Steele, Lea, Flood 2014).
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
-    }
-}
 
 @Suite("Text for other people's terminals")
 struct CleanTextTests {
@@ -43,7 +31,7 @@ struct CleanTextTests {
 
     @Test("whatever people send, nobody is sent a control byte", arguments: 0..<50 as Range<UInt64>)
     func property(_ seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = Randomness(seed: seed)
         var people = Gathering()
         let writers = ["anna", "bob"].map { people.arrive($0) }
         let interesting: [UInt8] =

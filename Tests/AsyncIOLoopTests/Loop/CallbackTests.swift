@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOTestSupport
 import Testing
 
 @testable import AsyncIOLoop

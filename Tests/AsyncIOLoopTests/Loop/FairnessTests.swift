@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOTestSupport
 import Glibc
 import Testing
 

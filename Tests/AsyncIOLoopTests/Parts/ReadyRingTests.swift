@@ -1,3 +1,4 @@
+import AsyncIOTestSupport
 import Testing
 
 @testable import AsyncIOLoop

@@ -1,3 +1,4 @@
+import AsyncIOTestSupport
 import Glibc
 import Testing
 

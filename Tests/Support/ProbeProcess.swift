@@ -1,19 +1,19 @@
 import AsyncIOKernel
-import Glibc
+package import Glibc
 import SystemPackage
 
 /// A program of Tests/Probes under way: its lines as they come, and how it ended.
 ///
 /// Everything here blocks, so it is used inside ``Watchdog/onThread(_:limit:_:)``.
-struct ProbeProcess: ~Copyable {
-    enum Ending: Equatable { case exited(CInt), signalled(CInt) }
+package struct ProbeProcess: ~Copyable {
+    package enum Ending: Equatable { case exited(CInt), signalled(CInt) }
 
-    let process: pid_t
+    package let process: pid_t
     private let output: Descriptor
     private var pending: [UInt8] = []
-    private(set) var lines: [String] = []
+    package private(set) var lines: [String] = []
 
-    init(_ program: String, _ arguments: [String]) throws {
+    package init(_ program: String, _ arguments: [String]) throws {
         var ends: [CInt] = [-1, -1]
         try SystemCall.call("pipe") { unsafe pipe(&ends) }
         let reader = Descriptor(owning: ends[0])
@@ -53,7 +53,7 @@ struct ProbeProcess: ~Copyable {
     }()
 
     /// The next line, or nil at the end.
-    mutating func line() -> String? {
+    package mutating func line() -> String? {
         while true {
             if let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
                 let line = String(decoding: pending[..<end], as: UTF8.self)
@@ -72,17 +72,17 @@ struct ProbeProcess: ~Copyable {
     }
 
     /// Reads until the line has come. False if the probe ended before.
-    mutating func waits(for wanted: String) -> Bool {
+    package mutating func waits(for wanted: String) -> Bool {
         while let line = line() {
             if line == wanted { return true }
         }
         return false
     }
 
-    func send(_ signal: CInt) { kill(process, signal) }
+    package func send(_ signal: CInt) { kill(process, signal) }
 
     /// Reads to the end and awaits the process.
-    mutating func end() -> Ending {
+    package mutating func end() -> Ending {
         while line() != nil {}
         var status: CInt = 0
         let identifier = process
@@ -92,12 +92,12 @@ struct ProbeProcess: ~Copyable {
 }
 
 /// What a probe said, and how it ended.
-struct ProbeRun: Sendable {
-    let lines: [String]
-    let ending: ProbeProcess.Ending
+package struct ProbeRun: Sendable {
+    package let lines: [String]
+    package let ending: ProbeProcess.Ending
 
     /// Runs a probe to its end, sending it signals, each after a line.
-    static func of(
+    package static func of(
         _ program: String, _ scene: String, sending signals: [(after: String, signal: CInt)] = []
     ) async throws -> ProbeRun {
         try await Watchdog.onThread("\(program) \(scene)", limit: .seconds(120)) {

@@ -4,7 +4,7 @@ import Synchronization
 /// An event that happens once; tasks and threads wait for it.
 ///
 /// The tests' own, so that they do not lean on what they test.
-final class Gate: Sendable {
+package final class Gate: Sendable {
     private struct State {
         var isOpen = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -12,9 +12,11 @@ final class Gate: Sendable {
 
     private let state = Condition(State())
 
-    var isOpen: Bool { state.withLock { $0.isOpen } }
+    package init() {}
 
-    func open() {
+    package var isOpen: Bool { state.withLock { $0.isOpen } }
+
+    package func open() {
         let waiters = state.withLock { state in
             state.isOpen = true
             defer { state.waiters = [] }
@@ -25,7 +27,7 @@ final class Gate: Sendable {
     }
 
     /// Suspends until the gate is open. Deaf to cancellation.
-    func pass() async {
+    package func pass() async {
         await withCheckedContinuation { continuation in
             let isOpen = state.withLock { state in
                 if !state.isOpen { state.waiters.append(continuation) }
@@ -36,21 +38,23 @@ final class Gate: Sendable {
     }
 
     /// Blocks the thread until the gate is open.
-    func block() { _ = state.wait { $0.isOpen ? true : nil } }
+    package func block() { _ = state.wait { $0.isOpen ? true : nil } }
 }
 
 /// A list that several threads write.
-final class Log<Element: Sendable>: Sendable {
-    private let entries = Mutex<[Element]>([])
-    func add(_ entry: Element) { entries.withLock { $0.append(entry) } }
-    var all: [Element] { entries.withLock { $0 } }
-    var count: Int { entries.withLock { $0.count } }
+package final class Log<Element: Sendable>: Sendable {
+    private let entries = Condition<[Element]>([])
+    package init() {}
+    package func add(_ entry: Element) { entries.withLock { $0.append(entry) } }
+    package var all: [Element] { entries.withLock { $0 } }
+    package var count: Int { entries.withLock { $0.count } }
 }
 
 /// A counter that several threads raise.
-final class Counter: Sendable {
+package final class Counter: Sendable {
     private let number = Atomic(0)
+    package init() {}
     @discardableResult
-    func add(_ amount: Int = 1) -> Int { number.add(amount, ordering: .sequentiallyConsistent).newValue }
-    var value: Int { number.load(ordering: .sequentiallyConsistent) }
+    package func add(_ amount: Int = 1) -> Int { number.add(amount, ordering: .sequentiallyConsistent).newValue }
+    package var value: Int { number.load(ordering: .sequentiallyConsistent) }
 }

@@ -2,9 +2,9 @@ import AsyncIOKernel
 import Glibc
 
 /// Ends the process, with the name of what hangs, where a test would otherwise wait for ever.
-enum Watchdog {
+package enum Watchdog {
     /// Runs blocking work on a thread of its own and suspends until it is done: the pool that tests share is small.
-    static func onThread<Success: Sendable>(
+    package static func onThread<Success: Sendable>(
         _ name: String = #function, limit: Duration = .seconds(400),
         _ body: sending @escaping () throws -> Success
     ) async throws -> Success {
@@ -23,7 +23,7 @@ enum Watchdog {
     }
 
     /// Runs a suspending body under the watchdog.
-    static func watch<Success>(
+    package static func watch<Success>(
         _ name: String = #function, limit: Duration = .seconds(400), _ body: () async throws -> Success
     ) async throws -> Success {
         let watch = Deadline(name, limit)

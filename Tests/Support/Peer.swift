@@ -1,18 +1,17 @@
-import AsyncIO
-import AsyncIOKernel
+package import AsyncIOKernel
 import Glibc
 import SystemPackage
 
 /// The other side of a connection, by plain blocking system calls: it can do what our own streams would not.
-final class Peer: Sendable {
-    let descriptor: CInt
+package final class Peer: Sendable {
+    package let descriptor: CInt
 
-    init(descriptor: CInt) { self.descriptor = descriptor }
+    package init(descriptor: CInt) { self.descriptor = descriptor }
 
     deinit { Glibc.close(descriptor) }
 
     /// Connects, with a small receive buffer if asked for.
-    init(to address: SocketAddress, receiveBuffer: CInt? = nil) throws {
+    package init(to address: SocketAddress, receiveBuffer: CInt? = nil) throws {
         descriptor = try Self.socket(address)
         if let receiveBuffer { try set(SO_RCVBUF, receiveBuffer) }
         let number = descriptor
@@ -22,14 +21,14 @@ final class Peer: Sendable {
     }
 
     /// Listens on a port of loopback that the kernel chooses.
-    static func listening(backlog: CInt = 128) throws -> (peer: Peer, address: SocketAddress) {
+    package static func listening(backlog: CInt = 128) throws -> (peer: Peer, address: SocketAddress) {
         let peer = try Peer(boundTo: .loopback(port: 0))
         try SystemCall.call("listen") { listen(peer.descriptor, backlog) }
         return (peer, try peer.localAddress())
     }
 
     /// Has a port, and neither listens nor connects.
-    init(boundTo address: SocketAddress) throws {
+    package init(boundTo address: SocketAddress) throws {
         descriptor = try Self.socket(address)
         let number = descriptor
         try SystemCall.call("bind") { unsafe address.withSockaddr { unsafe Glibc.bind(number, $0, $1) } }
@@ -40,7 +39,7 @@ final class Peer: Sendable {
         return CInt(try SystemCall.call("socket") { Glibc.socket(address.systemFamily, kind, 0) })
     }
 
-    func localAddress() throws -> SocketAddress {
+    package func localAddress() throws -> SocketAddress {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         try SystemCall.call("getsockname") {
@@ -54,18 +53,18 @@ final class Peer: Sendable {
         return address
     }
 
-    func accept() throws -> Peer {
+    package func accept() throws -> Peer {
         Peer(descriptor: CInt(try SystemCall.call("accept") { Glibc.accept(descriptor, nil, nil) }))
     }
 
-    func set(_ option: CInt, _ value: CInt) throws {
+    package func set(_ option: CInt, _ value: CInt) throws {
         var value = value
         try SystemCall.call("setsockopt") {
             unsafe setsockopt(descriptor, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<CInt>.size))
         }
     }
 
-    func send(_ bytes: [UInt8]) throws {
+    package func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
             sent += try SystemCall.call("send") {
@@ -77,7 +76,7 @@ final class Peer: Sendable {
     }
 
     /// What is there; empty at the end.
-    func receive(upTo limit: Int = 65_536) throws -> [UInt8] {
+    package func receive(upTo limit: Int = 65_536) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = try SystemCall.call("recv") {
             unsafe bytes.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
@@ -86,7 +85,7 @@ final class Peer: Sendable {
     }
 
     /// Everything until the end.
-    func receiveAll() throws -> [UInt8] {
+    package func receiveAll() throws -> [UInt8] {
         var all: [UInt8] = []
         while true {
             let bytes = try receive()
@@ -95,10 +94,10 @@ final class Peer: Sendable {
         }
     }
 
-    func finishSending() throws { try SystemCall.call("shutdown") { shutdown(descriptor, CInt(SHUT_WR)) } }
+    package func finishSending() throws { try SystemCall.call("shutdown") { shutdown(descriptor, CInt(SHUT_WR)) } }
 
     /// Makes the close that follows a reset: RST instead of FIN (SO_LINGER of socket(7)).
-    func resetOnClose() throws {
+    package func resetOnClose() throws {
         var linger = linger(l_onoff: 1, l_linger: 0)
         try SystemCall.call("setsockopt") {
             unsafe setsockopt(
@@ -107,7 +106,7 @@ final class Peer: Sendable {
     }
 
     /// Two ends of a Unix stream: cheap, and without ports that linger.
-    static func pair() throws -> Pair {
+    package static func pair() throws -> Pair {
         var ends: [CInt] = [0, 0]
         let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         try SystemCall.call("socketpair") { unsafe socketpair(AF_UNIX, kind, 0, &ends) }
@@ -117,8 +116,11 @@ final class Peer: Sendable {
         return Pair(peer: peer, ours: ours)
     }
 
-    struct Pair: ~Copyable {
-        let peer: Peer
+    package struct Pair: ~Copyable {
+        package let peer: Peer
         let ours: Descriptor
+
+        /// Gives the other end away.
+        package consuming func release() -> Descriptor { ours }
     }
 }

@@ -1,10 +1,9 @@
 import AsyncIOKernel
-import AsyncIOLoop
-import Testing
+package import AsyncIOLoop
 
 extension EventLoop.Options {
     /// A loop beside whatever else the test process runs.
-    static func guest(
+    package static func guest(
         _ driver: DriverChoice = .epoll, name: String = "guest", grace: Duration = .seconds(5),
         fairness: Fairness = Fairness(), threads: Int = 8, errors: Errors? = nil,
         instrument: (any Instrument & Sendable)? = nil
@@ -16,15 +15,15 @@ extension EventLoop.Options {
 }
 
 /// Runs a loop in guest mode on a plain thread, under the watchdog.
-enum Guest {
+package enum Guest {
     @discardableResult
-    static func run<Success: Sendable>(
+    package static func run<Success: Sendable>(
         _ options: EventLoop.Options = .guest(), name: String = #function,
-        _ body: @escaping @Sendable (EventLoop) async throws -> Success
+        limit: Duration = .seconds(400), _ body: @escaping @Sendable (EventLoop) async throws -> Success
     ) async throws -> Success {
-        try await Watchdog.onThread(name) {
+        try await Watchdog.onThread(name, limit: limit) {
             try EventLoop.run(options: options) {
-                let loop = try #require(EventLoop.current)
+                guard let loop = EventLoop.current else { throw EventLoopError.noLoop }
                 return try await body(loop)
             }
         }
@@ -32,20 +31,22 @@ enum Guest {
 }
 
 /// Collects what an error handler is told.
-final class Errors: Sendable {
+package final class Errors: Sendable {
     private let collected = Condition<[UnhandledError]>([])
+    package init() {}
 
-    var handler: EventLoop.ErrorHandler {
+    package var handler: EventLoop.ErrorHandler {
         EventLoop.ErrorHandler { error in
             self.collected.withLock { $0.append(error) }
             self.collected.broadcast()
         }
     }
 
-    var all: [UnhandledError] { collected.withLock { $0 } }
-    var contexts: [String] { all.map(\.context) }
+    package var all: [UnhandledError] { collected.withLock { $0 } }
+    package var lines: [String] { all.map { "\($0)" } }
+    package var contexts: [String] { all.map(\.context) }
     /// The names of the tasks that ignored their cancellation, of all reports.
-    var stubborn: [String] {
+    package var stubborn: [String] {
         all.flatMap { report -> [String] in
             guard case .ignoredCancellation(let names) = report.error as? EventLoopError else { return [] }
             return names
