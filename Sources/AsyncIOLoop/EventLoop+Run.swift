@@ -46,10 +46,15 @@ extension EventLoop {
         private var isClosed = false
 
         /// Makes a loop. Throws ``IOError`` if the system refuses a descriptor.
-        public init(options: Options = Options()) throws {
+        public convenience init(options: Options = Options()) throws {
+            try self.init(options: options, driver: nil)
+        }
+
+        /// Makes a loop on a driver that is no choice of the options: a simulated one.
+        package init(options: Options, driver: (any Driver)?) throws {
             MainProgram.giveWay()
             guard !EventLoop.runsHere else { throw EventLoopError.alreadyRunning }
-            loop = try EventLoop(options: options)
+            loop = try EventLoop(options: options, driver: driver)
         }
 
         deinit { close() }
