@@ -12,6 +12,8 @@ enum TimerAction {
     case makeReady(ReadyWord)
     /// Completes an operation of the table.
     case complete(Token)
+    /// Cancels the body of a deadline.
+    case expire(Deadline)
     /// Only wakes the loop.
     case nothing
 }
