@@ -79,7 +79,8 @@ public final class Deadline: Sendable, CustomStringConvertible {
 
     /// `Deadline(in 2.5 seconds)`.
     public var description: String {
-        hasExpired ? "Deadline(expired)" : expiration == .distantFuture ? "Deadline(never)" : "Deadline(in \(remaining))"
+        hasExpired
+            ? "Deadline(expired)" : expiration == .distantFuture ? "Deadline(never)" : "Deadline(in \(remaining))"
     }
 
     // MARK: Moving
@@ -140,7 +141,9 @@ public final class Deadline: Sendable, CustomStringConvertible {
             ? .own(loop.core.addTimer(at: expiration, .expire(self)))
             : .call(loop.callAt(expiration) { self.expire() })
         let isUseful = withLock { state in
-            guard state.phase == .running, state.expiration == expiration, case .none = state.timer else { return false }
+            guard state.phase == .running, state.expiration == expiration, case .none = state.timer else {
+                return false
+            }
             state.timer = timer
             return true
         }

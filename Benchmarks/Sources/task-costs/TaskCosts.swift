@@ -79,7 +79,7 @@ struct TaskCosts {
             queue.finish()
         }()
         var sum = 0
-        for try await number in queue { sum &+= number }
+        while let number = try await queue.next() { sum &+= number }
         precondition(sum == count * (count - 1) / 2, "an item was lost")
         try await putting
     }
@@ -88,7 +88,7 @@ struct TaskCosts {
     static func handOver(_ count: Int) async throws {
         let (there, back) = (AsyncQueue<Int>(capacity: 1), AsyncQueue<Int>(capacity: 1))
         async let answering: Void = {
-            for try await number in there { try await back.put(number) }
+            while let number = try await there.next() { try await back.put(number) }
         }()
         for number in 0..<(count / 2) {
             try await there.put(number)

@@ -39,6 +39,8 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     private let lock = FutexLock()
     /// The loop that the machine is confined to.
     private let home: EventLoop?
+    /// One object for the next visit, so that a queue between two tasks allocates nothing. Under the lock.
+    @safe @exclusivity(unchecked) private var spare: ParkedTask?
 
     init(_ machine: consuming Machine, sharing: Sharing) {
         self.machine = machine
@@ -87,12 +89,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     /// `arrive` is not asked if the task is cancelled. Returns the visitor: granted, or cancelled. A visitor that was
     /// granted before its cancellation came stays granted: what it got is not lost.
     func park(
-        note: Int = 0, slot: UnsafeMutableRawPointer? = nil,
-        _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival
+        note: Int = 0, _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival
     ) async -> ParkedTask {
-        let waiter = ParkedTask(at: self)
-        waiter.note = note
-        unsafe waiter.slot = slot
+        let waiter = newcomer(note: note)
         let record = unsafe casyncio_add_cancellation_handler(
             CASYNCIO_WAIT_PARKED,
             { context in
@@ -113,10 +112,27 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         return waiter
     }
 
+    private func newcomer(note: Int) -> ParkedTask {
+        enter()
+        let spare = self.spare.take()
+        exit()
+        let waiter = spare ?? ParkedTask(at: self)
+        waiter.begin(note: note)
+        return waiter
+    }
+
+    /// Takes back what ``park(note:slot:_:)`` returned: nobody looks at it any more.
+    func recycle(_ waiter: ParkedTask) {
+        enter()
+        spare = waiter
+        exit()
+    }
+
     /// A visitor's task was cancelled. Called by the runtime, on whatever thread cancels.
     func leave(_ waiter: ParkedTask) {
         if let home, !home.isCurrent {
-            home.callSoon { self.leave(waiter) }
+            let visit = waiter.visit
+            home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
             return
         }
         visit { machine, woken in

@@ -83,8 +83,9 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// The half of taking it that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow() throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn(let task): return parking.read { $0.take(for: task) == .done }
+        var task = TaskID(0)
+        switch Visit.begin(as: &task) {
+        case .mayGoOn: return parking.read { $0.take(for: task) == .done }
         case .mustTakeTurns: return false
         case .isCancelled: throw CancellationError()
         }
@@ -97,7 +98,7 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
             await EventLoop.yield()
             try Task.checkCancellation()
         }
-        let visitor = unsafe await parking.park { machine, visitor, _ in machine.take(visitor) }
+        let visitor = await parking.park { machine, visitor, _ in machine.take(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 
