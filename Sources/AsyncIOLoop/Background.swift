@@ -1,5 +1,4 @@
 import AsyncIOKernel
-import Synchronization
 import SystemPackage
 
 extension EventLoop {
@@ -156,7 +155,7 @@ final class BackgroundRegistry: Sendable {
         var isClosed = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     var count: Int { state.withLock { $0.tasks.count } }
 

@@ -1,5 +1,4 @@
 import AsyncIOKernel
-import Synchronization
 
 extension EventLoop {
     /// Runs blocking or heavy work on a thread of the loop's pool, and suspends until it is done.
@@ -234,7 +233,7 @@ public struct BlockingStatistics: Sendable {
 
 /// Where offloaded work leaves its result for the task that waits.
 private final class OffloadSlot<Success: Sendable>: Sendable {
-    private let result = Mutex<Result<Success, any Error>?>(nil)
+    private let result = Locked<Result<Success, any Error>?>(nil)
     func store(_ value: Result<Success, any Error>) { result.withLock { $0 = value } }
     func take() -> Result<Success, any Error> { result.withLock { $0 } ?? .failure(CancellationError()) }
 }

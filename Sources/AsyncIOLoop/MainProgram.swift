@@ -14,7 +14,7 @@ package enum MainProgram {
         case running
     }
 
-    private static let phase = Mutex(Phase.notOurs)
+    private static let phase = Locked(Phase.notOurs)
     /// A hint that asking the phase is worth it.
     private static let mayBeEarly = Atomic(false)
 
