@@ -17,4 +17,12 @@ enum Visit {
         if unsafe swift_task_isCancelled(task) { return .isCancelled }
         return .mayGoOn(unsafe TaskID(swift_task_getJobTaskId(task)))
     }
+
+    /// What every slow half begins with: a job that has had its turn queues again, and may be cancelled afterwards.
+    @inline(__always)
+    static func takeTurns() async throws {
+        guard EventLoop.hasHadItsTurn else { return }
+        await EventLoop.yield()
+        try Task.checkCancellation()
+    }
 }
