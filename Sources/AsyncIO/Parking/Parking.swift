@@ -29,6 +29,14 @@ enum Arrival {
     case parked
 }
 
+/// Whether a visitor that queues lets itself be called away.
+enum Patience {
+    /// A cancelled task stops waiting.
+    case untilCancelled
+    /// It waits to the end: what it waits for is part of a clean-up.
+    case endless
+}
+
 /// The shell around a machine, the same for all: takes the lock, asks the machine, gives the lock back, resumes whom
 /// the machine has answered; suspends a visitor and brings its cancellation to the machine.
 ///
@@ -53,6 +61,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             home = loop
         }
     }
+
+    /// Whether the machine may be asked from here.
+    var isWithinReach: Bool { home?.isCurrent ?? true }
 
     @inline(__always)
     private func enter() {
@@ -88,17 +99,16 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     ///
     /// `arrive` is not asked if the task is cancelled. Returns the visitor: granted, or cancelled. A visitor that was
     /// granted before its cancellation came stays granted: what it got is not lost.
+    ///
+    /// `queued` is called once the visitor is in a lot, no longer under the lock: it may be granted meanwhile, but its
+    /// task does not go on before this returns.
     func park(
-        note: Int = 0, _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival
+        note: Int = 0, patience: Patience = .untilCancelled,
+        _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival,
+        queued: (ParkedTask) -> Void = { _ in }
     ) async -> ParkedTask {
         let waiter = newcomer(note: note)
-        let record = unsafe casyncio_add_cancellation_handler(
-            CASYNCIO_WAIT_PARKED,
-            { context in
-                guard let context = unsafe context else { return }
-                let waiter = unsafe Unmanaged<ParkedTask>.fromOpaque(context).takeUnretainedValue()
-                unsafe waiter.place.leave(waiter)
-            }, Unmanaged.passUnretained(waiter).toOpaque())
+        let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiter.prepare(continuation)
             var woken = WakeList()
@@ -106,9 +116,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             let arrival = waiter.isCancelled ? .answered : arrive(&machine, waiter, &woken)
             exit()
             woken.resume()
-            if arrival == .answered { waiter.resume() }
+            if arrival == .answered { waiter.resume() } else { queued(waiter) }
         }
-        unsafe casyncio_remove_cancellation_handler(record)
+        if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
     }
 
@@ -121,11 +131,22 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         return waiter
     }
 
-    /// Takes back what ``park(note:slot:_:)`` returned: nobody looks at it any more.
+    /// Takes back what ``park(note:patience:_:queued:)`` returned: nobody looks at it any more.
     func recycle(_ waiter: ParkedTask) {
         enter()
         spare = waiter
         exit()
+    }
+
+    /// Has the running task's cancellation brought to the place where the visitor waits.
+    private static func listen(for waiter: ParkedTask) -> UnsafeMutableRawPointer? {
+        unsafe casyncio_add_cancellation_handler(
+            CASYNCIO_WAIT_PARKED,
+            { context in
+                guard let context = unsafe context else { return }
+                let waiter = unsafe Unmanaged<ParkedTask>.fromOpaque(context).takeUnretainedValue()
+                unsafe waiter.place.leave(waiter)
+            }, Unmanaged.passUnretained(waiter).toOpaque())
     }
 
     /// A visitor's task was cancelled. Called by the runtime, on whatever thread cancels.

@@ -25,4 +25,12 @@ enum Visit {
         unsafe task = TaskID(swift_task_getJobTaskId(current))
         return unsafe swift_task_isCancelled(current) ? .isCancelled : .mayGoOn
     }
+
+    /// What every slow half begins with: a job that has had its turn queues again, and may be cancelled afterwards.
+    @inline(__always)
+    static func takeTurns() async throws {
+        guard EventLoop.hasHadItsTurn else { return }
+        await EventLoop.yield()
+        try Task.checkCancellation()
+    }
 }

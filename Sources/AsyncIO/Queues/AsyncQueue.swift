@@ -60,10 +60,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// The half of `put` that suspends.
     @usableFromInline
     func putSlowly(_ item: Element) async throws {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        }
+        try await Visit.takeTurns()
         var isInSlot = false
         let visitor = await parking.park(note: QueueMachine.Wish.put.rawValue) { machine, visitor, woken in
             switch machine.put(waking: &woken) {
@@ -194,10 +191,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// The half of `next` that suspends.
     @usableFromInline
     func nextSlowly() async throws -> Element? {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        }
+        try await Visit.takeTurns()
         let visitor = await parking.park(note: QueueMachine.Wish.get.rawValue) { machine, visitor, woken in
             switch unsafe take(from: &machine, into: visitor.slot(for: Element.self), waking: &woken) {
             case .done: visitor.grant()

@@ -94,10 +94,7 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// The half of taking it that suspends.
     @usableFromInline
     func takeSlowly() async throws {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        }
+        try await Visit.takeTurns()
         let visitor = await parking.park { machine, visitor, _ in machine.take(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
