@@ -20,7 +20,14 @@ package struct Locked<State>: ~Copyable, @unchecked Sendable {
     package init(_ initial: sending State) {
         unsafe storage = .allocate(capacity: 1)
         unsafe storage.initialize(to: Storage(state: initial))
-        unsafe pthread_mutex_init(mutex, nil)
+        // A plain mutex may be taken again and again by one busy thread while another waits for it: a flood of
+        // callbacks from outside kept a loop from its own inbox for a minute. One that inherits priorities is handed
+        // over in turn.
+        var attributes = pthread_mutexattr_t()
+        unsafe pthread_mutexattr_init(&attributes)
+        unsafe pthread_mutexattr_setprotocol(&attributes, CInt(PTHREAD_PRIO_INHERIT))
+        unsafe pthread_mutex_init(mutex, &attributes)
+        unsafe pthread_mutexattr_destroy(&attributes)
     }
 
     deinit {
