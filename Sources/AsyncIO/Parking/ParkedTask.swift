@@ -191,12 +191,17 @@ struct WakeList: ~Copyable {
         append(waiter)
     }
 
+    /// Takes out who was answered first.
+    mutating func popFirst() -> ParkedTask? {
+        guard let first = unsafe head else { return nil }
+        unsafe head = first.next
+        unsafe first.next = nil
+        return first
+    }
+
     /// Resumes all.
     consuming func resume() {
-        while let waiter = unsafe head {
-            // Before the resumption: the task may run at once, on another thread, and be gone.
-            unsafe head = waiter.next
-            waiter.resume()
-        }
+        // Taken out before the resumption: the task may run at once, on another thread, and be gone.
+        while let waiter = popFirst() { waiter.resume() }
     }
 }
