@@ -25,18 +25,19 @@ public func gather<each Output: Sendable>(
 /// inputs.
 ///
 /// ```swift
-/// let pages = try await gather(addresses, limit: 10) { address in try await fetch(address) }
+/// let pages = try await gatherEach(addresses, limit: 10) { address in try await fetch(address) }
 /// ```
 ///
-/// Inputs are taken one by one, when there is room to work on them. Errors and cancellation as with the other form; no
+/// Inputs are taken one by one, when there is room to work on them. Errors and cancellation as with ``gather(_:)``; no
 /// further input is taken then, and a cancelled call that has inputs left throws `CancellationError`. The limit is at
 /// least one; `.max` is no limit.
 ///
+/// A name of its own, since closures are not seen as `@Sendable` where a parameter pack has overloads (Swift 6.3).
 /// asyncio has no such thing; people combine `gather` and `Semaphore`.
-public func gather<Inputs: Sequence, Output: Sendable>(
+public func gatherEach<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
 ) async throws -> [Output] where Inputs.Element: Sendable {
-    precondition(limit >= 1, "gather needs a limit of at least one, not \(limit)")
+    precondition(limit >= 1, "gatherEach needs a limit of at least one, not \(limit)")
     try Task.checkCancellation()
     return try await withThrowingTaskGroup(of: (Int, Output).self) { group in
         var (outputs, running): ([Output?], Int) = ([], 0)
@@ -88,10 +89,10 @@ public func gatherResults<each Output: Sendable>(
 /// An error cancels nobody. If the calling task is cancelled, so are the children, and no further input is taken: the
 /// call throws `CancellationError` if there are inputs left, and otherwise returns what the children made of it. The
 /// limit is at least one; `.max` is no limit.
-public func gatherResults<Inputs: Sequence, Output: Sendable>(
+public func gatherEachResult<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
 ) async throws -> [Result<Output, any Error>] where Inputs.Element: Sendable {
-    try await gather(inputs, limit: limit) { input in await Result.of { try await work(input) } }
+    try await gatherEach(inputs, limit: limit) { input in await Result.of { try await work(input) } }
 }
 
 /// Runs children until all have ended. The first error cancels the others and is thrown.
