@@ -47,6 +47,8 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     private let lock = FutexLock()
     /// The loop that the machine is confined to.
     private let home: EventLoop?
+    /// One object for the next visit, so that a queue between two tasks allocates nothing. Under the lock.
+    @safe @exclusivity(unchecked) private var spare: ParkedTask?
 
     init(_ machine: consuming Machine, sharing: Sharing) {
         self.machine = machine
@@ -101,13 +103,11 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     /// `queued` is called once the visitor is in a lot, no longer under the lock: it may be granted meanwhile, but its
     /// task does not go on before this returns.
     func park(
-        note: Int = 0, slot: UnsafeMutableRawPointer? = nil, patience: Patience = .untilCancelled,
+        note: Int = 0, patience: Patience = .untilCancelled,
         _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival,
         queued: (ParkedTask) -> Void = { _ in }
     ) async -> ParkedTask {
-        let waiter = ParkedTask(at: self)
-        waiter.note = note
-        unsafe waiter.slot = slot
+        let waiter = newcomer(note: note)
         let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiter.prepare(continuation)
@@ -120,6 +120,22 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         }
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
+    }
+
+    private func newcomer(note: Int) -> ParkedTask {
+        enter()
+        let spare = self.spare.take()
+        exit()
+        let waiter = spare ?? ParkedTask(at: self)
+        waiter.begin(note: note)
+        return waiter
+    }
+
+    /// Takes back what ``park(note:patience:_:queued:)`` returned: nobody looks at it any more.
+    func recycle(_ waiter: ParkedTask) {
+        enter()
+        spare = waiter
+        exit()
     }
 
     /// Has the running task's cancellation brought to the place where the visitor waits.
@@ -136,7 +152,8 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     /// A visitor's task was cancelled. Called by the runtime, on whatever thread cancels.
     func leave(_ waiter: ParkedTask) {
         if let home, !home.isCurrent {
-            home.callSoon { self.leave(waiter) }
+            let visit = waiter.visit
+            home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
             return
         }
         visit { machine, woken in

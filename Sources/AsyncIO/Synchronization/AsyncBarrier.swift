@@ -85,7 +85,7 @@ public final class AsyncBarrier: Sendable, CustomStringConvertible {
     @usableFromInline
     func arriveSlowly() async throws -> Int {
         try await Visit.takeTurns()
-        let visitor = unsafe await parking.park { machine, visitor, woken in machine.arrive(visitor, waking: &woken) }
+        let visitor = await parking.park { machine, visitor, woken in machine.arrive(visitor, waking: &woken) }
         switch visitor.phase {
         case .granted: return visitor.note
         case .ended: throw BrokenBarrierError(barrier: name)

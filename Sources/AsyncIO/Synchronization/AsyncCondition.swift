@@ -107,7 +107,7 @@ extension AsyncCondition.Held {
         try Task.checkCancellation()
         let lock = condition.lock
         var hasLent = false
-        let visitor = unsafe await condition.parking.park { machine, visitor, _ in
+        let visitor = await condition.parking.park { machine, visitor, _ in
             machine.wait(visitor)
             return .parked
         } queued: { _ in

@@ -70,7 +70,7 @@ public final class AsyncEvent: Sendable, CustomStringConvertible {
     @usableFromInline
     func waitSlowly() async throws {
         try await Visit.takeTurns()
-        let visitor = unsafe await parking.park { machine, visitor, _ in machine.wait(visitor) }
+        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 }

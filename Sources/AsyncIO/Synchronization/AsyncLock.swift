@@ -98,8 +98,9 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// The half of taking it that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow() throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn(let task): return parking.read { $0.take(for: task) == .done }
+        var task = TaskID(0)
+        switch Visit.begin(as: &task) {
+        case .mayGoOn: return parking.read { $0.take(for: task) == .done }
         case .mustTakeTurns: return false
         case .isCancelled: throw CancellationError()
         }
@@ -126,7 +127,7 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// Queues, or takes it at once. With patience, a circle is noted and left to the others to find.
     private func visit(_ patience: Patience, deadlocked: (DeadlockError) -> Void) async -> ParkedTask {
         let watch = DeadlockWatch.shared
-        let visitor = unsafe await parking.park(patience: patience) { machine, visitor, _ in
+        let visitor = await parking.park(patience: patience) { machine, visitor, _ in
             machine.take(visitor)
         } queued: { visitor in
             guard let error = watch?.note(visitor, at: self), patience == .untilCancelled else { return }

@@ -88,13 +88,14 @@ public final class AsyncOnce<Value: Sendable>: Sendable, CustomStringConvertible
     /// Suspends while another task makes the value. True if it is now this one's to make.
     @usableFromInline
     func mustMake() async throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn(let task):
+        var task = TaskID(0)
+        switch Visit.begin(as: &task) {
+        case .mayGoOn:
             if parking.read({ $0.begin(for: task) }) { return true }
         case .mustTakeTurns: try await Visit.takeTurns()
         case .isCancelled: throw CancellationError()
         }
-        let visitor = unsafe await parking.park { machine, visitor, _ in machine.ask(visitor) }
+        let visitor = await parking.park { machine, visitor, _ in machine.ask(visitor) }
         switch visitor.phase {
         case .granted: break
         case .ended: throw DeadlockError(visitor.task, asksForItsOwn: name)

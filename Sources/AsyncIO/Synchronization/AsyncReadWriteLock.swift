@@ -158,8 +158,9 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// The half of taking it that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow(forReading reads: Bool) throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn(let task): return parking.read { $0.take(reads ? .read : .write, for: task) }
+        var task = TaskID(0)
+        switch Visit.begin(as: &task) {
+        case .mayGoOn: return parking.read { $0.take(reads ? .read : .write, for: task) }
         case .mustTakeTurns: return false
         case .isCancelled: throw CancellationError()
         }
@@ -170,7 +171,7 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     func takeSlowly(forReading reads: Bool) async throws {
         try await Visit.takeTurns()
         let access: ReadWriteMachine.Access = reads ? .read : .write
-        let visitor = unsafe await parking.park(note: access.rawValue) { machine, visitor, _ in
+        let visitor = await parking.park(note: access.rawValue) { machine, visitor, _ in
             machine.take(access, visitor)
         }
         switch visitor.phase {

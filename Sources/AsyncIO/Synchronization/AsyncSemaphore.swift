@@ -136,7 +136,7 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     @usableFromInline
     func takeSlowly(_ count: Int) async throws {
         try await Visit.takeTurns()
-        let visitor = unsafe await parking.park(note: count) { machine, visitor, _ in machine.take(visitor) }
+        let visitor = await parking.park(note: count) { machine, visitor, _ in machine.take(visitor) }
         switch visitor.phase {
         case .granted: return
         case .ended: _ = try check(isClosed ? .closed : .neverEnough, count)

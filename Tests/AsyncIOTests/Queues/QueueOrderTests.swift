@@ -1,0 +1,118 @@
+import AsyncIO
+import AsyncIOLoop
+import AsyncIOTestSupport
+import Testing
+
+/// asyncio's `LifoQueue` and `PriorityQueue`.
+@Suite("The order in which items leave a queue")
+struct QueueOrderTests {
+    struct Job: Sendable, Equatable {
+        let urgency: Int
+        let number: Int
+    }
+
+    static let byUrgency = QueueOrder<Job>.priority { $0.urgency < $1.urgency }
+
+    @Test("last in, first out")
+    func lifo() async throws {
+        try await withVirtualTime { _ async throws in
+            let queue = AsyncQueue<Int>(capacity: 10, order: .lifo)
+            for number in [1, 3, 2] { try await queue.put(number) }
+            #expect(try await queue.get(upTo: 2) == [2, 3])
+            try await queue.put(4)
+            #expect(try await queue.get(upTo: 2) == [4, 1])
+        }
+    }
+
+    @Test("smallest first")
+    func priority() async throws {
+        try await withVirtualTime { _ async throws in
+            let queue = AsyncQueue<Int>(capacity: 10, order: .priority)
+            for number in [1, 3, 2] { try await queue.put(number) }
+            #expect(try await queue.get(upTo: 3) == [1, 2, 3])
+        }
+    }
+
+    @Test("equal ones leave in the order in which they came")
+    func stable() async throws {
+        var random = Randomness()
+        let jobs = (0..<2000).map { Job(urgency: .random(in: 0..<8, using: &random), number: $0) }
+        let note = random.note
+        try await withVirtualTime { _ async throws in
+            let queue = AsyncQueue(capacity: .unbounded, order: Self.byUrgency)
+            for job in jobs { try await queue.put(job) }
+            let all = try await queue.get(upTo: 2000)
+            let expected = jobs.sorted { ($0.urgency, $0.number) < ($1.urgency, $1.number) }
+            #expect(all == expected, "\(note)")
+        }
+    }
+
+    @Test("equal ones stay in order while others come and go")
+    func stableInUse() async throws {
+        try await withVirtualTime { _ async throws in
+            let queue = AsyncQueue(capacity: .unbounded, order: Self.byUrgency)
+            var last = -1
+            for number in 0..<500 {
+                try await queue.put(Job(urgency: 5, number: number))
+                try await queue.put(Job(urgency: number % 10, number: -1))
+                while let job = queue.tryGet() {
+                    guard job.number >= 0 else { continue }
+                    #expect(job.number > last)
+                    last = job.number
+                    break
+                }
+            }
+        }
+    }
+
+    @Test("an item handed to a getter that waits does not pass through the order")
+    func handedOver() async throws {
+        try await withVirtualTime { loop async throws in
+            let queue = AsyncQueue<Int>(capacity: 10, order: .priority)
+            let first = loop.spawn { try await queue.get() }
+            await until { queue.statistics.waitingGetters == 1 }
+            let second = loop.spawn { try await queue.get() }
+            await until { queue.statistics.waitingGetters == 2 }
+            for number in [9, 5, 1] { #expect(queue.tryPut(number)) }
+            #expect(try await first.value == 9)
+            #expect(try await second.value == 5)
+            #expect(queue.tryGet() == 1)
+        }
+    }
+
+    @Test("what a putter that waits brings takes its place in the order when there is room", arguments: [true, false])
+    func admitted(lifo: Bool) async throws {
+        try await withVirtualTime { loop async throws in
+            let queue = AsyncQueue<Int>(capacity: 2, order: lifo ? .lifo : .priority)
+            for number in [4, 5] { try await queue.put(number) }
+            for (index, number) in [1, 6].enumerated() {
+                loop.spawn { try await queue.put(number) }
+                await until { queue.statistics.waitingPutters == index + 1 }
+            }
+            #expect(try await queue.get(upTo: 4) == (lifo ? [5, 1, 6, 4] : [4, 1, 5, 6]))
+        }
+    }
+
+    @Test("a finished queue gives the rest in its order")
+    func finished() async throws {
+        try await withVirtualTime { _ async throws in
+            let queue = AsyncQueue<Int>(capacity: 10, order: .priority { $0 > $1 })
+            for number in [1, 3, 2] { try await queue.put(number) }
+            queue.finish()
+            var items: [Int] = []
+            for try await item in queue { items.append(item) }
+            #expect(items == [3, 2, 1])
+        }
+    }
+
+    @Test("a cancelled queue drops its items in whatever order, each once", arguments: [0, 1, 2])
+    func dropped(kind: Int) {
+        let ended = Log<Int>()
+        let orders: [QueueOrder<Mortal>] = [.fifo, .lifo, .priority { $0.number < $1.number }]
+        let queue = AsyncQueue<Mortal>(capacity: .unbounded, order: orders[kind])
+        for number in 0..<20 { #expect(queue.tryPut(Mortal((number * 7) % 20) { ended.add($0) })) }
+        for _ in 0..<6 { _ = queue.tryGet() }
+        queue.cancel()
+        #expect(ended.all.sorted() == Array(0..<20))
+    }
+}
