@@ -90,13 +90,15 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
 
         /// Takes the next item, and suspends until there is one; nil when the broadcast has finished.
         ///
-        /// Throws ``LaggedError`` once after items were lost, ``CancellationError``; no item was taken in both cases.
+        /// Throws ``LaggedError`` once after items were lost, and `CancellationError`; no item was taken in both cases.
         @inlinable
         public func next() async throws -> Element? {
-            while true {
-                if let item = try unsafe withPlace({ try unsafe takeNow(into: $0) }) { return item }
-                guard try await waitForNews() else { return nil }
+            if let item = try unsafe withPlace({ try unsafe takeNow(into: $0) }) { return item }
+            // Again, should another task that shares the subscription have been faster.
+            while try await waitForNews() {
+                if let item = try unsafe withPlace({ try unsafe take(into: $0) == .done }) { return item }
             }
+            return nil
         }
 
         /// Takes the next item if there is one now; nil otherwise. Never suspends. Throws ``LaggedError``.
