@@ -1,5 +1,4 @@
 import AsyncIOKernel
-import Synchronization
 import SystemPackage
 
 extension EventLoop {
@@ -15,7 +14,7 @@ extension EventLoop {
         name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
         _ body: sending @escaping () async throws -> Success
     ) -> BackgroundTask<Success> {
-        start(name: name, place: "\(file):\(line)", reports: true, body)
+        start(name: name, place: "\(file):\(line)", reports: true, .ordinary, body)
     }
 
     /// Runs a body on the loop for a thread that is not the loop's, which may block for the result:
@@ -26,19 +25,28 @@ extension EventLoop {
         name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
         _ body: sending @escaping () async throws -> Success
     ) -> BackgroundTask<Success> {
-        start(name: name, place: "\(file):\(line)", reports: false, body)
+        start(name: name, place: "\(file):\(line)", reports: false, .ordinary, body)
+    }
+
+    /// Starts work that the loop finishes whatever becomes of the caller: see ``BackgroundKind/shielded``. It inherits
+    /// the caller's task locals and priority, and its owner awaits ``BackgroundTask/ownersValue``.
+    package func spawnShielded<Success: Sendable>(
+        name: String?, place: String, _ body: sending @escaping () async throws -> Success
+    ) -> BackgroundTask<Success> {
+        start(name: name, place: place, reports: true, .shielded, body)
     }
 
     private func start<Success: Sendable>(
-        name: String?, place: String, reports: Bool, _ body: sending @escaping () async throws -> Success
+        name: String?, place: String, reports: Bool, _ kind: BackgroundKind,
+        _ body: sending @escaping () async throws -> Success
     ) -> BackgroundTask<Success> {
-        let handle = BackgroundTask<Success>(loop: self, name: name ?? "task at \(place)")
-        guard let entry = background.add(handle.name, cancel: { handle.cancel() }) else {
+        let handle = BackgroundTask<Success>(loop: self, name: name ?? "task at \(place)", kind)
+        guard let entry = background.add(handle.name, kind, cancel: { handle.cancel() }) else {
             handle.finish(.failure(EventLoopError.closed(self.name)))
             return handle
         }
         let work = Work(body)
-        let task = makeTask(name: handle.name) { @Sendable [self] in
+        let run: @concurrent @Sendable () async -> Void = { [self] in
             let result: Result<Success, any Error>
             do { result = .success(try await work.run()) } catch { result = .failure(error) }
             let isAwaited = handle.finish(result)
@@ -46,7 +54,11 @@ extension EventLoop {
             guard reports, !isAwaited, case .failure(let error) = result, !(error is CancellationError) else { return }
             report(error, context: handle.name, place: place)
         }
-        handle.started(task)
+        switch kind {
+        case .ordinary: handle.started(makeTask(name: handle.name, run))
+        // By preference even where the default executor leads here: no plain task, which the loop's end would cancel.
+        case .shielded: handle.started(Task(name: handle.name, executorPreference: self, operation: run))
+        }
         return handle
     }
 }
@@ -61,7 +73,13 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
         /// Tasks and threads that wait for the result.
         var waiting = 0
         var waiters: [UInt64: Waiter] = [:]
-        var nextWaiter: UInt64 = 0
+        var observers: [UInt64: (attention: Attention, body: @Sendable (Result<Success, any Error>) -> Void)] = [:]
+        var next: UInt64 = 0
+
+        mutating func number() -> UInt64 {
+            next += 1
+            return next
+        }
     }
 
     /// The name given, or the place of creation.
@@ -69,9 +87,11 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     private let loop: EventLoop
     private let state = Condition(State())
 
-    init(loop: EventLoop, name: String) {
+    init(loop: EventLoop, name: String, _ kind: BackgroundKind) {
         self.loop = loop
         self.name = name
+        // The owner counts from the start: the work may fail before he has begun to wait.
+        if kind == .shielded { state.withLock { $0.waiting = 1 } }
     }
 
     /// Cancels the task. From any thread.
@@ -88,12 +108,15 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     /// A caller that is cancelled stops waiting with `CancellationError`; the task goes on.
     public var value: Success {
         get async throws {
-            let number = state.withLock { state in
-                state.waiting += 1
-                state.nextWaiter += 1
-                return state.nextWaiter
-            }
-            defer { state.withLock { $0.waiting -= 1 } }
+            state.withLock { $0.waiting += 1 }
+            return try await ownersValue
+        }
+    }
+
+    /// As ``value``, for the one who has started shielded work. Once.
+    package var ownersValue: Success {
+        get async throws {
+            let number = state.withLock { $0.number() }
             await withTaskCancellationHandler {
                 await Waiter.suspend { waiter in
                     state.withLock { state in
@@ -105,7 +128,12 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
             } onCancel: {
                 state.withLock { $0.waiters.removeValue(forKey: number) }?.wake()
             }
-            guard let result = state.withLock({ $0.result }) else { throw CancellationError() }
+            // In one breath: a result that comes later finds nobody, and is reported.
+            let result = state.withLock { state in
+                state.waiting -= 1
+                return state.result
+            }
+            guard let result else { throw CancellationError() }
             return try result.get()
         }
     }
@@ -117,12 +145,50 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     public func wait(timeout: Duration? = nil) throws -> Success {
         guard !loop.isCurrent else { throw EventLoopError.wouldDeadlock }
         state.withLock { $0.waiting += 1 }
-        defer { state.withLock { $0.waiting -= 1 } }
         let deadline = timeout.map { Instant.monotonicNow.advanced(by: $0) }
-        guard let result = state.wait(until: deadline, { $0.result }) else {
+        _ = state.wait(until: deadline) { $0.result == nil ? nil : true }
+        let result = state.withLock { state in
+            state.waiting -= 1
+            return state.result
+        }
+        guard let result else {
             throw IOError(.timedOut, operation: "wait for", subject: name)
         }
         return try result.get()
+    }
+
+    /// What an observer of a task's end means for an error.
+    package enum Attention: Sendable {
+        /// The error is in good hands: it is not reported.
+        case awaits
+        /// Nobody has looked at the error yet.
+        case watches
+    }
+
+    /// Calls back once, when the task has ended, on whatever thread it ends; at once, and returning nil, if it has.
+    package func observe(
+        _ attention: Attention, _ body: @escaping @Sendable (Result<Success, any Error>) -> Void
+    ) -> UInt64? {
+        let (number, result): (UInt64?, Result<Success, any Error>?) = state.withLock { state in
+            if let result = state.result { return (nil, result) }
+            let number = state.number()
+            state.observers[number] = (attention, body)
+            if attention == .awaits { state.waiting += 1 }
+            return (number, nil)
+        }
+        if let result { body(result) }
+        return number
+    }
+
+    /// Takes an observer away that has not been called.
+    package func stopObserving(_ number: UInt64) {
+        // What the closure has captured is let go outside of the lock.
+        let observer = state.withLock { state in
+            let observer = state.observers.removeValue(forKey: number)
+            if observer?.attention == .awaits { state.waiting -= 1 }
+            return observer
+        }
+        withExtendedLifetime(observer) {}
     }
 
     func started(_ task: Task<Void, Never>) {
@@ -136,54 +202,21 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     /// Stores the result and wakes who waits. True if somebody does.
     @discardableResult
     func finish(_ result: Result<Success, any Error>) -> Bool {
-        let (isAwaited, waiters) = state.withLock { state in
+        let (isAwaited, waiters, observers) = state.withLock { state in
             state.result = result
             state.task = nil
-            defer { state.waiters = [:] }
-            return (state.waiting > 0, Array(state.waiters.values))
+            defer {
+                state.waiters = [:]
+                state.observers = [:]
+            }
+            return (
+                state.waiting > 0, Array(state.waiters.values),
+                state.observers.sorted { $0.key < $1.key }.map(\.value.body)
+            )
         }
         state.broadcast()
         for waiter in waiters { waiter.wake() }
+        for observer in observers { observer(result) }
         return isAwaited
     }
-}
-
-/// The background tasks of a loop that have not ended.
-final class BackgroundRegistry: Sendable {
-    private struct State {
-        var tasks: [UInt64: (name: String, cancel: @Sendable () -> Void)] = [:]
-        var next: UInt64 = 0
-        var isClosed = false
-    }
-
-    private let state = Mutex(State())
-
-    var count: Int { state.withLock { $0.tasks.count } }
-
-    /// Adds a task. Nil if the loop takes none any more.
-    func add(_ name: String, cancel: @escaping @Sendable () -> Void) -> UInt64? {
-        state.withLock { state in
-            guard !state.isClosed else { return nil }
-            state.next += 1
-            state.tasks[state.next] = (name, cancel)
-            return state.next
-        }
-    }
-
-    func remove(_ entry: UInt64) {
-        _ = state.withLock { $0.tasks.removeValue(forKey: entry) }
-    }
-
-    /// Cancels all. Oldest first, outside of the lock.
-    func cancelAll() {
-        let tasks = state.withLock { $0.tasks.sorted { $0.key < $1.key }.map(\.value.cancel) }
-        for cancel in tasks { cancel() }
-    }
-
-    /// The names of those that are left, oldest first.
-    var names: [String] {
-        state.withLock { $0.tasks.sorted { $0.key < $1.key }.map(\.value.name) }
-    }
-
-    func close() { state.withLock { $0.isClosed = true } }
 }

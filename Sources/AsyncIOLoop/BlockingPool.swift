@@ -23,41 +23,18 @@ extension EventLoop {
         } onCancel: {
             pool.cancel(job)
         }
-        switch job.ending {
-        case .done: return try slot.take().get()
+        switch job.ending.load(ordering: .acquiring) {
+        case .underWay, .done: return try slot.take().get()
         case .cancelled: throw CancellationError()
         case .refused: throw EventLoopError.closed(self.name)
         }
     }
 }
 
-/// A piece of blocking work, and who waits for it.
-///
-/// Written before it is submitted, then by whoever the pool gives it to, then read by the resumed task.
-final class BlockingJob: @unchecked Sendable {
-    enum Ending { case done, cancelled, refused }
-
-    let name: String
-    var work: () -> Void = {}
-    var waiter: Waiter?
-    var ending = Ending.done
-    /// Under the pool's lock: cancelled before it was submitted.
-    var isCancelled = false
-
-    init(name: String) { self.name = name }
-
-    func end(_ ending: Ending) {
-        self.ending = ending
-        work = {}
-        waiter?.wake()
-    }
-}
-
 /// A bounded set of threads for work that blocks: started when needed, ended when idle for ten seconds.
 final class BlockingPool: Sendable {
     private struct State {
-        var queue: [BlockingJob] = []
-        var head = 0
+        var queue = JobQueue()
         var threads = 0
         var idle = 0
         var running: [ObjectIdentifier: String] = [:]
@@ -66,19 +43,6 @@ final class BlockingPool: Sendable {
         var finished: UInt64 = 0
         var cancelled: UInt64 = 0
         var peak = 0
-
-        var waiting: Int { queue.count - head }
-
-        mutating func takeNext() -> BlockingJob? {
-            guard head < queue.count else { return nil }
-            let job = queue[head]
-            head += 1
-            if head > 64 && head * 2 > queue.count {
-                queue.removeFirst(head)
-                head = 0
-            }
-            return job
-        }
     }
 
     private static let idleTime = Duration.seconds(10)
@@ -100,7 +64,7 @@ final class BlockingPool: Sendable {
                 return .cancelled
             }
             state.queue.append(job)
-            guard state.idle < state.waiting && state.threads < limit else { return .queued }
+            guard state.idle < state.queue.count && state.threads < limit else { return .queued }
             state.threads += 1
             state.peak = max(state.peak, state.threads)
             return .needsThread
@@ -117,8 +81,7 @@ final class BlockingPool: Sendable {
     func cancel(_ job: BlockingJob) {
         let isOut = state.withLock { state in
             job.isCancelled = true
-            guard let index = state.queue[state.head...].firstIndex(where: { $0 === job }) else { return false }
-            state.queue.remove(at: index)
+            guard state.queue.remove(job) else { return false }
             state.cancelled += 1
             return true
         }
@@ -135,7 +98,7 @@ final class BlockingPool: Sendable {
                 return state.threads == 0
             }
             guard isLast else { return }
-            while let job = state.withLock({ $0.takeNext() }) { perform(job) }
+            while let job = state.withLock({ $0.queue.takeNext() }) { perform(job) }
         }
     }
 
@@ -151,7 +114,7 @@ final class BlockingPool: Sendable {
         state.withLock { $0.idle += 1 }
         // A thread that has taken a job is no longer idle, in the same breath: else the next job would wait for it.
         let wake: Wake? = state.wait(until: deadline) { state in
-            if let job = state.takeNext() {
+            if let job = state.queue.takeNext() {
                 state.idle -= 1
                 return .job(job)
             }
@@ -166,7 +129,7 @@ final class BlockingPool: Sendable {
         case nil:
             return state.withLock { state in
                 state.idle -= 1
-                let job = state.takeNext()
+                let job = state.queue.takeNext()
                 if job == nil { state.threads -= 1 }
                 return job
             }
@@ -190,11 +153,7 @@ final class BlockingPool: Sendable {
     func close(until deadline: Instant) -> [String] {
         let refused = state.withLock { state in
             state.isClosed = true
-            defer {
-                state.queue = []
-                state.head = 0
-            }
-            return Array(state.queue[state.head...])
+            return state.queue.takeAll()
         }
         for job in refused { job.end(.refused) }
         state.broadcast()
@@ -203,12 +162,12 @@ final class BlockingPool: Sendable {
     }
 
     /// Whether work queues or runs.
-    var isBusy: Bool { state.withLock { $0.waiting > 0 || !$0.running.isEmpty } }
+    var isBusy: Bool { state.withLock { $0.queue.count > 0 || !$0.running.isEmpty } }
 
     var statistics: BlockingStatistics {
         state.withLock { state in
             BlockingStatistics(
-                threads: state.threads, peakThreads: state.peak, limit: limit, queued: state.waiting,
+                threads: state.threads, peakThreads: state.peak, limit: limit, queued: state.queue.count,
                 running: state.running.values.sorted(), finished: state.finished, cancelled: state.cancelled)
         }
     }
@@ -234,7 +193,7 @@ public struct BlockingStatistics: Sendable {
 
 /// Where offloaded work leaves its result for the task that waits.
 private final class OffloadSlot<Success: Sendable>: Sendable {
-    private let result = Mutex<Result<Success, any Error>?>(nil)
+    private let result = Locked<Result<Success, any Error>?>(nil)
     func store(_ value: Result<Success, any Error>) { result.withLock { $0 = value } }
     func take() -> Result<Success, any Error> { result.withLock { $0 } ?? .failure(CancellationError()) }
 }

@@ -68,6 +68,7 @@ extension EpollDriver {
             sockets[number].isRegistered = true
         }
         remember(operation, for: token)
+        if operation.takesTurns { takingTurns.append(token) }
         if operation.isReader { sockets[number].reader = token } else { sockets[number].writer = token }
         return .pending
     }
@@ -112,8 +113,15 @@ extension EpollDriver {
     }
 
     private func send(_ operation: inout PendingOperation) -> Outcome? {
+        var turn = bytesPerTurn
         while operation.count > 0 {
-            let result = unsafe SystemCall.send(operation.descriptor, operation.memory, operation.count)
+            // The peer may take it as fast as we give it: without a bound, one write would be the loop's only work.
+            guard turn > 0 else {
+                operation.takesTurns = true
+                return nil
+            }
+            let result = unsafe SystemCall.send(
+                operation.descriptor, operation.memory, min(operation.count, turn))
             guard result >= 0 else {
                 if result != Errno.wouldBlock.negated { return Outcome(result) }
                 sockets[Int(operation.descriptor)].mayWrite = false
@@ -122,6 +130,7 @@ extension EpollDriver {
             let taken = min(result, operation.count)
             unsafe operation.memory = operation.memory?.advanced(by: taken)
             operation.count -= taken
+            turn -= taken
             operation.done += taken
         }
         return Outcome(operation.done)
@@ -178,12 +187,27 @@ extension EpollDriver {
         }
         if events & Interest.writable != 0 {
             sockets[number].mayWrite = true
-            if let writer = sockets[number].writer, let outcome = retry(writer) {
-                sockets[number].writer = nil
-                completions.append(Completion(writer, outcome))
-            }
+            retryWriter(number, into: &completions)
         }
         if !sockets[number].isAdopted { updateForeign(CInt(number)) }
+    }
+
+    private func retryWriter(_ number: Int, into completions: inout [Completion]) {
+        guard let writer = sockets[number].writer, let outcome = retry(writer) else { return }
+        sockets[number].writer = nil
+        completions.append(Completion(writer, outcome))
+    }
+
+    /// Goes on with the writes that let the others go first.
+    func nextTurns(into completions: inout [Completion]) {
+        let tokens = takingTurns
+        takingTurns.removeAll(keepingCapacity: true)
+        for token in tokens {
+            // Cancelled or closed meanwhile, it has ended already.
+            guard let operation = pendingOperation(token) else { continue }
+            pending[Int(token.index)].takesTurns = false
+            retryWriter(Int(operation.descriptor), into: &completions)
+        }
     }
 
     private func retry(_ token: Token) -> Outcome? {
@@ -192,8 +216,11 @@ extension EpollDriver {
             forget(token)
             return .again
         }
+        // An event does not give it a turn more than it would have had.
+        if operation.takesTurns { return nil }
         guard let outcome = attempt(&operation) else {
             pending[Int(token.index)] = operation
+            if operation.takesTurns { takingTurns.append(token) }
             return nil
         }
         forget(token)

@@ -39,6 +39,8 @@ struct PendingOperation {
     var count = 0
     /// Bytes already sent.
     var done = 0
+    /// It could go on, but has done enough for one turn.
+    var takesTurns = false
 
     var isReader: Bool {
         switch kind {

@@ -57,6 +57,10 @@ package final class EpollDriver: Driver {
     @safe @exclusivity(unchecked) var pending = StableTable(filledWith: PendingOperation())
     /// Ended without the kernel's help: cancelled or closed. Reported by the next wait.
     @safe @exclusivity(unchecked) var ended: [Completion] = []
+    /// Writes that could go on, but let the others go first. Tried again by the next wait, which does not sleep then.
+    @safe @exclusivity(unchecked) var takingTurns: [Token] = []
+    /// How many bytes a write passes to the kernel before it is somebody else's turn: a fraction of a millisecond.
+    @safe @exclusivity(unchecked) var bytesPerTurn = 1 << 20
     /// Where received bytes land before they are copied to memory of their exact size.
     let scratch: UnsafeMutableRawBufferPointer
 
@@ -97,6 +101,8 @@ package final class EpollDriver: Driver {
             completions.append(contentsOf: ended)
             ended.removeAll(keepingCapacity: true)
             timeout = 0
+        } else if !takingTurns.isEmpty {
+            timeout = 0
         } else if let deadline, deadline != .distantFuture {
             // A deadline in the distant past is already due; asking the clock is only needed for one that might not be.
             timeout = deadline == .distantPast ? 0 : max(0, now.duration(to: deadline).saturatedNanoseconds)
@@ -104,12 +110,10 @@ package final class EpollDriver: Driver {
         let count = SystemCall.resultOnce {
             unsafe casyncio_epoll_wait(epoll, events.baseAddress, CInt(events.count), timeout)
         }
-        guard count > 0 else {
-            // EINTR and a timeout look alike: the loop looks around. Anything else would be an error in this file.
-            precondition(count == 0 || count == Errno.interrupted.negated, "epoll_wait: \(Errno(negated: count))")
-            return
-        }
-        for index in 0..<count {
+        // EINTR and a timeout look alike: the loop looks around. Anything else would be an error in this file.
+        precondition(count >= 0 || count == Errno.interrupted.negated, "epoll_wait: \(Errno(negated: count))")
+        if !takingTurns.isEmpty { nextTurns(into: &completions) }
+        for index in 0..<max(count, 0) {
             let data = unsafe casyncio_epoll_data(&events[index])
             if data == Self.wakeMark { continue }
             notice(Handle(rawValue: Int(truncatingIfNeeded: data)), unsafe events[index].events, into: &completions)

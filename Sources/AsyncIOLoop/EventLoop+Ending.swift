@@ -7,15 +7,18 @@ extension EventLoop {
     func end(_ sleepers: Sleepers = .areOver) {
         let deadline = Instant.monotonicNow.advanced(by: options.grace)
         core.isEnding = true
-        background.close()
-        background.cancelAll()
+        // Clean-up that begins now may still shield a part of its work.
+        background.admit(.shielded)
+        background.cancelAll(.ordinary)
         core.plainTasks.cancelAll()
         turn(until: deadline) { background.count == 0 && core.plainTasks.isEmpty && !pool.isBusy }
+        background.admit(.none)
         let working = pool.close(until: deadline).map { "offloaded work \"\($0)\"" }
         let stubborn = background.names + plainNames + working
         if !stubborn.isEmpty {
             report(EventLoopError.ignoredCancellation(stubborn), context: "loop \(name)")
         }
+        background.cancelAll(.shielded)
         // Whoever still waits for the outside world hears that it has ended. Each gets its completion, and a few turns
         // to act.
         for token in core.operations.openTokens { core.cancel(token) }

@@ -56,6 +56,8 @@ extension EventLoop {
     }
 
     /// Signals that end a run in good order.
+    ///
+    /// One that the process ignores already, since nohup(1) or a shell has started it so, stays ignored.
     public struct Interrupts: OptionSet, Sendable {
         /// One bit for each signal.
         public let rawValue: Int

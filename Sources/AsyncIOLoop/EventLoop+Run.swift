@@ -83,14 +83,15 @@ extension EventLoop {
     private func runBody<Success: Sendable>(_ body: sending @escaping () async throws -> Success) throws -> Success {
         enter()
         defer { leave() }
+        // Before the body's task, which would run otherwise without anybody to await it.
+        let signals = try InterruptWatch(options.interrupts, on: core)
+        defer { signals.close(on: core) }
         let outcome = BodyOutcome<Success>()
         let work = Work(body)
         let task = makeTask(name: name) { @Sendable in
             do { outcome.result = .success(try await work.run()) } catch { outcome.result = .failure(error) }
             self.bodyHasEnded()
         }
-        let signals = InterruptWatch(options.interrupts, on: core)
-        defer { signals.close(on: core) }
         let received = turnUntilBodyEnds(signals) { task.cancel() }
         guard let result = outcome.result else { throw EventLoopError.closed(name) }
         if let received, case .failure(let error) = result, error is CancellationError {

@@ -53,58 +53,49 @@ extension EventLoop {
 ///
 /// Letting go of the handle does not cancel the call.
 public final class ScheduledCall: Sendable {
-    private enum State {
-        case waiting((@Sendable () -> Void), TimerID?)
-        case finished
-        case cancelled
-    }
+    private enum Phase: UInt8, AtomicRepresentable { case waiting, finished, cancelled }
 
-    private let state: Mutex<State>
+    // No lock: a call is made for every callback, and a mutex would cost as much as all the rest of it.
+    private let phase = Atomic(Phase.waiting)
+    /// The timer's name, or none.
+    private let timer = Atomic(TimerID.noBits)
+    /// Belongs to whoever ends the waiting.
+    @safe private nonisolated(unsafe) var body: (@Sendable () -> Void)?
     private let loop: EventLoop
 
     init(loop: EventLoop, _ body: @escaping @Sendable () -> Void) {
         self.loop = loop
-        state = Mutex(.waiting(body, nil))
+        self.body = body
     }
 
     /// Whether the call was cancelled before it began.
-    public var isCancelled: Bool {
-        state.withLock { state in
-            guard case .cancelled = state else { return false }
-            return true
-        }
-    }
+    public var isCancelled: Bool { phase.load(ordering: .acquiring) == .cancelled }
 
     /// Cancels the call if it has not begun. From any thread; its timer leaves the loop's list at once.
     public func cancel() {
-        // What the body has captured is let go outside of the lock: it may come back to this handle.
-        let (body, timer): ((@Sendable () -> Void)?, TimerID?) = state.withLock { state in
-            guard case .waiting(let body, let timer) = state else { return (nil, nil) }
-            state = .cancelled
-            return (body, timer)
-        }
+        // What the body has captured is let go last: it may come back to this handle.
+        guard let body = takeBody(for: .cancelled) else { return }
         defer { withExtendedLifetime(body) {} }
-        guard let timer else { return }
+        // Whoever comes second, this or ``armed(_:in:)``, sees both the cancellation and the timer. Both may.
+        guard let timer = TimerID(bits: timer.load(ordering: .sequentiallyConsistent)) else { return }
         if loop.isCurrent { loop.core.removeTimer(timer) } else { loop.post(.cancelTimer(timer)) }
     }
 
     /// The loop has armed the call's timer.
     func armed(_ timer: TimerID, in core: LoopCore) {
-        let isStillWanted = state.withLock { state in
-            guard case .waiting(let body, _) = state else { return false }
-            state = .waiting(body, timer)
-            return true
-        }
-        if !isStillWanted { core.removeTimer(timer) }
+        self.timer.store(timer.bits, ordering: .sequentiallyConsistent)
+        if phase.load(ordering: .sequentiallyConsistent) != .waiting { core.removeTimer(timer) }
     }
 
     /// Runs the call, unless it was cancelled. Once.
-    func run() {
-        let body: (@Sendable () -> Void)? = state.withLock { state in
-            guard case .waiting(let body, _) = state else { return nil }
-            state = .finished
-            return body
-        }
-        body?()
+    func run() { takeBody(for: .finished)?() }
+
+    /// Ends the waiting. Nil if somebody else has.
+    private func takeBody(for ending: Phase) -> (@Sendable () -> Void)? {
+        let (isOurs, _) = phase.compareExchange(
+            expected: .waiting, desired: ending, ordering: .sequentiallyConsistent)
+        guard isOurs else { return nil }
+        defer { body = nil }
+        return body
     }
 }

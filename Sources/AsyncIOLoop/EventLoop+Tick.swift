@@ -79,6 +79,7 @@ extension LoopCore {
         switch action {
         case .makeReady(let word): enqueue(word)
         case .complete(let token): complete(Completion(token, Outcome(0)))
+        case .expire(let deadline): deadline.expire()
         case .nothing: break
         }
     }

@@ -32,6 +32,8 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
         set { ownsDefault.store(newValue, ordering: .relaxed) }
     }
     private let ownsDefault = Atomic(false)
+    /// Tasks that a timeout has left behind and that have not ended.
+    let abandoned = Atomic(0)
     /// The executor of actors that live on this loop.
     let serial = SerialFacet()
 

@@ -35,7 +35,7 @@ final class Inbox: Sendable {
         var wakeUps: UInt64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     /// A hint that the lock is worth taking. Set under the lock.
     private let hasEntries = Atomic(false)
 

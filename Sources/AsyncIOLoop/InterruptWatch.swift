@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import CAsyncIO
 import Glibc
+import SystemPackage
 
 /// Ctrl-C and its kin, during one run of a body.
 ///
@@ -11,20 +12,25 @@ struct InterruptWatch {
     private let wake: CInt
     private let token: Token?
 
-    init(_ interrupts: EventLoop.Interrupts, on core: LoopCore) {
-        let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
-        let result = interrupts.isEmpty ? -1 : SystemCall.result { eventfd(0, flags) }
-        let wake = CInt(truncatingIfNeeded: result)
-        self.wake = wake
-        // The token is nobody's: its completion only wakes the loop.
-        guard wake >= 0, case .pending(let token) = core.start(.waitReadable(wake)) else {
-            signals = []
-            token = nil
+    /// Throws ``IOError`` if the system refuses: a program must not lose its Ctrl-C without hearing of it.
+    init(_ interrupts: EventLoop.Interrupts, on core: LoopCore) throws(IOError) {
+        guard !interrupts.isEmpty else {
+            (signals, wake, token) = ([], -1, nil)
             return
         }
-        self.token = token
-        // Where two loops run at once, a signal is the first one's.
-        signals = interrupts.signals.filter { casyncio_interrupt_install($0, wake) == 0 }
+        let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
+        let number = try SystemCall.call("eventfd", "signals") { eventfd(0, flags) }
+        let owned = Descriptor(owning: CInt(truncatingIfNeeded: number))
+        // The token is nobody's: its completion only wakes the loop.
+        switch core.start(.waitReadable(owned.number)) {
+        case .pending(let started): token = started
+        case .completed(let outcome):
+            throw IOError(Errno(negated: min(outcome.result, -1)), operation: "wait readable", subject: "signals")
+        }
+        let wake = owned.release()
+        self.wake = wake
+        // Where two loops run at once, a signal is the first one's; and one that the process ignores stays ignored.
+        signals = interrupts.signals.filter { casyncio_interrupt_install($0, wake) }
     }
 
     /// The first signal that came.

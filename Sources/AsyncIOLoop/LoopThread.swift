@@ -94,8 +94,10 @@ public final class LoopThread: Sendable {
 
     /// Ends the loop and joins its thread, without blocking the caller's.
     ///
-    /// Suspends until the end; not cancellable, since it is itself the clean-up.
+    /// Suspends until the end; not cancellable, since it is itself the clean-up. A task on the loop itself is part of
+    /// what ends: there it only asks for the end, as ``close()``, and the task is cancelled soon.
     public func shutdown() async {
+        guard !loop.isCurrent else { return close() }
         askForEnd()
         await Waiter.suspend { waiter in
             state.withLock { state in

@@ -119,3 +119,8 @@ enum MainLoop {
         }
     }
 }
+
+extension EventLoop {
+    /// The loop that runs here; else the main loop; else the one of last resort, whose clock always goes.
+    package static var ambient: EventLoop { current ?? MainLoop.defaultLoop }
+}

@@ -14,7 +14,7 @@ package enum MainProgram {
         case running
     }
 
-    private static let phase = Mutex(Phase.notOurs)
+    private static let phase = Locked(Phase.notOurs)
     /// A hint that asking the phase is worth it.
     private static let mayBeEarly = Atomic(false)
 
@@ -67,7 +67,7 @@ package enum MainProgram {
             guard SystemThread.isMain, let loop = EventLoop.current, !loop.isClosed else { return }
             loop.end()
         }
-        let signals = InterruptWatch(loop.options.interrupts, on: loop.core)
+        let signals = try InterruptWatch(loop.options.interrupts, on: loop.core)
         while true {
             loop.core.tick()
             guard let signal = signals.received else { continue }

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import Synchronization
 
 /// What a loop has done so far, and what it has in hand.
 public struct LoopStatistics: Sendable {
@@ -28,6 +29,8 @@ public struct LoopStatistics: Sendable {
     public let wakeUps: UInt64
     /// Background tasks that have not ended.
     public let backgroundTasks: Int
+    /// Bodies that were left behind by a timeout and have not ended: `withTimeout(_:orAbandon:_:)`.
+    public let abandonedTasks: Int
     /// The blocking pool.
     public let blocking: BlockingStatistics
 }
@@ -53,6 +56,14 @@ extension EventLoop {
             waitingOperations: core.operations.count, timersArmed: counters.timers,
             timersFired: counters.timersFired, timersCancelled: counters.timersCancelled,
             pendingTimers: core.timers.count, ready: core.ready.count, wakeUps: inbox.wakeUps,
-            backgroundTasks: background.count, blocking: pool.statistics)
+            backgroundTasks: background.count, abandonedTasks: abandoned.load(ordering: .relaxed),
+            blocking: pool.statistics)
     }
+}
+
+extension EventLoop {
+    /// A timeout has left a task behind.
+    package func taskWasAbandoned() { abandoned.add(1, ordering: .relaxed) }
+    /// A task that a timeout had left behind has ended.
+    package func abandonedTaskEnded() { abandoned.subtract(1, ordering: .relaxed) }
 }

@@ -11,7 +11,6 @@
 
 import AsyncIOKernel
 import Glibc
-import Synchronization
 
 #if compiler(>=6.3) && compiler(<6.4)
     @_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
@@ -20,7 +19,7 @@ import Synchronization
 /// The process's executors, once a loop has taken over.
 enum Takeover {
     private enum State { case untried, installed, refused }
-    private static let state = Mutex(State.untried)
+    private static let state = Locked(State.untried)
 
     /// Makes loops of the main thread Swift's executors, for the rest of the process's life. False, with one line on
     /// standard error, where that cannot be done.

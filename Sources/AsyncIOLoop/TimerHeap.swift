@@ -4,6 +4,22 @@ import AsyncIOKernel
 struct TimerID: Hashable, Sendable {
     fileprivate let slot: UInt32
     fileprivate let generation: UInt32
+
+    /// Both in one word: never ``noBits``, since the last slot is not given away.
+    var bits: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+    static let noBits = UInt64.max
+
+    fileprivate init(slot: UInt32, generation: UInt32) {
+        self.slot = slot
+        self.generation = generation
+    }
+
+    /// Nil for ``noBits``.
+    init?(bits: UInt64) {
+        guard bits != Self.noBits else { return nil }
+        slot = UInt32(truncatingIfNeeded: bits)
+        generation = UInt32(truncatingIfNeeded: bits >> 32)
+    }
 }
 
 /// What a timer does when its time has come.
@@ -12,6 +28,8 @@ enum TimerAction {
     case makeReady(ReadyWord)
     /// Completes an operation of the table.
     case complete(Token)
+    /// Cancels the body of a deadline.
+    case expire(Deadline)
     /// Only wakes the loop.
     case nothing
 }

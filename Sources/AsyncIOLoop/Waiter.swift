@@ -2,11 +2,11 @@
 ///
 /// Resumed exactly once, and never under a lock: the task may run at once and want the same lock.
 @safe
-struct Waiter: Sendable {
+package struct Waiter: Sendable {
     private let continuation: UnsafeContinuation<Void, Never>
 
     /// Suspends the calling task. The closure keeps the waiter, or returns false if there is nothing to wait for.
-    static func suspend(_ keep: (Waiter) -> Bool) async {
+    package static func suspend(_ keep: (Waiter) -> Bool) async {
         unsafe await withUnsafeContinuation { continuation in
             let waiter = unsafe Waiter(continuation: continuation)
             if !keep(waiter) { waiter.wake() }
@@ -14,5 +14,5 @@ struct Waiter: Sendable {
     }
 
     /// Lets the task go on.
-    func wake() { unsafe continuation.resume() }
+    package func wake() { unsafe continuation.resume() }
 }

@@ -100,14 +100,21 @@ static void on_interrupt(int signal) {
     errno = saved;
 }
 
-int casyncio_interrupt_install(int signal, int wake_descriptor) {
-    if (signal <= 0 || signal >= NSIG) { errno = EINVAL; return -1; }
-    if (atomic_exchange(&slots[signal].is_taken, 1)) { errno = EBUSY; return -1; }
+bool casyncio_interrupt_install(int signal, int wake_descriptor) {
+    if (signal <= 0 || signal >= NSIG) return false;
+    if (atomic_exchange(&slots[signal].is_taken, 1)) return false;
+    // Whoever started the program has told it so: nohup(1) with SIGHUP, a shell with a background job's SIGINT.
+    if (sigaction(signal, NULL, &slots[signal].previous) < 0 || slots[signal].previous.sa_handler == SIG_IGN) {
+        atomic_store(&slots[signal].is_taken, 0);
+        return false;
+    }
     atomic_store(&slots[signal].count, 0);
     atomic_store(&slots[signal].descriptor, wake_descriptor);
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    return sigaction(signal, &action, &slots[signal].previous);
+    if (sigaction(signal, &action, NULL) == 0) return true;
+    atomic_store(&slots[signal].is_taken, 0);
+    return false;
 }
 
 int casyncio_interrupt_count(int signal) {

@@ -125,4 +125,40 @@ struct BindTests {
         }
         return value
     }
+
+    @Test("kernel buffers have the size that was asked for, of accepted connections as well", arguments: Setting.all)
+    func buffers(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            var options = TCPOptions()
+            (options.sendBuffer, options.receiveBuffer) = (20_000, 30_000)
+            let listener = try await TCPListener.bind("127.0.0.1", 0, options: options, on: loop)
+            let client = try await TCPStream.connect(to: listener.address, options: options, on: loop)
+            let server = try await listener.accept()
+            for stream in [client, server] {
+                // socket(7): the kernel doubles it.
+                #expect(try Self.option(stream.handle.descriptor, SO_SNDBUF) == 40_000)
+                #expect(try Self.option(stream.handle.descriptor, SO_RCVBUF) == 60_000)
+            }
+        }
+    }
+
+    @Test("kernel buffers of impossible sizes are the least or the most that the system has")
+    func extremeBuffers() async throws {
+        try await withLoop(Setting(driver: .epoll, caller: .onLoop)) { loop in
+            for size in [Int.min, 0, 1, Int.max] {
+                var options = TCPOptions()
+                (options.sendBuffer, options.receiveBuffer) = (size, size)
+                let listener = try await TCPListener.bind("127.0.0.1", 0, options: options, on: loop)
+                #expect(try Self.option(listener.handle.descriptor, SO_SNDBUF) > 0)
+                #expect(try Self.option(listener.handle.descriptor, SO_RCVBUF) > 0)
+            }
+        }
+    }
+
+    private static func option(_ descriptor: CInt, _ option: CInt) throws -> CInt {
+        var value: CInt = 0
+        var length = socklen_t(MemoryLayout<CInt>.size)
+        try SystemCall.call("getsockopt") { unsafe getsockopt(descriptor, SOL_SOCKET, option, &value, &length) }
+        return value
+    }
 }

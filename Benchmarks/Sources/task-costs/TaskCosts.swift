@@ -22,6 +22,7 @@ struct TaskCosts {
             case .handOver: try await handOver(count)
             case .lock: try await lock(count)
             case .call: await call(count)
+            case .timeout: try await timeout(count)
             case .sleepers: await sleepers(count)
             case .taskSleepers: await taskSleepers(count)
             }
@@ -36,7 +37,7 @@ struct TaskCosts {
     }
 
     enum What: String, CaseIterable {
-        case spawn, `switch`, taskSwitch = "task-switch", queue, handOver = "hand-over", lock, call, sleepers,
+        case spawn, `switch`, taskSwitch = "task-switch", queue, handOver = "hand-over", lock, call, timeout, sleepers,
             taskSleepers = "task-sleepers"
     }
 
@@ -78,7 +79,7 @@ struct TaskCosts {
             queue.finish()
         }()
         var sum = 0
-        for try await number in queue { sum &+= number }
+        while let number = try await queue.next() { sum &+= number }
         precondition(sum == count * (count - 1) / 2, "an item was lost")
         try await putting
     }
@@ -87,7 +88,7 @@ struct TaskCosts {
     static func handOver(_ count: Int) async throws {
         let (there, back) = (AsyncQueue<Int>(capacity: 1), AsyncQueue<Int>(capacity: 1))
         async let answering: Void = {
-            for try await number in there { try await back.put(number) }
+            while let number = try await there.next() { try await back.put(number) }
         }()
         for number in 0..<(count / 2) {
             try await there.put(number)
@@ -103,6 +104,13 @@ struct TaskCosts {
         let lock = AsyncLock()
         var sum = 0
         for number in 0..<count { try await lock.withLock { sum &+= number } }
+        precondition(sum == count * (count - 1) / 2)
+    }
+
+    /// A limit in time around something that does not suspend.
+    static func timeout(_ count: Int) async throws {
+        var sum = 0
+        for number in 0..<count { try await withTimeout(.seconds(10)) { sum &+= number } }
         precondition(sum == count * (count - 1) / 2)
     }
 

@@ -20,6 +20,8 @@ enum Socket {
     static func apply(_ options: TCPOptions, to descriptor: CInt, _ subject: String) throws(IOError) {
         let tcp = CInt(IPPROTO_TCP)
         if options.noDelay { try set(descriptor, tcp, TCP_NODELAY, 1, subject) }
+        if let bytes = options.sendBuffer { try set(descriptor, SOL_SOCKET, SO_SNDBUF, size(bytes), subject) }
+        if let bytes = options.receiveBuffer { try set(descriptor, SOL_SOCKET, SO_RCVBUF, size(bytes), subject) }
         guard let keepAlive = options.keepAlive else { return }
         try set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1, subject)
         try set(descriptor, tcp, TCP_KEEPIDLE, seconds(keepAlive.idle), subject)
@@ -35,6 +37,9 @@ enum Socket {
             unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
         }
     }
+
+    /// The kernel doubles it, and raises what is too little.
+    private static func size(_ bytes: Int) -> CInt { CInt(clamping: max(bytes, 0)) }
 
     private static func seconds(_ duration: Duration) -> CInt {
         CInt(clamping: max(duration.components.seconds, 1))

@@ -145,7 +145,11 @@ private struct Acceptor {
                 case .listener where failuresInARow < 50:
                     // Perhaps the kernel's mood, perhaps the end: a second will tell.
                     try await loop.sleep(for: .milliseconds(20))
-                case .listener, .closed:
+                case .listener:
+                    throw IOError(
+                        code, operation: "accept", subject: "\(listener.address)",
+                        detail: "\(code); the socket does not listen any more, \(failuresInARow) tries in a second say")
+                case .closed:
                     try loop.check(outcome, "accept", "\(listener.address)")
                 }
             } catch {

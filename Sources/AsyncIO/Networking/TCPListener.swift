@@ -1,7 +1,6 @@
 public import AsyncIOKernel
 public import AsyncIOLoop
 import Glibc
-import Synchronization
 import SystemPackage
 
 /// A listening TCP socket.
@@ -20,7 +19,7 @@ public final class TCPListener: Sendable, CustomStringConvertible {
     /// Where it listens: with the port that the kernel chose, if none was asked for.
     public let address: SocketAddress
     let handle: Handle
-    let server = Mutex(ServerState())
+    let server = Locked(ServerState())
 
     private init(loop: EventLoop, handle: Handle, address: SocketAddress) {
         self.loop = loop

@@ -11,17 +11,26 @@ public struct TCPOptions: Sendable {
     public var reusePort: Bool
     /// How many connections the kernel keeps until they are accepted. The system's `somaxconn` limits it.
     public var backlog: Int32
+    /// Bytes that the kernel keeps until the peer has taken them (SO_SNDBUF of socket(7)); nil leaves it to the kernel,
+    /// which grows it with the connection's speed. The kernel doubles the number, for its own needs, within the
+    /// system's `wmem_max`.
+    public var sendBuffer: Int?
+    /// Bytes that the kernel keeps until they are read (SO_RCVBUF of socket(7)), and so what a peer may send before it
+    /// has to wait; nil leaves it to the kernel. As for ``sendBuffer``, within `rmem_max`.
+    public var receiveBuffer: Int?
 
     /// Creates options.
     public init(
         noDelay: Bool = true, keepAlive: KeepAlive? = nil, reuseAddress: Bool = true, reusePort: Bool = false,
-        backlog: Int32 = 4096
+        backlog: Int32 = 4096, sendBuffer: Int? = nil, receiveBuffer: Int? = nil
     ) {
         self.noDelay = noDelay
         self.keepAlive = keepAlive
         self.reuseAddress = reuseAddress
         self.reusePort = reusePort
         self.backlog = backlog
+        self.sendBuffer = sendBuffer
+        self.receiveBuffer = receiveBuffer
     }
 
     /// When an idle peer is asked, and how often (tcp(7)).

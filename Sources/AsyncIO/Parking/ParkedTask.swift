@@ -13,10 +13,12 @@ final class ParkedTask: @unchecked Sendable {
     private(set) var phase = Phase.fresh
     /// What the machine notes: a weight, an index, a generation.
     var note = 0
-    /// Where an item is handed over: memory of the suspended task, for one element.
-    var slot: UnsafeMutableRawPointer?
+    /// Where an item is handed over: memory for one element, of the one type that passes through the place.
+    private var memory: UnsafeMutableRawPointer?
     /// The task that waits.
-    let task: TaskID
+    private(set) var task = TaskID(0)
+    /// Which visit this is, of those that the object has served.
+    private(set) var visit: UInt = 0
     /// Where it waits. The suspended task keeps it alive.
     unowned(unsafe) let place: any ParkingPlace
 
@@ -26,7 +28,26 @@ final class ParkedTask: @unchecked Sendable {
 
     init(at place: any ParkingPlace) {
         unsafe self.place = place
+    }
+
+    deinit { unsafe memory?.deallocate() }
+
+    /// Where an item is handed over: memory for one element, which the object keeps for the next visit. Whoever fills
+    /// it says who empties it.
+    func slot<Element>(for type: Element.Type) -> UnsafeMutablePointer<Element> {
+        let slot =
+            unsafe memory
+            ?? .allocate(byteCount: max(MemoryLayout<Element>.size, 1), alignment: MemoryLayout<Element>.alignment)
+        unsafe memory = slot
+        return unsafe slot.assumingMemoryBound(to: Element.self)
+    }
+
+    /// Begins a visit of the task that runs here.
+    func begin(note: Int) {
+        phase = .fresh
+        visit &+= 1
         task = TaskID.current ?? TaskID(0)
+        self.note = note
     }
 
     /// Whether a cancellation came before the task could queue.
@@ -170,12 +191,17 @@ struct WakeList: ~Copyable {
         append(waiter)
     }
 
+    /// Takes out who was answered first.
+    mutating func popFirst() -> ParkedTask? {
+        guard let first = unsafe head else { return nil }
+        unsafe head = first.next
+        unsafe first.next = nil
+        return first
+    }
+
     /// Resumes all.
     consuming func resume() {
-        while let waiter = unsafe head {
-            // Before the resumption: the task may run at once, on another thread, and be gone.
-            unsafe head = waiter.next
-            waiter.resume()
-        }
+        // Taken out before the resumption: the task may run at once, on another thread, and be gone.
+        while let waiter = popFirst() { waiter.resume() }
     }
 }

@@ -29,6 +29,14 @@ enum Arrival {
     case parked
 }
 
+/// Whether a visitor that queues lets itself be called away.
+enum Patience {
+    /// A cancelled task stops waiting.
+    case untilCancelled
+    /// It waits to the end: what it waits for is part of a clean-up.
+    case endless
+}
+
 /// The shell around a machine, the same for all: takes the lock, asks the machine, gives the lock back, resumes whom
 /// the machine has answered; suspends a visitor and brings its cancellation to the machine.
 ///
@@ -39,6 +47,8 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     private let lock = FutexLock()
     /// The loop that the machine is confined to.
     private let home: EventLoop?
+    /// One object for the next visit, so that a queue between two tasks allocates nothing. Under the lock.
+    @safe @exclusivity(unchecked) private var spare: ParkedTask?
 
     init(_ machine: consuming Machine, sharing: Sharing) {
         self.machine = machine
@@ -51,6 +61,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             home = loop
         }
     }
+
+    /// Whether the machine may be asked from here.
+    var isWithinReach: Bool { home?.isCurrent ?? true }
 
     @inline(__always)
     private func enter() {
@@ -86,20 +99,16 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     ///
     /// `arrive` is not asked if the task is cancelled. Returns the visitor: granted, or cancelled. A visitor that was
     /// granted before its cancellation came stays granted: what it got is not lost.
+    ///
+    /// `queued` is called once the visitor is in a lot, no longer under the lock: it may be granted meanwhile, but its
+    /// task does not go on before this returns.
     func park(
-        note: Int = 0, slot: UnsafeMutableRawPointer? = nil,
-        _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival
+        note: Int = 0, patience: Patience = .untilCancelled,
+        _ arrive: (inout Machine, ParkedTask, inout WakeList) -> Arrival,
+        queued: (ParkedTask) -> Void = { _ in }
     ) async -> ParkedTask {
-        let waiter = ParkedTask(at: self)
-        waiter.note = note
-        unsafe waiter.slot = slot
-        let record = unsafe casyncio_add_cancellation_handler(
-            CASYNCIO_WAIT_PARKED,
-            { context in
-                guard let context = unsafe context else { return }
-                let waiter = unsafe Unmanaged<ParkedTask>.fromOpaque(context).takeUnretainedValue()
-                unsafe waiter.place.leave(waiter)
-            }, Unmanaged.passUnretained(waiter).toOpaque())
+        let waiter = newcomer(note: note)
+        let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiter.prepare(continuation)
             var woken = WakeList()
@@ -107,16 +116,44 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             let arrival = waiter.isCancelled ? .answered : arrive(&machine, waiter, &woken)
             exit()
             woken.resume()
-            if arrival == .answered { waiter.resume() }
+            if arrival == .answered { waiter.resume() } else { queued(waiter) }
         }
-        unsafe casyncio_remove_cancellation_handler(record)
+        if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
+    }
+
+    private func newcomer(note: Int) -> ParkedTask {
+        enter()
+        let spare = self.spare.take()
+        exit()
+        let waiter = spare ?? ParkedTask(at: self)
+        waiter.begin(note: note)
+        return waiter
+    }
+
+    /// Takes back what ``park(note:patience:_:queued:)`` returned: nobody looks at it any more.
+    func recycle(_ waiter: ParkedTask) {
+        enter()
+        spare = waiter
+        exit()
+    }
+
+    /// Has the running task's cancellation brought to the place where the visitor waits.
+    private static func listen(for waiter: ParkedTask) -> UnsafeMutableRawPointer? {
+        unsafe casyncio_add_cancellation_handler(
+            CASYNCIO_WAIT_PARKED,
+            { context in
+                guard let context = unsafe context else { return }
+                let waiter = unsafe Unmanaged<ParkedTask>.fromOpaque(context).takeUnretainedValue()
+                unsafe waiter.place.leave(waiter)
+            }, Unmanaged.passUnretained(waiter).toOpaque())
     }
 
     /// A visitor's task was cancelled. Called by the runtime, on whatever thread cancels.
     func leave(_ waiter: ParkedTask) {
         if let home, !home.isCurrent {
-            home.callSoon { self.leave(waiter) }
+            let visit = waiter.visit
+            home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
             return
         }
         visit { machine, woken in

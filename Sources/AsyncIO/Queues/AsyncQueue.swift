@@ -60,30 +60,28 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// The half of `put` that suspends.
     @usableFromInline
     func putSlowly(_ item: Element) async throws {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        }
-        let slot = UnsafeMutablePointer<Element>.allocate(capacity: 1)
-        defer { unsafe slot.deallocate() }
-        unsafe slot.initialize(to: item)
-        let visitor = unsafe await parking.park(note: QueueMachine.Wish.put.rawValue, slot: slot) {
-            machine, visitor, woken in
+        try await Visit.takeTurns()
+        var isInSlot = false
+        let visitor = await parking.park(note: QueueMachine.Wish.put.rawValue) { machine, visitor, woken in
             switch machine.put(waking: &woken) {
             case .intoStore:
-                unsafe store.add(from: slot)
+                store.add(item)
                 visitor.grant()
             case .into(let getter):
-                unsafe getter.slot?.assumingMemoryBound(to: Element.self).moveInitialize(from: slot, count: 1)
+                unsafe getter.slot(for: Element.self).initialize(to: item)
                 visitor.grant()
             case .closed: visitor.end()
             case .full:
+                // Whoever grants it empties the slot; else it is emptied below.
+                unsafe visitor.slot(for: Element.self).initialize(to: item)
+                isInSlot = true
                 machine.wait(toPut: visitor)
                 return .parked
             }
             return .answered
         }
-        if visitor.phase != .granted { unsafe slot.deinitialize(count: 1) }
+        defer { parking.recycle(visitor) }
+        if isInSlot && visitor.phase != .granted { unsafe visitor.slot(for: Element.self).deinitialize(count: 1) }
         try check(visitor)
     }
 
@@ -99,7 +97,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
             switch putting {
             case .intoStore: store.add(item)
             case .into(let getter):
-                unsafe getter.slot?.assumingMemoryBound(to: Element.self).initialize(to: item)
+                unsafe getter.slot(for: Element.self).initialize(to: item)
             case .full, .closed: break
             }
             return putting
@@ -185,7 +183,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
         case .closed: return .closed
         }
         while let putter = machine.admit(waking: &woken) {
-            if let slot = unsafe putter.slot { unsafe store.add(from: slot.assumingMemoryBound(to: Element.self)) }
+            unsafe store.add(from: putter.slot(for: Element.self))
         }
         return .done
     }
@@ -193,15 +191,9 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// The half of `next` that suspends.
     @usableFromInline
     func nextSlowly() async throws -> Element? {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        }
-        let slot = UnsafeMutablePointer<Element>.allocate(capacity: 1)
-        defer { unsafe slot.deallocate() }
-        let visitor = unsafe await parking.park(note: QueueMachine.Wish.get.rawValue, slot: slot) {
-            machine, visitor, woken in
-            switch unsafe take(from: &machine, into: slot, waking: &woken) {
+        try await Visit.takeTurns()
+        let visitor = await parking.park(note: QueueMachine.Wish.get.rawValue) { machine, visitor, woken in
+            switch unsafe take(from: &machine, into: visitor.slot(for: Element.self), waking: &woken) {
             case .done: visitor.grant()
             case .closed: visitor.end()
             case .empty:
@@ -210,8 +202,9 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
             }
             return .answered
         }
+        defer { parking.recycle(visitor) }
         switch visitor.phase {
-        case .granted: return unsafe slot.move()
+        case .granted: return unsafe visitor.slot(for: Element.self).move()
         case .ended:
             let error = closed
             if error.reason == .cancelled { throw error }
@@ -234,7 +227,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     public func join() async throws {
         try Task.checkCancellation()
         if parking.read({ $0.unfinished == 0 }) { return }
-        unsafe try check(
+        try check(
             await parking.park(note: QueueMachine.Wish.join.rawValue) { machine, visitor, _ in
                 machine.join(visitor)
             })

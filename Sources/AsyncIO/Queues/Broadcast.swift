@@ -173,7 +173,7 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
                 try Task.checkCancellation()
             }
             var isOver = false
-            let visitor = unsafe await ring.parking.park { machine, visitor, _ in
+            let visitor = await ring.parking.park { machine, visitor, _ in
                 if machine.backlog(cursor) > 0 || machine.isFinished {
                     isOver = machine.backlog(cursor) == 0
                     visitor.grant()

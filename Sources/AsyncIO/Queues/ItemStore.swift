@@ -45,7 +45,7 @@ struct ItemStore<Element>: ~Copyable {
     /// Moves an item in.
     mutating func add(from item: UnsafeMutablePointer<Element>) {
         if count > mask { grow() }
-        unsafe (items + ((head &+ count) & mask)).moveInitialize(from: item, count: 1)
+        unsafe (items + ((head &+ count) & mask)).initialize(to: item.move())
         count += 1
         if kind == .priority { siftUp() }
     }
@@ -57,10 +57,10 @@ struct ItemStore<Element>: ~Copyable {
         count -= 1
         switch kind {
         case .fifo:
-            unsafe item.moveInitialize(from: items + (head & mask), count: 1)
+            unsafe item.initialize(to: (items + (head & mask)).move())
             head &+= 1
         case .lifo:
-            unsafe item.moveInitialize(from: items + ((head &+ count) & mask), count: 1)
+            unsafe item.initialize(to: (items + ((head &+ count) & mask)).move())
         case .priority:
             unsafe item.moveInitialize(from: items, count: 1)
             siftDown()

@@ -96,7 +96,7 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
             await EventLoop.yield()
             try Task.checkCancellation()
         }
-        let visitor = unsafe await parking.park { machine, visitor, _ in machine.wait(visitor) }
+        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 

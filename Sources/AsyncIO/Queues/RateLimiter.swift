@@ -57,9 +57,9 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         case .isCancelled: throw CancellationError()
         }
         let loop = try EventLoop.required()
-        // The visitor carries the loop whose clock and timer serve it.
-        let place = unsafe Unmanaged.passUnretained(loop).toOpaque()
-        let visitor = unsafe await parking.park(note: count, slot: place) { machine, visitor, _ in
+        let visitor = await parking.park(note: count) { machine, visitor, _ in
+            // The visitor carries the loop whose clock and timer serve it.
+            unsafe visitor.slot(for: Unmanaged<EventLoop>.self).initialize(to: .passUnretained(loop))
             machine.fill(at: loop.now)
             guard !machine.take(count) else {
                 visitor.grant()
@@ -132,8 +132,8 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         guard let (first, due) = machine.firstWithoutTimer() else { return }
         timer?.cancel()
         timer = nil
-        guard let first, let place = unsafe first.slot else { return }
-        let loop = unsafe Unmanaged<EventLoop>.fromOpaque(place).takeUnretainedValue()
+        guard let first else { return }
+        let loop = unsafe first.slot(for: Unmanaged<EventLoop>.self).pointee.takeUnretainedValue()
         timers += 1
         let number = timers
         timer = loop.callAt(due) { [self] in

@@ -31,7 +31,7 @@ final class WatchCell<Value: Sendable>: Sendable {
 
     /// Suspends until the version is another, or the watch has finished.
     func waitForChange(since version: UInt64) async throws {
-        let visitor = unsafe await parking.park { machine, visitor, _ in machine.wait(visitor, since: version) }
+        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor, since: version) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 

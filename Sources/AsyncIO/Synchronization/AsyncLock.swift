@@ -10,7 +10,11 @@
 ///
 /// First come, first served, and nobody overtakes: a lock that is given back while tasks wait belongs to the first of
 /// them at once. A cancelled task stops waiting with `CancellationError`; one that has been given the lock has it.
-/// Not recursive: a task that asks for what it holds gets ``DeadlockError``.
+/// A free lock is taken without suspending and without allocating.
+///
+/// Not recursive: a task that asks for what it holds gets ``DeadlockError``. In debug builds, and elsewhere with
+/// `ASYNCIO_DEBUG=1` in the environment, so does the task whose call closes a circle of tasks that wait for each
+/// other's locks. Child tasks are tasks of their own: a body that awaits a child that asks for the lock waits for ever.
 ///
 /// asyncio's `Lock`.
 public final class AsyncLock: Sendable, CustomStringConvertible {
@@ -38,6 +42,8 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     }
 
     /// Takes the lock; it is given back when the hold is released or goes out of scope.
+    ///
+    /// Suspends until the lock is free. Throws `CancellationError` and ``DeadlockError``; the lock was not taken then.
     public func acquire() async throws -> Hold {
         if try !takeNow() { try await takeSlowly() }
         return Hold(lock: self)
@@ -55,6 +61,15 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
 
         /// Gives the lock back: to the task that has waited longest, if one waits.
         public consuming func release() {}
+
+        /// The hold, of no task in particular: for one that is passed to another task.
+        ///
+        /// As long as the lock has a ``AsyncLock/holder``, this task is taken to wait for itself when it asks for the
+        /// lock again.
+        public consuming func disowned() -> Hold {
+            lock.parking.read { $0.disown() }
+            return self
+        }
 
         deinit { lock.giveBack() }
     }
@@ -83,8 +98,9 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// The half of taking it that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow() throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn(let task): return parking.read { $0.take(for: task) == .done }
+        var task = TaskID(0)
+        switch Visit.begin(as: &task) {
+        case .mayGoOn: return parking.read { $0.take(for: task) == .done }
         case .mustTakeTurns: return false
         case .isCancelled: throw CancellationError()
         }
@@ -93,72 +109,43 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// The half of taking it that suspends.
     @usableFromInline
     func takeSlowly() async throws {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
+        try await Visit.takeTurns()
+        var deadlock: DeadlockError?
+        let visitor = await visit(.untilCancelled) { deadlock = $0 }
+        switch visitor.phase {
+        case .granted: return
+        case .ended: throw deadlock ?? DeadlockError(visitor.task, asksForItsOwn: name)
+        case .fresh, .queued, .cancelled: throw CancellationError()
         }
-        let visitor = unsafe await parking.park { machine, visitor, _ in machine.take(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+    }
+
+    /// Takes the lock back, whether or not the task is cancelled: the end of a wait in which it was lent.
+    func takeBack() async {
+        _ = await visit(.endless) { _ in }
+    }
+
+    /// Queues, or takes it at once. With patience, a circle is noted and left to the others to find.
+    private func visit(_ patience: Patience, deadlocked: (DeadlockError) -> Void) async -> ParkedTask {
+        let watch = DeadlockWatch.shared
+        let visitor = await parking.park(patience: patience) { machine, visitor, _ in
+            machine.take(visitor)
+        } queued: { visitor in
+            guard let error = watch?.note(visitor, at: self), patience == .untilCancelled else { return }
+            deadlocked(error)
+            parking.visit { $0.end(visitor, waking: &$1) }
+        }
+        watch?.forget(visitor)
+        return visitor
+    }
+
+    /// Who has what the visitor waits for; nil if it no longer waits, or if that cannot be seen from here.
+    func holder(inTheWayOf visitor: ParkedTask) -> TaskID? {
+        guard parking.isWithinReach else { return nil }
+        return parking.read { visitor.phase == .queued ? $0.holder : nil }
     }
 
     @usableFromInline
     func giveBack() {
         parking.visit { $0.giveBack(waking: &$1) }
     }
-}
-
-/// Decides who has a lock.
-struct LockMachine: WaitMachine, ~Copyable {
-    private(set) var isTaken = false
-    private(set) var holder: TaskID?
-    var waiters = ParkingLot()
-    private(set) var acquired: UInt64 = 0
-    private(set) var waits: UInt64 = 0
-
-    enum Taking { case done, taken }
-
-    @inline(__always)
-    mutating func take(for task: TaskID?) -> Taking {
-        // Nobody waits while it is free: giving it back passes it on.
-        guard !isTaken else { return .taken }
-        isTaken = true
-        holder = task
-        acquired &+= 1
-        return .done
-    }
-
-    mutating func take(_ visitor: ParkedTask) -> Arrival {
-        guard take(for: visitor.task) == .taken else {
-            visitor.grant()
-            return .answered
-        }
-        waits &+= 1
-        waiters.append(visitor)
-        return .parked
-    }
-
-    @inline(__always)
-    mutating func giveBack(waking woken: inout WakeList) {
-        isTaken = false
-        holder = nil
-        guard let next = waiters.popFirst() else { return }
-        _ = take(for: next.task)
-        woken.grant(next)
-    }
-
-    mutating func leave(_ waiter: ParkedTask, waking woken: inout WakeList) {
-        waiters.remove(waiter)
-    }
-}
-
-/// What a lock has done so far, and who waits.
-public struct LockStatistics: Sendable, Hashable {
-    /// Times that it was taken.
-    public let acquired: UInt64
-    /// Calls that had to wait.
-    public let waits: UInt64
-    /// Whether somebody holds it.
-    public let isLocked: Bool
-    /// Tasks that wait for it.
-    public let waiting: Int
 }

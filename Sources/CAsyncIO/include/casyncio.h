@@ -55,8 +55,8 @@ void casyncio_write_error(const void *bytes, size_t count);
 
 // Signals that end a run. The handler counts, and wakes the loop through an eventfd; a second signal restores the
 // default action and raises itself again, so that a program that does not react still ends at once.
-// Fails with EBUSY if another run has the signal.
-int casyncio_interrupt_install(int signal, int wake_descriptor);
+// False, and nothing is changed, if another run has the signal, or if the process ignores it.
+bool casyncio_interrupt_install(int signal, int wake_descriptor);
 /// How many times the signal has come since it was installed.
 int casyncio_interrupt_count(int signal);
 /// Puts back what was there before `casyncio_interrupt_install`.

@@ -213,4 +213,20 @@ struct EndingTests {
         }
         #expect(thread.loop.isClosed)
     }
+
+    @Test("a task may shut down the thread that it runs on, and the loop does not wait for it to come back")
+    func ownShutdown() async throws {
+        let errors = Errors()
+        let thread = try LoopThread(options: .guest(grace: .seconds(100), errors: errors))
+        let hasAsked = Gate()
+        thread.loop.spawn {
+            await thread.shutdown()
+            hasAsked.open()
+        }
+        try await Watchdog.watch(limit: .seconds(50)) {
+            await hasAsked.pass()
+            await thread.shutdown()
+        }
+        #expect(thread.loop.isClosed && errors.all.isEmpty)
+    }
 }

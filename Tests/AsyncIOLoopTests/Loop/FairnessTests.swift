@@ -123,6 +123,7 @@ struct FairnessTests {
             let flooder = try SystemThread.start(name: "flooder") {
                 while !stop.isOpen { for _ in 0..<100 { loop.callSoon { ran.add() } } }
             }
+            defer { stop.open() }
             try loop.submit {
                 for _ in 0..<5 { try await loop.sleep(for: .milliseconds(2)) }
             }.wait(timeout: .seconds(50))
@@ -147,5 +148,32 @@ struct FairnessTests {
             stop.open()
             for task in busy { await task.value }
         }
+    }
+
+    @Test("one huge write lets the others have their turns, also where the kernel takes all of it at once")
+    func hugeWrite() async throws {
+        let pair = try SocketPair()
+        let left = dup(pair.left.number)
+        let (sent, turns) = try await Guest.run { loop in
+            (loop.core.driver as? EpollDriver)?.bytesPerTurn = 1000
+            let handle = Handle(rawValue: await loop.perform(.adopt(left)).result)
+            let (turns, isDone) = (Counter(), Gate())
+            loop.spawn {
+                while !isDone.isOpen {
+                    turns.add()
+                    await EventLoop.yield()
+                }
+            }
+            let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 50_000, alignment: 1)
+            defer { unsafe bytes.deallocate() }
+            unsafe bytes.initializeMemory(as: UInt8.self, repeating: 7)
+            let outcome = unsafe await loop.perform(.send(handle, UnsafeRawBufferPointer(bytes)))
+            isDone.open()
+            loop.performSoon(closing: handle)
+            return (outcome.result, turns.value)
+        }
+        #expect(sent == 50_000)
+        #expect(turns >= 40)
+        #expect(Bytes.read(100_000, from: pair.right.number) == 50_000)
     }
 }

@@ -144,4 +144,29 @@ struct OffloadTests {
         #expect(errors.stubborn.contains { $0.contains("stubborn work") })
         #expect(errors.stubborn.contains("waits for it"))
     }
+
+    @Test("tens of thousands of pieces of work that queue are cancelled in no time", arguments: Drivers.available)
+    func massCancel(driver: DriverChoice) async throws {
+        let count = 40_000
+        let spent = try await Guest.run(.guest(driver, threads: 1)) { loop in
+            let (begun, mayEnd) = (Gate(), Gate())
+            loop.spawn {
+                try await loop.offload {
+                    begun.open()
+                    mayEnd.block()
+                }
+            }
+            await begun.pass()
+            let tasks = (0..<count).map { _ in loop.spawn { try await loop.offload {} } }
+            await EventLoop.yield()
+            let before = ProcessTable.threadTime
+            // The youngest first: a search from the front would look at all the others each time.
+            for task in tasks.reversed() { task.cancel() }
+            let spent = ProcessTable.threadTime - before
+            #expect(loop.pool.statistics.cancelled == UInt64(count))
+            mayEnd.open()
+            return spent
+        }
+        #expect(spent < 5_000_000_000, "\(spent) ns")
+    }
 }

@@ -9,31 +9,23 @@ private final class MachineAndStore {
     var machine: QueueMachine
     var store: ItemStore<Int>
     let visitors = Visitors()
-    private var slots: [ObjectIdentifier: UnsafeMutablePointer<Int>] = unsafe [:]
 
     init(capacity: Int, kind: ItemStore<Int>.Kind) {
         machine = QueueMachine(capacity: capacity)
         store = ItemStore(kind) { $0 / 1000 < $1 / 1000 }
     }
 
-    deinit { unsafe slots.values.forEach { unsafe $0.deallocate() } }
-
     private func visitor(_ wish: QueueMachine.Wish, _ item: Int = -1) -> (Int, ParkedTask) {
         let (number, task) = visitors.arrive(note: wish.rawValue)
-        let slot = UnsafeMutablePointer<Int>.allocate(capacity: 1)
-        unsafe slot.initialize(to: item)
-        unsafe task.slot = UnsafeMutableRawPointer(slot)
-        unsafe slots[ObjectIdentifier(task)] = slot
+        unsafe task.slot(for: Int.self).initialize(to: item)
         return (number, task)
     }
 
     /// What lies in a visitor's slot; the visit is over then.
     func collect(_ number: Int) -> Int {
-        guard let task = visitors.tasks[number], let slot = unsafe slots.removeValue(forKey: ObjectIdentifier(task))
-        else { return -1 }
-        defer { unsafe slot.deallocate() }
+        guard let task = visitors.tasks[number] else { return -1 }
         visitors.depart(number)
-        return unsafe slot.pointee
+        return unsafe task.slot(for: Int.self).pointee
     }
 
     func put(_ item: Int, mayWait: Bool) -> (number: Int, fate: Visitors.Fate?) {
@@ -44,7 +36,7 @@ private final class MachineAndStore {
                 store.add(item)
                 task.grant()
             case .into(let getter):
-                unsafe getter.slot?.assumingMemoryBound(to: Int.self).initialize(to: item)
+                unsafe getter.slot(for: Int.self).initialize(to: item)
                 task.grant()
             case .closed: task.end()
             case .full: if mayWait { machine.wait(toPut: task) }
@@ -58,10 +50,10 @@ private final class MachineAndStore {
         visitors.visit(&machine) { machine, woken in
             switch machine.get() {
             case .fromStore:
-                if let slot = unsafe task.slot { unsafe store.take(into: slot.assumingMemoryBound(to: Int.self)) }
+                unsafe store.take(into: task.slot(for: Int.self))
                 task.grant()
                 while let putter = machine.admit(waking: &woken) {
-                    if let slot = unsafe putter.slot { unsafe store.add(from: slot.assumingMemoryBound(to: Int.self)) }
+                    unsafe store.add(from: putter.slot(for: Int.self))
                 }
             case .closed: task.end()
             case .empty: if mayWait { machine.wait(toGet: task) }

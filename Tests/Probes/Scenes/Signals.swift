@@ -31,6 +31,38 @@ package enum SignalScenes {
         Report.line("handler restored: \(isDefault(signal))")
     }
 
+    /// The process has no descriptor left for the signals' sake.
+    package static func outOfDescriptors() throws {
+        let runner = try EventLoop.Runner(options: options())
+        var limit = rlimit()
+        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        let before = limit.rlim_cur
+        let next = dup(0)
+        close(next)
+        limit.rlim_cur = rlim_t(next)
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        do {
+            try runner.run { Report.line("the body ran") }
+        } catch {
+            Report.line("\(error)")
+        }
+        limit.rlim_cur = before
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        try runner.run { Report.line("the body ran later") }
+    }
+
+    /// The process was told to ignore Ctrl-C, as a shell tells its background jobs.
+    package static func ignored() throws {
+        signal(SIGINT, SIG_IGN)
+        try EventLoop.run(options: options()) {
+            raise(SIGINT)
+            raise(SIGINT)
+            await EventLoop.yield()
+            Report.line("cancelled: \(Task.isCancelled)")
+        }
+        Report.line("still ignored: \(handler(of: SIGINT) == 1)")
+    }
+
     /// The body is asked to end, and goes on and on without ever suspending.
     package static func busy() throws {
         try EventLoop.run(options: options()) {
@@ -131,10 +163,13 @@ package enum SignalScenes {
         Report.line("alarms came: \(unsafe alarmCount > 20)")
     }
 
-    static func isDefault(_ signal: CInt) -> Bool {
+    static func isDefault(_ signal: CInt) -> Bool { handler(of: signal) == 0 }
+
+    /// SIG_DFL is 0, SIG_IGN is 1.
+    private static func handler(of signal: CInt) -> Int {
         var action = sigaction()
         unsafe sigaction(signal, nil, &action)
-        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 0
+        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
     }
 }
 

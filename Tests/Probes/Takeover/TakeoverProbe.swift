@@ -18,6 +18,8 @@ import ProbeScenes
         case "timers": try RunScenes.timers(count: 200_000)
         case "interrupt": SignalScenes.interrupted(.interrupt, SIGINT)
         case "terminate": SignalScenes.interrupted([.interrupt, .terminate], SIGTERM)
+        case "out-of-descriptors": try SignalScenes.outOfDescriptors()
+        case "ignored": try SignalScenes.ignored()
         case "busy": try SignalScenes.busy()
         case "answered": try SignalScenes.answered()
         case "race": SignalScenes.race(rounds: 200)

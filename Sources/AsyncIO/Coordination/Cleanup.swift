@@ -1,0 +1,77 @@
+import AsyncIOLoop
+
+/// Runs a body, and then, whatever became of it, asynchronous clean-up that is not cancelled with the caller.
+///
+/// ```swift
+/// try await withCleanup(limit: .seconds(5)) {
+///     try await use(connection)
+/// } cleanup: { outcome in
+///     try await connection.sayGoodbye()
+/// }
+/// ```
+///
+/// The body runs in the calling task. The clean-up runs in a task of its own, with the caller's task locals and priority
+/// but not its cancellation, and always: also if the calling task is cancelled before the call, whose body then runs and
+/// sees that. It is told how the body ended. When the limit is over it is cancelled; the call returns when it has ended.
+///
+/// Returns the body's value or throws its error. If the clean-up throws, or exceeds its limit, the call throws
+/// ``CleanupError``, which has the body's error, too. Throws `EventLoopError.noLoop`, before the body, where no loop
+/// runs.
+///
+/// trio's `with move_on_after(5, shield=True)` in a `finally`.
+public func withCleanup<Success: Sendable>(
+    limit: Duration, name: String = "cleanup", _ body: nonisolated(nonsending) () async throws -> Success,
+    cleanup: @escaping @Sendable (Result<Success, any Error>) async throws -> Void
+) async throws -> Success {
+    let loop = try EventLoop.required()
+    let outcome = await Result.of(body)
+    let task = UncancelledTask.start(name: name) { try await cleanup(outcome) }
+    let hasExceeded = OnceFlag()
+    let alarm = Alarm.set(after: limit, on: loop) {
+        hasExceeded.set()
+        task.cancel()
+    }
+    let end = await task.result
+    alarm.cancel()
+    var problem: CleanupError.Problem?
+    if case .failure(let error) = end { problem = .failed(error) }
+    if hasExceeded.isSet { problem = .exceeded(limit) }
+    guard let problem else { return try outcome.get() }
+    var bodyError: (any Error)?
+    if case .failure(let error) = outcome { bodyError = error }
+    throw CleanupError(name: name, problem: problem, bodyError: bodyError)
+}
+
+/// Clean-up has failed: see ``withCleanup(limit:name:_:cleanup:)``.
+public struct CleanupError: Error, CustomStringConvertible {
+    /// What went wrong.
+    public enum Problem: Sendable {
+        /// It threw.
+        case failed(any Error)
+        /// It took longer than its limit and was cancelled.
+        case exceeded(Duration)
+    }
+
+    /// The name of the clean-up.
+    public let name: String
+    /// What went wrong.
+    public let problem: Problem
+    /// The error of the body, if it threw one.
+    public let bodyError: (any Error)?
+
+    /// Creates the error of a clean-up.
+    public init(name: String, problem: Problem, bodyError: (any Error)?) {
+        self.name = name
+        self.problem = problem
+        self.bodyError = bodyError
+    }
+
+    /// `cleanup "goodbye" took longer than 5.0 seconds and was cancelled; before that, the body failed: …`.
+    public var description: String {
+        let before = bodyError.map { "; before that, the body failed: \($0)" } ?? ""
+        switch problem {
+        case .failed(let error): return "cleanup \"\(name)\" failed: \(error)\(before)"
+        case .exceeded(let limit): return "cleanup \"\(name)\" took longer than \(limit) and was cancelled\(before)"
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import AsyncIOLoop
+
+/// Runs a piece of work for each input, at most `limit` at the same time, and tells the results in the order in which
+/// they come, each with its input's place.
+///
+/// ```swift
+/// for try await (index, result) in asCompleted(addresses, limit: 10, { try await fetch($0) }) { … }
+/// ```
+///
+/// The work runs as background tasks of the current loop. Inputs are taken one by one, when there is room; a result that
+/// nobody has taken yet fills its place, so that a slow consumer slows the work down. An error is a result and cancels
+/// nobody. Ending the iteration early, and cancelling the task that iterates, cancels what runs; it is not awaited, but
+/// the loop knows it. The limit is at least one; `.max` is no limit. The iteration throws `CancellationError`, and
+/// `EventLoopError.noLoop` where no loop runs.
+public func asCompleted<Inputs: Sequence, Output: Sendable>(
+    _ inputs: Inputs, limit: Int, name: String = "as completed",
+    _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
+) -> CompletedWork<Inputs, Output> where Inputs.Element: Sendable {
+    precondition(limit >= 1, "asCompleted needs a limit of at least one, not \(limit)")
+    return CompletedWork(inputs: inputs, limit: limit, name: name, work: work)
+}
+
+/// The results of work, as they come: see ``asCompleted(_:limit:name:_:)``. Each iteration does the work anew.
+public struct CompletedWork<Inputs: Sequence, Output: Sendable>: AsyncSequence where Inputs.Element: Sendable {
+    /// An input's place, and how the work on it ended.
+    public typealias Element = (index: Int, result: Result<Output, any Error>)
+
+    let inputs: Inputs
+    let limit: Int
+    let name: String
+    let work: @Sendable (Inputs.Element) async throws -> Output
+
+    /// Begins an iteration; the work begins when it is asked for the first result.
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(rest: inputs.makeIterator(), limit: limit, name: name, work: work)
+    }
+
+    /// One iteration. For one task.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate var rest: Inputs.Iterator
+        fileprivate let limit: Int
+        fileprivate let name: String
+        fileprivate let work: @Sendable (Inputs.Element) async throws -> Output
+        private let running = RunningWork<Output>()
+        private var started = 0
+
+        fileprivate init(
+            rest: Inputs.Iterator, limit: Int, name: String,
+            work: @escaping @Sendable (Inputs.Element) async throws -> Output
+        ) {
+            self.rest = rest
+            self.limit = limit
+            self.name = name
+            self.work = work
+        }
+
+        /// The next result; nil after the last. Throws `CancellationError`.
+        public mutating func next() async throws -> Element? {
+            try Task.checkCancellation()
+            let loop = try EventLoop.required()
+            fill(loop)
+            guard running.count > 0 else { return nil }
+            let end = try await running.next()
+            fill(loop)
+            return (end.index, end.result)
+        }
+
+        private mutating func fill(_ loop: EventLoop) {
+            while running.count < limit, let input = rest.next() {
+                let work = work
+                running.add(loop.submit(name: "\(name) \(started)") { try await work(input) }, started)
+                started += 1
+            }
+        }
+    }
+}
+
+/// The work of one iteration that goes on, or whose results nobody has taken yet. Letting go of it cancels the work.
+private final class RunningWork<Output: Sendable> {
+    private let results = AsyncQueue<IndexedResult<Output>>(capacity: .unbounded, name: "results of work")
+    private var tasks: [Int: BackgroundTask<Output>] = [:]
+
+    var count: Int { tasks.count }
+
+    deinit { for task in tasks.values { task.cancel() } }
+
+    func add(_ task: BackgroundTask<Output>, _ index: Int) {
+        tasks[index] = task
+        let results = results
+        _ = task.whenEnded { _ = results.tryPut(IndexedResult(index: index, result: $0)) }
+    }
+
+    func next() async throws -> IndexedResult<Output> {
+        let end = try await results.get()
+        tasks[end.index] = nil
+        return end
+    }
+}

@@ -1,0 +1,180 @@
+import AsyncIO
+import AsyncIOTestSupport
+import Testing
+
+@Suite("Tasks as they complete")
+struct AsCompletedTests {
+    @Test("each comes once, in the order of the ends, with its place")
+    func order() async throws {
+        try await withVirtualTime { loop in
+            let tasks = [30, 10, 20].map { time in Task(executorPreference: loop) { try await loop.after(time) } }
+            var seen: [Int] = []
+            for try await (index, result) in asCompleted(tasks) { seen += [index, try result.get()] }
+            #expect(seen == [1, 10, 2, 20, 0, 30])
+        }
+    }
+
+    @Test("errors are results and end nothing")
+    func errors() async throws {
+        try await withVirtualTime { loop in
+            let tasks = (0..<4).map { number in loop.submit { if number == 1 { throw Failure() } } }
+            var failed: [Int] = []
+            var count = 0
+            for try await (index, result) in asCompleted(tasks) {
+                count += 1
+                if case .failure = result { failed.append(index) }
+            }
+            #expect(count == 4)
+            #expect(failed == [1])
+        }
+    }
+
+    @Test("ending the iteration early cancels no task")
+    func early() async throws {
+        try await withVirtualTime { loop in
+            let tasks = [10, 20].map { time in loop.submit { try await loop.after(time) } }
+            for try await (index, _) in asCompleted(tasks) {
+                #expect(index == 0)
+                break
+            }
+            try await expect(tasks[1].value, is: 20)
+        }
+    }
+
+    @Test("each iteration sees all tasks")
+    func again() async throws {
+        try await withVirtualTime { loop in
+            let completed = asCompleted((0..<3).map { number in loop.submit { number } })
+            for _ in 0..<2 {
+                var sum = 0
+                for try await (_, result) in completed { sum += try result.get() }
+                #expect(sum == 3)
+            }
+        }
+    }
+
+    @Test("no tasks, no turns")
+    func none() async throws {
+        try await withVirtualTime { _ in
+            for try await _ in asCompleted([Task<Int, Never>]()) { Issue.record("something out of nothing") }
+        }
+    }
+
+    @Test("the same task twice comes twice")
+    func twice() async throws {
+        try await withVirtualTime { loop in
+            let task = loop.submit { 5 }
+            var places: Set<Int> = []
+            for try await (index, _) in asCompleted([task, task]) { places.insert(index) }
+            #expect(places == [0, 1])
+        }
+    }
+
+    @Test("cancelling the iteration ends it at once, and leaves the tasks alone")
+    func cancelled() async throws {
+        try await withVirtualTime { loop in
+            let task = loop.submit { try await loop.after(100) }
+            let iteration = loop.submit { for try await _ in asCompleted([task]) {} }
+            await loop.settle()
+            iteration.cancel()
+            await #expect(throws: CancellationError.self) { try await iteration.value }
+            try await expect(task.value, is: 100)
+        }
+    }
+}
+
+@Suite("Work as it completes")
+struct CompletedWorkTests {
+    @Test("results come in the order of the ends, each once", arguments: [1, 3, 100])
+    func order(limit: Int) async throws {
+        try await withVirtualTime { loop in
+            var seen: [Int] = []
+            for try await (index, result) in asCompleted([30, 10, 20], limit: limit, { try await loop.after($0) }) {
+                #expect(try result.get() == [30, 10, 20][index])
+                seen.append(index)
+            }
+            #expect(seen == (limit == 1 ? [0, 1, 2] : [1, 2, 0]))
+        }
+    }
+
+    @Test("never more than the limit are under way, results that nobody took among them", arguments: [1, 2, 5])
+    func limit(limit: Int) async throws {
+        try await withVirtualTime { loop in
+            let (started, occupancy) = (Counter(), Occupancy())
+            var taken = 0
+            let results = asCompleted(0..<20, limit: limit) { _ in
+                started.add()
+                return try await occupancy.visit { try await loop.after(1) }
+            }
+            for try await _ in results {
+                taken += 1
+                _ = try await loop.after(10)
+                #expect(started.value <= taken + limit)
+            }
+            #expect(taken == 20)
+            #expect(occupancy.peak == limit)
+        }
+    }
+
+    @Test("ending the iteration early cancels what runs, and takes no more inputs")
+    func early() async throws {
+        try await withVirtualTime { loop in
+            let (taken, occupancy) = (Counter(), Occupancy())
+            let inputs = sequence(first: 1) { $0 + 1 }.lazy.map { number in
+                taken.add()
+                return number
+            }
+            let results = asCompleted(inputs, limit: 3) { number in
+                try await occupancy.visit { try await loop.after(number * 10) }
+            }
+            for try await (index, _) in results {
+                #expect(index == 0)
+                break
+            }
+            await until { occupancy.current == 0 }
+            #expect(taken.value == 4)
+            #expect(await loop.statistics.backgroundTasks <= 1)
+        }
+    }
+
+    @Test("cancelling the task that iterates cancels the work")
+    func cancelled() async throws {
+        try await withVirtualTime { loop in
+            let occupancy = Occupancy()
+            let iteration = loop.submit {
+                for try await _ in asCompleted(0..<5, limit: 2, { _ in
+                    try await occupancy.visit { try await untilCancelled(loop) }
+                }) {}
+            }
+            await until { occupancy.current == 2 }
+            iteration.cancel()
+            await #expect(throws: CancellationError.self) { try await iteration.value }
+            await until { occupancy.current == 0 }
+        }
+    }
+
+    @Test("an error is a result and cancels nobody")
+    func errors() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { loop in
+            var (failed, succeeded) = (0, 0)
+            for try await (_, result) in asCompleted(0..<10, limit: 3, { number in
+                _ = try await loop.after(number)
+                if number.isMultiple(of: 2) { throw Failure() }
+            }) {
+                if case .failure = result { failed += 1 } else { succeeded += 1 }
+            }
+            #expect(failed == 5)
+            #expect(succeeded == 5)
+        }
+        #expect(errors.all.isEmpty)
+    }
+
+    @Test("no inputs, no turns; without a loop it says so")
+    func none() async throws {
+        try await withVirtualTime { _ in
+            for try await _ in asCompleted([Int](), limit: 2, { $0 }) { Issue.record("something out of nothing") }
+        }
+        await #expect(throws: EventLoopError.noLoop) { for try await _ in asCompleted([1], limit: 2, { $0 }) {} }
+    }
+}

@@ -1,0 +1,230 @@
+import AsyncIO
+import AsyncIOTestSupport
+import Testing
+
+@Suite("withCleanup")
+struct CleanupTests {
+    @Test("the clean-up runs after the body, and is told its value, which comes back")
+    func value() async throws {
+        try await withVirtualTime { loop in
+            let log = Log<String>()
+            let value = try await withCleanup(limit: .seconds(1)) {
+                _ = try await loop.after(10)
+                log.add("body")
+                return 5
+            } cleanup: { outcome in
+                log.add("cleanup \(try outcome.get())")
+            }
+            #expect(value == 5)
+            #expect(log.all == ["body", "cleanup 5"])
+        }
+    }
+
+    @Test("after an error of the body the clean-up runs, is told, and the error comes back")
+    func error() async throws {
+        try await withVirtualTime { _ in
+            let log = Log<Bool>()
+            await #expect(throws: Failure(number: 1)) {
+                try await withCleanup(limit: .seconds(1)) {
+                    throw Failure(number: 1)
+                } cleanup: { (outcome: Result<Void, any Error>) in
+                    if case .failure(let error as Failure) = outcome { log.add(error.number == 1) }
+                }
+            }
+            #expect(log.all == [true])
+        }
+    }
+
+    @Test("cancelled in the body, the clean-up runs and is not cancelled")
+    func cancelledInBody() async throws {
+        try await withVirtualTime { loop in
+            let log = Log<String>()
+            let task = loop.submit {
+                try await withCleanup(limit: .seconds(1)) {
+                    try await untilCancelled(loop)
+                } cleanup: { outcome in
+                    if case .failure(let error) = outcome { log.add("\(error)") }
+                    log.add("\(Task.isCancelled)")
+                    _ = try await loop.after(100)
+                    log.add("done")
+                }
+            }
+            await loop.settle()
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(log.all == ["CancellationError()", "false", "done"])
+        }
+    }
+
+    @Test("cancelled in the clean-up, the clean-up is finished, and the body's value comes back")
+    func cancelledInCleanup() async throws {
+        try await withVirtualTime { loop in
+            let (begun, done) = (Gate(), Counter())
+            let task = loop.submit {
+                try await withCleanup(limit: .seconds(1)) {
+                    5
+                } cleanup: { _ in
+                    begun.open()
+                    _ = try await loop.after(100)
+                    done.add()
+                }
+            }
+            await begun.pass()
+            task.cancel()
+            try await expect(task.value, is: 5)
+            #expect(done.value == 1)
+        }
+    }
+
+    @Test("cancelled before, body and clean-up run all the same, and the body sees it")
+    func cancelledBefore() async throws {
+        try await withVirtualTime { loop in
+            let log = Log<Bool>()
+            let task = loop.submit {
+                try? await untilCancelled(loop)
+                try await withCleanup(limit: .seconds(1)) {
+                    log.add(Task.isCancelled)
+                } cleanup: { _ in
+                    log.add(Task.isCancelled)
+                }
+            }
+            await loop.settle()
+            task.cancel()
+            try await task.value
+            #expect(log.all == [true, false])
+        }
+    }
+
+    @Test("an error of the clean-up does not hide the body's: both are there")
+    func bothFail() async throws {
+        try await withVirtualTime { _ in
+            do {
+                try await withCleanup(limit: .seconds(1), name: "goodbye") {
+                    throw Failure(number: 1)
+                } cleanup: { (_: Result<Void, any Error>) in
+                    throw Failure(number: 2)
+                }
+                Issue.record("both failed")
+            } catch let error as CleanupError {
+                #expect(error.name == "goodbye")
+                #expect(error.bodyError as? Failure == Failure(number: 1))
+                guard case .failed(let problem) = error.problem else { throw error }
+                #expect(problem as? Failure == Failure(number: 2))
+                let text = "\(error)"
+                #expect(text.hasPrefix("cleanup \"goodbye\" failed: Failure(number: 2); before that, the body failed"))
+            }
+        }
+    }
+
+    @Test("an error of the clean-up after a body that went well is thrown")
+    func cleanupFails() async throws {
+        try await withVirtualTime { _ in
+            do {
+                _ = try await withCleanup(limit: .seconds(1)) { 5 } cleanup: { _ in throw Failure(number: 2) }
+                Issue.record("the clean-up failed")
+            } catch let error as CleanupError {
+                #expect(error.bodyError == nil)
+                #expect("\(error)" == "cleanup \"cleanup\" failed: Failure(number: 2)")
+            }
+        }
+    }
+
+    @Test("a clean-up that exceeds its limit is cancelled, awaited, and named")
+    func exceeded() async throws {
+        try await withVirtualTime { loop in
+            let (start, ended) = (loop.now, Counter())
+            do {
+                try await withCleanup(limit: .milliseconds(50), name: "goodbye") {
+                } cleanup: { _ in
+                    defer { ended.add() }
+                    try? await untilCancelled(loop)
+                    await deaf(loop, 20)
+                }
+                Issue.record("the limit was exceeded")
+            } catch let error as CleanupError {
+                guard case .exceeded(let limit) = error.problem else { throw error }
+                #expect(limit == .milliseconds(50))
+                #expect("\(error)" == "cleanup \"goodbye\" took longer than 0.05 seconds and was cancelled")
+            }
+            #expect(ended.value == 1)
+            #expect(loop.elapsed(since: start) == .milliseconds(70))
+        }
+    }
+
+    @Test("the limit is the clean-up's own: a long body does not use it up, and no timer is left")
+    func limitIsTheCleanups() async throws {
+        try await withVirtualTime { loop in
+            try await withCleanup(limit: .milliseconds(50)) {
+                _ = try await loop.after(10_000)
+            } cleanup: { _ in
+                _ = try await loop.after(40)
+            }
+            await loop.settle()
+            #expect(await loop.statistics.pendingTimers == 0)
+        }
+    }
+
+    @Test("the clean-up has the caller's task locals and runs on its loop")
+    func locals() async throws {
+        try await withVirtualTime { loop in
+            let log = Log<Int>()
+            try await Mark.$value.withValue(3) {
+                try await withCleanup(limit: .seconds(1)) {} cleanup: { _ in log.add(loop.isCurrent ? Mark.value : 0) }
+            }
+            #expect(log.all == [3])
+        }
+    }
+
+    @Test("clean-ups within each other run from the inside out")
+    func nested() async throws {
+        try await withVirtualTime { loop in
+            let log = Log<String>()
+            let task = loop.submit {
+                try await withCleanup(limit: .seconds(1)) {
+                    try await withCleanup(limit: .seconds(1)) {
+                        try await untilCancelled(loop)
+                    } cleanup: { _ in
+                        _ = try await loop.after(10)
+                        log.add("inner")
+                    }
+                } cleanup: { _ in
+                    _ = try await loop.after(10)
+                    log.add("outer")
+                }
+            }
+            await loop.settle()
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(log.all == ["inner", "outer"])
+        }
+    }
+
+    @Test("the loop's end cancels the body, and waits for the clean-up")
+    func loopEnds() async throws {
+        let (errors, log) = (Errors(), Log<String>())
+        try await Guest.run(.guest(grace: .seconds(100), errors: errors)) { loop in
+            let begun = Gate()
+            loop.spawn {
+                try await withCleanup(limit: .seconds(50)) {
+                    begun.open()
+                    try await untilCancelled(loop)
+                } cleanup: { _ in
+                    _ = try await loop.after(20)
+                    log.add("clean")
+                }
+            }
+            await begun.pass()
+        }
+        #expect(log.all == ["clean"])
+        #expect(errors.all.isEmpty)
+    }
+
+    @Test("without a loop it says so, before the body")
+    func noLoop() async throws {
+        let ran = Counter()
+        await #expect(throws: EventLoopError.noLoop) {
+            try await withCleanup(limit: .seconds(1)) { _ = ran.add() } cleanup: { _ in }
+        }
+        #expect(ran.value == 0)
+    }
+}
