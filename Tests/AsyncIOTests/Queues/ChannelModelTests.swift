@@ -128,8 +128,8 @@ struct ChannelModelTests {
     private static func life(on loop: EventLoop, steps: inout Int, _ random: inout Randomness) async -> String? {
         var scene = Scene(capacity: Int.random(in: 1...3, using: &random))
         for _ in 0..<Int.random(in: 1...60, using: &random) {
-            // Several in one tick: each cancellation before and after each hand-over. Where an end is held by tasks alone,
-            // the channel ends as they do, and one at a time is enough to tell apart.
+            // Several in one tick: each cancellation before and after each hand-over. Where an end is held by tasks
+            // alone, the channel ends as they do, and one at a time is enough to tell apart.
             let isWhole = scene.sender != nil && scene.receiver != nil
             batch: for _ in 0..<(isWhole ? Int.random(in: 1...3, using: &random) : 1) {
                 steps += 1
