@@ -32,6 +32,7 @@ final class WatchCell<Value: Sendable>: Sendable {
     /// Suspends until the version is another, or the watch has finished.
     func waitForChange(since version: UInt64) async throws {
         let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor, since: version) }
+        defer { parking.recycle(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 
