@@ -56,7 +56,8 @@ public final class CancellationToken: Sendable, CustomStringConvertible {
 
     // MARK: Cancelling
 
-    /// Makes a token that is cancelled with this one, and can be cancelled alone. Of a cancelled token, a cancelled one.
+    /// Makes a token that is cancelled with this one, and can be cancelled alone. Of a cancelled token, a cancelled
+    /// one.
     public func child(name: String? = nil) -> CancellationToken {
         let number = parking.read { $0.nextNumber() }
         let child = CancellationToken(name: name ?? "\(self.name)'s child", parent: self, number: number)
@@ -130,7 +131,8 @@ public final class CancellationToken: Sendable, CustomStringConvertible {
         fileprivate weak let token: CancellationToken?
         fileprivate let number: UInt64
 
-        /// Forgets the handler, if it has not been called. From any thread. A handler that runs just now is not awaited.
+        /// Forgets the handler, if it has not been called. From any thread. A handler that runs just now is not
+        /// awaited.
         public func remove() { token?.removeHandler(number) }
     }
 

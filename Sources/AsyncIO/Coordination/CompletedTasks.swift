@@ -6,8 +6,8 @@ import AsyncIOLoop
 /// for try await (index, result) in asCompleted(tasks) { … }
 /// ```
 ///
-/// The iteration throws `CancellationError` as soon as its task is cancelled; ending it early cancels nothing. Tasks that
-/// have ended before come first, in any order.
+/// The iteration throws `CancellationError` as soon as its task is cancelled; ending it early cancels nothing. Tasks
+/// that have ended before come first, in any order.
 ///
 /// asyncio's `as_completed`.
 public func asCompleted<Handles: Collection>(

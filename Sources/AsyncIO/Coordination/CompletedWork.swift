@@ -7,11 +7,11 @@ import AsyncIOLoop
 /// for try await (index, result) in asCompleted(addresses, limit: 10, { try await fetch($0) }) { … }
 /// ```
 ///
-/// The work runs as background tasks of the current loop. Inputs are taken one by one, when there is room; a result that
-/// nobody has taken yet fills its place, so that a slow consumer slows the work down. An error is a result and cancels
-/// nobody. Ending the iteration early, and cancelling the task that iterates, cancels what runs; it is not awaited, but
-/// the loop knows it. The limit is at least one; `.max` is no limit. The iteration throws `CancellationError`, and
-/// `EventLoopError.noLoop` where no loop runs.
+/// The work runs as background tasks of the current loop. Inputs are taken one by one, when there is room; a result
+/// that nobody has taken yet fills its place, so that a slow consumer slows the work down. An error is a result and
+/// cancels nobody. Ending the iteration early, and cancelling the task that iterates, cancels what runs; it is not
+/// awaited, but the loop knows it. The limit is at least one; `.max` is no limit. The iteration throws
+/// `CancellationError`, and `EventLoopError.noLoop` where no loop runs.
 public func asCompleted<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, name: String = "as completed",
     _ work: @escaping @Sendable (Inputs.Element) async throws -> Output

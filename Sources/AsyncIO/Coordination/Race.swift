@@ -6,9 +6,21 @@ public enum RaceEnd: Sendable, Hashable {
     case firstToFinish
 }
 
-/// Runs the contenders at the same time, as child tasks, and returns the value of the first one that succeeds.
+/// Runs the contenders at the same time, as child tasks, and returns the value of the first one that succeeds; or, with
+/// `.firstToFinish`, the value or the error of the first one that ends.
 ///
-/// As ``race(_:until:discarding:)-(Array,_,_)``, for contenders that are written down one by one.
+/// ```swift
+/// let answer = try await race({ try await ask(primary) }, { try await ask(secondary) })
+/// ```
+///
+/// The others are cancelled then, and awaited before the call returns. One of them may succeed all the same, at the
+/// same moment: such a value is handed to `discarding`, which closes what has to be closed and is not cancelled itself.
+/// Without it the value is dropped. Errors of losers are dropped.
+///
+/// Throws ``RaceError`` with all errors if everybody has failed, or nobody takes part. If the calling task is
+/// cancelled, so are the contenders; the call throws `CancellationError` unless one of them succeeds all the same.
+///
+/// asyncio's `wait(…, return_when=FIRST_COMPLETED)` with the cancelling done; JavaScript's `Promise.any` and `.race`.
 public func race<Value: Sendable>(
     _ contenders: (@Sendable () async throws -> Value)..., until end: RaceEnd = .firstSuccess,
     discarding: (@Sendable (Value) async -> Void)? = nil
@@ -16,26 +28,27 @@ public func race<Value: Sendable>(
     try await race(contenders, until: end, discarding: discarding)
 }
 
-/// Runs the contenders at the same time, as child tasks, and returns the value of the first one that succeeds; or, with
-/// `.firstToFinish`, the value or the error of the first one that ends.
+/// As the other form, for contenders in an array.
 ///
-/// The others are cancelled then, and awaited before the call returns. One of them may succeed all the same, at the same
-/// moment: such a value is handed to `discarding`, which closes what has to be closed and is not cancelled itself.
-/// Without it the value is dropped. Errors of losers are dropped.
-///
-/// Throws ``RaceError`` with all errors if everybody has failed, or nobody takes part. If the calling task is cancelled,
-/// so are the contenders; the call throws `CancellationError` unless one of them succeeds all the same.
-///
-/// asyncio's `wait(…, return_when=FIRST_COMPLETED)` with the cancelling done; JavaScript's `Promise.any`, `Promise.race`.
-public func race<Value: Sendable>(
-    _ contenders: [@Sendable () async throws -> Value], until end: RaceEnd = .firstSuccess,
+/// Not simply an array: Swift 6.3 converts arrays of closures whose isolation differs at run time, and fails there.
+public func race<Contenders: Sequence, Value: Sendable>(
+    _ contenders: Contenders, until end: RaceEnd = .firstSuccess,
     discarding: (@Sendable (Value) async -> Void)? = nil
-) async throws -> Value {
+) async throws -> Value where Contenders.Element == @Sendable () async throws -> Value {
+    try await raceEach(Array(contenders), until: end, discarding: discarding) { try await $0() }
+}
+
+/// Runs a piece of work for each input at the same time, and returns the value of the first one that succeeds; or, with
+/// `.firstToFinish`, the value or the error of the first one that ends. As ``race(_:until:discarding:)``.
+public func raceEach<Inputs: Sequence, Value: Sendable>(
+    _ inputs: Inputs, until end: RaceEnd = .firstSuccess, discarding: (@Sendable (Value) async -> Void)? = nil,
+    _ work: @escaping @Sendable (Inputs.Element) async throws -> Value
+) async throws -> Value where Inputs.Element: Sendable {
     try Task.checkCancellation()
     let late = Discarding(handler: discarding)
     let result = await withTaskGroup(of: (Int, Result<Value, any Error>).self) { group in
-        for (index, contender) in contenders.enumerated() {
-            group.addTask { (index, await Result.of(contender)) }
+        for (index, input) in inputs.enumerated() {
+            group.addTask { (index, await Result.of { try await work(input) }) }
         }
         var finish = RaceFinish<Value>(end: end)
         while let (index, result) = await group.next() {

@@ -9,11 +9,11 @@ import AsyncIOLoop
 /// } discarding: { stream in stream.close() }
 /// ```
 ///
-/// Inputs are taken one by one, when their attempt begins. The losers are cancelled, and awaited before the call returns;
-/// a late success goes to `discarding`, which is not cancelled itself. Throws ``RaceError`` with all errors if every
-/// attempt has failed or there is no input, and `EventLoopError.noLoop` where no loop runs. If the calling task is
-/// cancelled, no attempt begins any more, the others are cancelled, and the call throws `CancellationError` unless one
-/// succeeds all the same.
+/// Inputs are taken one by one, when their attempt begins. The losers are cancelled, and awaited before the call
+/// returns; a late success goes to `discarding`, which is not cancelled itself. Throws ``RaceError`` with all errors if
+/// every attempt has failed or there is no input, and `EventLoopError.noLoop` where no loop runs. If the calling task
+/// is cancelled, no attempt begins any more, the others are cancelled, and the call throws `CancellationError` unless
+/// one succeeds all the same.
 ///
 /// RFC 8305 (happy eyeballs), section 5; hedged requests; asyncio's `staggered_race`.
 public func staggeredRace<Inputs: Sequence, Value: Sendable>(

@@ -1,8 +1,8 @@
 import AsyncIOKernel
 import AsyncIOLoop
 
-/// Runs a body together with child tasks that it, and others, spawn in a scope; returns when all have ended, and reports
-/// all their errors.
+/// Runs a body together with child tasks that it, and others, spawn in a scope; returns when all have ended, and
+/// reports all their errors.
 ///
 /// ```swift
 /// try await withTaskScope(name: "service") { scope in
@@ -63,7 +63,9 @@ public final class TaskScope: Sendable, CustomStringConvertible {
             do { try await work.run() } catch let thrown { error = thrown }
             change { $0.hasEnded(name, error) }
         }
-        guard change({ $0.add(job) }) else { throw ClosedError(subject: "task scope \"\(self.name)\"", reason: .finished) }
+        guard change({ $0.add(job) }) else {
+            throw ClosedError(subject: "task scope \"\(self.name)\"", reason: .finished)
+        }
     }
 
     /// Cancels body and children. From inside, or from outside while the scope is open; later it does nothing.

@@ -142,9 +142,12 @@ struct CompletedWorkTests {
         try await withVirtualTime { loop in
             let occupancy = Occupancy()
             let iteration = loop.submit {
-                for try await _ in asCompleted(0..<5, limit: 2, { _ in
-                    try await occupancy.visit { try await untilCancelled(loop) }
-                }) {}
+                for try await _ in asCompleted(
+                    0..<5, limit: 2,
+                    { _ in
+                        try await occupancy.visit { try await untilCancelled(loop) }
+                    })
+                {}
             }
             await until { occupancy.current == 2 }
             iteration.cancel()
@@ -158,10 +161,13 @@ struct CompletedWorkTests {
         let errors = Errors()
         try await withVirtualTime(errors: errors) { loop in
             var (failed, succeeded) = (0, 0)
-            for try await (_, result) in asCompleted(0..<10, limit: 3, { number in
-                _ = try await loop.after(number)
-                if number.isMultiple(of: 2) { throw Failure() }
-            }) {
+            for try await (_, result) in asCompleted(
+                0..<10, limit: 3,
+                { number in
+                    _ = try await loop.after(number)
+                    if number.isMultiple(of: 2) { throw Failure() }
+                })
+            {
                 if case .failure = result { failed += 1 } else { succeeded += 1 }
             }
             #expect(failed == 5)

@@ -120,7 +120,11 @@ struct CleanupTests {
     func cleanupFails() async throws {
         try await withVirtualTime { _ in
             do {
-                _ = try await withCleanup(limit: .seconds(1)) { 5 } cleanup: { _ in throw Failure(number: 2) }
+                _ = try await withCleanup(limit: .seconds(1)) {
+                    5
+                } cleanup: { _ in
+                    throw Failure(number: 2)
+                }
                 Issue.record("the clean-up failed")
             } catch let error as CleanupError {
                 #expect(error.bodyError == nil)
@@ -169,7 +173,10 @@ struct CleanupTests {
         try await withVirtualTime { loop in
             let log = Log<Int>()
             try await Mark.$value.withValue(3) {
-                try await withCleanup(limit: .seconds(1)) {} cleanup: { _ in log.add(loop.isCurrent ? Mark.value : 0) }
+                try await withCleanup(limit: .seconds(1)) {
+                } cleanup: { _ in
+                    log.add(loop.isCurrent ? Mark.value : 0)
+                }
             }
             #expect(log.all == [3])
         }
@@ -223,7 +230,10 @@ struct CleanupTests {
     func noLoop() async throws {
         let ran = Counter()
         await #expect(throws: EventLoopError.noLoop) {
-            try await withCleanup(limit: .seconds(1)) { _ = ran.add() } cleanup: { _ in }
+            try await withCleanup(limit: .seconds(1)) {
+                _ = ran.add()
+            } cleanup: { _ in
+            }
         }
         #expect(ran.value == 0)
     }

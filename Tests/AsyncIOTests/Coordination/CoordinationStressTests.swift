@@ -13,7 +13,8 @@ struct CoordinationStressTests {
                 for _ in 0..<(isStress ? 5_000 : 60) {
                     let (ended, failed) = (Counter(), Counter())
                     let plan = (0..<Int.random(in: 0..<12, using: &random)).map { _ in random.next() }
-                    let (turns, ending) = (Int.random(in: 0..<12, using: &random), Int.random(in: 0..<4, using: &random))
+                    let turns = Int.random(in: 0..<12, using: &random)
+                    let ending = Int.random(in: 0..<4, using: &random)
                     let task = loop.submit {
                         try await withTaskScope { scope in
                             for bits in plan {
@@ -58,25 +59,26 @@ struct CoordinationStressTests {
                     let plan = (0..<Int.random(in: 1..<8, using: &random)).map { _ in random.next() }
                     let turns = Int.random(in: 0..<16, using: &random)
                     let (isCancelled, isStaggered) = (Bool.random(using: &random), Bool.random(using: &random))
-                    let contenders = plan.enumerated().map { index, bits in
-                        { @Sendable () async throws -> Int in
-                            for _ in 0..<(bits % 9) {
-                                if bits >> 8 & 1 == 0 {
-                                    try await loop.sleep(for: .zero)
-                                } else {
-                                    await Task.yield()
-                                }
+                    let contend: @Sendable (Int) async throws -> Int = { index in
+                        let bits = plan[index]
+                        for _ in 0..<(bits % 9) {
+                            if bits >> 8 & 1 == 0 {
+                                try await loop.sleep(for: .zero)
+                            } else {
+                                await Task.yield()
                             }
-                            if bits >> 9 & 3 == 0 { throw Failure() }
-                            made.add(index)
-                            return index
                         }
+                        if bits >> 9 & 3 == 0 { throw Failure() }
+                        made.add(index)
+                        return index
                     }
                     let discarding: @Sendable (Int) async -> Void = { kept.add($0) }
                     let task = loop.submit {
-                        guard isStaggered else { return try await race(contenders, discarding: discarding) }
+                        guard isStaggered else {
+                            return try await raceEach(plan.indices, discarding: discarding, contend)
+                        }
                         return try await staggeredRace(
-                            contenders, delay: .microseconds(50), attempt: { try await $0() }, discarding: discarding
+                            plan.indices, delay: .microseconds(50), attempt: contend, discarding: discarding
                         ).value
                     }
                     for _ in 0..<turns { await EventLoop.yield() }

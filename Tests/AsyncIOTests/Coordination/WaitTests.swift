@@ -177,7 +177,8 @@ struct WaitTests {
             let thread = try LoopThread(options: .guest(name: "other"))
             let gate = Gate()
             let handles: [any TaskHandle] = [
-                thread.loop.submit { await gate.pass() }, Task.detached { await gate.pass() }, loop.submit { gate.open() },
+                thread.loop.submit { await gate.pass() }, Task.detached { await gate.pass() },
+                loop.submit { gate.open() },
             ]
             try await expect(wait(for: handles).done, is: [0, 1, 2])
             await thread.shutdown()
