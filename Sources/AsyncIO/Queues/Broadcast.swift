@@ -146,7 +146,12 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
         func take(into place: UnsafeMutablePointer<Element>) throws -> Taking {
             while true {
                 let receiving = ring.parking.read { machine in
-                    let receiving = machine.receive(&cursor)
+                    var receiving = machine.receive(&cursor)
+                    // In one breath, or a fast sender could lap it again and again.
+                    while case .lagged(let items) = receiving, lagging == .skips {
+                        lost += items
+                        receiving = machine.receive(&cursor)
+                    }
                     switch receiving {
                     case .copy(let index): unsafe place.initialize(to: ring.items[index])
                     case .move(let index): unsafe place.moveInitialize(from: ring.items + index, count: 1)

@@ -48,6 +48,8 @@ final class WatchCell<Value: Sendable>: Sendable {
             let (value, version, isFinished) = parking.read { (latest, $0.version, $0.isFinished) }
             if try condition(value) { return value }
             if isFinished { throw ClosedError(subject: name, reason: .finished) }
+            // Somebody may set it faster than the condition can be asked.
+            try await Visit.takeTurns()
             try await waitForChange(since: version)
         }
     }
