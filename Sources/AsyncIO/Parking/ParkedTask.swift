@@ -1,4 +1,5 @@
 import CAsyncIO
+import Synchronization
 
 /// A task's place in a queue: one visit to a lock, a channel or the like that could not be answered at once.
 ///
@@ -25,6 +26,9 @@ final class ParkedTask: @unchecked Sendable {
     fileprivate unowned(unsafe) var next: ParkedTask?
     fileprivate unowned(unsafe) var previous: ParkedTask?
     private var continuation: UnsafeContinuation<Void, Never>?
+    /// Raised by who answers, seen by who goes on. The runtime orders the two as well, but where the answer comes before
+    /// the task has suspended it does so in code that the thread sanitizer does not see.
+    private let isAnswered = Atomic(false)
 
     init(at place: any ParkingPlace) {
         unsafe self.place = place
@@ -80,7 +84,13 @@ final class ParkedTask: @unchecked Sendable {
     func resume() {
         guard let continuation = unsafe continuation else { return }
         unsafe self.continuation = nil
+        isAnswered.store(true, ordering: .releasing)
         unsafe continuation.resume()
+    }
+
+    /// The task goes on: from here it sees what the machine has written.
+    func goOn() {
+        precondition(isAnswered.load(ordering: .acquiring), "a visit went on without an answer")
     }
 
     fileprivate func queue() {

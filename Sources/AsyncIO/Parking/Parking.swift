@@ -118,6 +118,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             woken.resume()
             if arrival == .answered { waiter.resume() } else { queued(waiter) }
         }
+        waiter.goOn()
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
     }
