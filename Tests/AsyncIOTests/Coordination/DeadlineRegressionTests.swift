@@ -18,7 +18,7 @@ struct DeadlineRegressionTests {
         await begun.pass()
         await thread.shutdown()
         try await Watchdog.watch {
-            await #expect(throws: TimeoutError.self) { try await task.value }
+            _ = await #expect(throws: TimeoutError.self) { try await task.value }
         }
     }
 
