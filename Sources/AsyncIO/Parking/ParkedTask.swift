@@ -26,8 +26,8 @@ final class ParkedTask: @unchecked Sendable {
     fileprivate unowned(unsafe) var next: ParkedTask?
     fileprivate unowned(unsafe) var previous: ParkedTask?
     private var continuation: UnsafeContinuation<Void, Never>?
-    /// Raised by who answers, seen by who goes on. The runtime orders the two as well, but where the answer comes before
-    /// the task has suspended it does so in code that the thread sanitizer does not see.
+    /// Raised by who answers, seen by who goes on. The runtime orders the two as well, but where the answer comes
+    /// before the task has suspended it does so in code that the thread sanitizer does not see.
     private let isAnswered = Atomic(false)
 
     init(at place: any ParkingPlace) {
