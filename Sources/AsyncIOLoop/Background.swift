@@ -116,6 +116,7 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     /// As ``value``, for the one who has started shielded work. Once.
     package var ownersValue: Success {
         get async throws {
+            if EventLoop.hasHadItsTurn { await EventLoop.yield() }
             let number = state.withLock { $0.number() }
             await withTaskCancellationHandler {
                 await Waiter.suspend { waiter in

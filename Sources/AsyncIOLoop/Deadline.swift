@@ -32,6 +32,8 @@ public final class Deadline: Sendable, CustomStringConvertible {
     private struct State {
         var expiration: Instant
         var phase = Phase.idle
+        /// The body has ended: it is no longer in force, wherever it may have been inherited.
+        var isOver = false
         var timer = Timer.none
         /// The task that runs the body. Valid in the phases `running` and `expiring`: the task leaves through `end`.
         var task: UnsafeMutableRawPointer?
@@ -60,12 +62,14 @@ public final class Deadline: Sendable, CustomStringConvertible {
     /// Whether it has expired and the body was cancelled for it.
     public var hasExpired: Bool { withLock { $0.phase == .expired || $0.phase == .expiring } }
 
+    private var isInForce: Bool { withLock { !$0.isOver } }
+
     /// The earliest expiration among the deadlines around the code that runs now; nil if there are none.
     public static var effective: Instant? {
         var earliest: Instant?
         var deadline = current
         while let next = deadline {
-            earliest = min(earliest ?? .distantFuture, next.expiration)
+            if next.isInForce { earliest = min(earliest ?? .distantFuture, next.expiration) }
             deadline = next.outer
         }
         return earliest
@@ -124,6 +128,7 @@ public final class Deadline: Sendable, CustomStringConvertible {
         let timer: Timer? = withLock { state in
             if state.phase == .expiring { return nil }
             unsafe state.task = nil
+            state.isOver = true
             if state.phase == .running { state.phase = .over }
             return takeTimer(of: &state)
         }
@@ -136,10 +141,15 @@ public final class Deadline: Sendable, CustomStringConvertible {
         let expiration = expiration
         guard expiration != .distantFuture else { return }
         if expiration <= loop.now { return expire() }
+        if loop.isClosed { return armElsewhere(expiration) }
         let timer: Timer =
             loop.isCurrent
             ? .own(loop.core.addTimer(at: expiration, .expire(self)))
             : .call(loop.callAt(expiration) { self.expire() })
+        keep(timer, for: expiration)
+    }
+
+    private func keep(_ timer: Timer, for expiration: Instant) {
         let isUseful = withLock { state in
             guard state.phase == .running, state.expiration == expiration, case .none = state.timer else {
                 return false
@@ -148,6 +158,18 @@ public final class Deadline: Sendable, CustomStringConvertible {
             return true
         }
         if !isUseful { disarm(timer) }
+    }
+
+    /// The loop has ended, and its tasks go on where no loop is: so do their limits.
+    private func armElsewhere(_ expiration: Instant) {
+        let call = Afterlife.loop.callLater(loop.now.duration(to: expiration)) { self.expire() }
+        keep(.call(call), for: expiration)
+    }
+
+    /// The loop closes: the timer that it had for this goes elsewhere.
+    func moveToAfterlife() {
+        disarm(withLock { takeTimer(of: &$0) })
+        armElsewhere(expiration)
     }
 
     private func disarm(_ timer: Timer) {

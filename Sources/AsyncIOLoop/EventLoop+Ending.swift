@@ -83,8 +83,11 @@ extension EventLoop {
         for token in core.operations.openTokens { core.complete(Completion(token, Outcome(Errno.loopClosed.negated))) }
         while !core.ready.isEmpty { passOn(core.ready.pop()) }
         while let deadline = core.timers.next, let action = core.timers.popDue(at: .distantFuture) {
-            guard case .makeReady(let word) = action else { continue }
-            sleepOn(word, until: deadline)
+            switch action {
+            case .makeReady(let word): sleepOn(word, until: deadline)
+            case .expire(let limit): limit.moveToAfterlife()
+            case .complete, .nothing: break
+            }
         }
         core.driver.close()
     }

@@ -5,7 +5,7 @@ import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
-@Suite("A peer that reads slowly, or not at all", .timeLimit(.minutes(10)))
+@Suite("A peer that reads slowly, or not at all", .timeLimit(.minutes(30)))
 struct BackpressureTests {
     /// A16: the writer is suspended, so that nothing has to be kept for the peer.
     @Test("suspends the writer, and its cancellation ends that at once", arguments: Setting.all)

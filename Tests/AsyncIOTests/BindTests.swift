@@ -7,7 +7,7 @@ import Testing
 
 @testable import AsyncIO
 
-@Suite("Listening", .timeLimit(.minutes(10)))
+@Suite("Listening", .timeLimit(.minutes(30)))
 struct BindTests {
     @Test("on port 0 gets one from the kernel, and says which", arguments: Setting.all)
     func portZero(setting: Setting) async throws {

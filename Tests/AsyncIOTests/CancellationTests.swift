@@ -5,7 +5,7 @@ import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Cancellation", .timeLimit(.minutes(10)))
+@Suite("Cancellation", .timeLimit(.minutes(30)))
 struct CancellationTests {
     /// Complete or throw, never both: a byte that the kernel has given away reaches the caller.
     @Test("of a read, at any moment, loses no byte", arguments: Setting.all, [1 as UInt64, 2, 3])

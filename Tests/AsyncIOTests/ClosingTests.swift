@@ -7,7 +7,7 @@ import Testing
 
 @testable import AsyncIO
 
-@Suite("Closing", .timeLimit(.minutes(10)))
+@Suite("Closing", .timeLimit(.minutes(30)))
 struct ClosingTests {
     @Test("ends a read that waits, and says why", arguments: Setting.all)
     func pendingRead(setting: Setting) async throws {

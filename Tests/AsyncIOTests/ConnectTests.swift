@@ -6,7 +6,7 @@ import Glibc
 import SystemPackage
 import Testing
 
-@Suite("Connecting", .timeLimit(.minutes(10)))
+@Suite("Connecting", .timeLimit(.minutes(30)))
 struct ConnectTests {
     @Test("to a port where nobody listens is refused, with the address in the text", arguments: Setting.all)
     func refused(setting: Setting) async throws {

@@ -5,7 +5,7 @@ import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Bytes through a connection", .timeLimit(.minutes(10)))
+@Suite("Bytes through a connection", .timeLimit(.minutes(30)))
 struct EchoTests {
     static let sizes = [1, 2, 1_000, 4_096, 65_535, 65_536, 65_537, 1_000_003, 8 * 1024 * 1024]
 

@@ -5,7 +5,7 @@ import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
-@Suite("The end of a stream", .timeLimit(.minutes(10)))
+@Suite("The end of a stream", .timeLimit(.minutes(30)))
 struct EndOfStreamTests {
     /// A9: data and FIN may arrive as one edge; a short read must not hide the end.
     @Test("is seen behind any number of bytes, by a reader that waits", arguments: Setting.all)

@@ -4,7 +4,7 @@ import Testing
 
 /// Runs Tests/Faults/faults.py: a server in a process of its own whose system calls fail, by strace or by real
 /// shortage.
-@Suite("Faults", .serialized, .timeLimit(.minutes(10)))
+@Suite("Faults", .serialized, .timeLimit(.minutes(30)))
 struct FaultTests {
     static let scenarios = [
         "signals-arrive-all-the-time", "descriptors-run-out", "clients-reset-all-the-time", "nobody-reads",

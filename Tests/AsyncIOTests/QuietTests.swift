@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 
 /// A4: what nobody waits for must not keep the loop turning.
-@Suite("A loop with nothing to do is quiet", .timeLimit(.minutes(10)))
+@Suite("A loop with nothing to do is quiet", .timeLimit(.minutes(30)))
 struct QuietTests {
     enum News: String, CaseIterable { case reset, end, data, flood }
 
@@ -102,7 +102,8 @@ struct QuietTests {
                 try await other.client.write([7])
                 #expect(try await other.client.read() == [7])
             }
-            #expect(worst < .milliseconds(500), "a timer of 10 ms was \(worst) late")
+            let bound = Duration.milliseconds(Sanitizer.isNone ? 500 : 10_000)
+            #expect(worst < bound, "a timer of 10 ms was \(worst) late")
             writer.cancel()
             reader.cancel()
             other.client.close()

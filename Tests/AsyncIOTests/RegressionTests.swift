@@ -8,7 +8,7 @@ import SystemPackage
 import Testing
 
 /// Bugs that were found once, each by the name of what went wrong.
-@Suite("What went wrong once", .timeLimit(.minutes(10)))
+@Suite("What went wrong once", .timeLimit(.minutes(30)))
 struct RegressionTests {
     private let onLoop = Setting(driver: .epoll, caller: .onLoop)
 

@@ -6,7 +6,7 @@ import Glibc
 import SystemPackage
 import Testing
 
-@Suite("Serving", .timeLimit(.minutes(10)))
+@Suite("Serving", .timeLimit(.minutes(30)))
 struct ServeTests {
     private struct HandlerFailure: Error, CustomStringConvertible {
         var description: String { "the handler has failed" }

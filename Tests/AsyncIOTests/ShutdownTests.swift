@@ -5,7 +5,7 @@ import AsyncIOTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Shutting a server down", .timeLimit(.minutes(10)))
+@Suite("Shutting a server down", .timeLimit(.minutes(30)))
 struct ShutdownTests {
     /// A server whose handlers say how they ended.
     private struct Server {

@@ -8,7 +8,7 @@ import Testing
 @testable import AsyncIOLoop
 
 /// A1, A2: descriptor numbers are used again at once; events of an earlier owner must never reach the next one.
-@Suite("Events of an earlier owner of a descriptor's number", .timeLimit(.minutes(10)))
+@Suite("Events of an earlier owner of a descriptor's number", .timeLimit(.minutes(30)))
 struct StaleEventTests {
     /// Adopts an end of a Unix pair: no ports, no lingering, the same number again and again.
     private static func open(on loop: EventLoop) async throws -> (TCPStream, Peer) {

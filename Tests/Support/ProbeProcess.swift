@@ -33,7 +33,7 @@ package struct ProbeProcess: ~Copyable {
         unsafe sigemptyset(&signals)
         unsafe posix_spawnattr_setsigmask(&attributes, &signals)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
-        let path = Self.folder + "/" + program
+        let path = program.hasPrefix("/") ? program : Self.folder + "/" + program
         var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
         defer { unsafe words.forEach { unsafe free($0) } }
         var identifier: pid_t = 0
@@ -45,7 +45,7 @@ package struct ProbeProcess: ~Copyable {
     }
 
     /// Where the build has put the tests, and the probes beside them.
-    private static let folder: String = {
+    static let folder: String = {
         var path = [CChar](repeating: 0, count: 4096)
         let count = unsafe readlink("/proc/self/exe", &path, path.count)
         let bytes = path.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }
@@ -79,6 +79,14 @@ package struct ProbeProcess: ~Copyable {
         return false
     }
 
+    /// Stops the process, and returns when it stands still.
+    package func stop() {
+        send(SIGSTOP)
+        var status: CInt = 0
+        let identifier = process
+        _ = SystemCall.result { unsafe waitpid(identifier, &status, WUNTRACED) }
+    }
+
     package func send(_ signal: CInt) { kill(process, signal) }
 
     /// Reads to the end and awaits the process.
@@ -103,6 +111,21 @@ package struct ProbeRun: Sendable {
         try await Watchdog.onThread("\(program) \(scene)", limit: .seconds(120)) {
             var process = try ProbeProcess(program, [scene])
             for (line, signal) in signals where process.waits(for: line) { process.send(signal) }
+            let ending = process.end()
+            return ProbeRun(lines: process.lines, ending: ending)
+        }
+    }
+
+    /// Runs a probe at a terminal of its own, where Ctrl-C is pressed; its exit is told in the last line. Exit code
+    /// 127 where there is no python3.
+    package static func atTerminal(
+        _ program: String, _ scene: String, presses: Int
+    ) async throws -> ProbeRun {
+        let tests = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+        return try await Watchdog.onThread("\(program) \(scene) at a terminal", limit: .seconds(120)) {
+            let script = [tests + "/Probes/terminal.py", "\(presses)"]
+            let words = ["python3", "-B"] + script + [ProbeProcess.folder + "/" + program, scene]
+            var process = try ProbeProcess("/usr/bin/env", words)
             let ending = process.end()
             return ProbeRun(lines: process.lines, ending: ending)
         }

@@ -22,10 +22,10 @@ struct Blocking {
 
     static func main() throws {
         try EventLoop.run {
-            let blocked = await heartbeat { usleep(100_000) }
+            let blocked = await heartbeat { _ = usleep(100_000) }
             print("a blocking call: the heart beat \(blocked <= 2 ? "hardly at all" : "\(blocked) times")")
 
-            let free = try await heartbeat { try await offload { usleep(100_000) } }
+            let free = try await heartbeat { _ = try await offload { usleep(100_000) } }
             print("offloaded: the heart \(free > 5 ? "went on beating" : "stopped?")")
         }
     }

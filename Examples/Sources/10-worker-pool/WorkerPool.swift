@@ -7,7 +7,7 @@ struct WorkerPool {
         try EventLoop.run {
             guard let loop = EventLoop.current else { return }
             let busy = Busy()
-            let squares = try await gather(over: 1...10, limit: 3) { number in
+            let squares = try await gatherEach(1...10, limit: 3) { number in
                 await busy.begin()
                 try await loop.sleep(for: .milliseconds(5))
                 await busy.end()

@@ -14,20 +14,18 @@ struct ChatClient {
             let server = try await TCPStream.connect(host, port)
             defer { server.close() }
             try await race(
-                [
-                    {
-                        while let bytes = try await server.read() {
-                            print(String(decoding: bytes, as: UTF8.self), terminator: "")
-                            fflush(nil)
-                        }
-                    },
-                    {
-                        while let line = try await typed() { try await server.write(line) }
-                        try await server.closeWriting()
-                        // The server says its last words before it leaves.
-                        try await Task.sleep(for: .seconds(5))
-                    },
-                ], until: .firstToFinish)
+                {
+                    while let bytes = try await server.read() {
+                        print(String(decoding: bytes, as: UTF8.self), terminator: "")
+                        fflush(nil)
+                    }
+                },
+                {
+                    while let line = try await typed() { try await server.write(line) }
+                    try await server.closeWriting()
+                    // The server says its last words before it leaves.
+                    try await Task.sleep(for: .seconds(5))
+                }, until: .firstToFinish)
         }
     }
 

@@ -103,7 +103,7 @@ public final class CancellationToken: Sendable, CustomStringConvertible {
 
     /// Suspends until the token is cancelled. Throws `CancellationError` if the calling task is cancelled before.
     public func waitUntilCancelled() async throws {
-        try Task.checkCancellation()
+        try await Visit.enter()
         let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
@@ -147,7 +147,7 @@ public final class CancellationToken: Sendable, CustomStringConvertible {
     /// Throws `CancellationError`, without running the body, if the token or the calling task is cancelled already. A
     /// body that returns a value all the same has returned it.
     public func run<Success: Sendable>(_ body: sending @escaping () async throws -> Success) async throws -> Success {
-        try Task.checkCancellation()
+        try await Visit.enter()
         try check()
         let work = SentWork(body)
         let result = await withTaskGroup(of: Result<Success, any Error>?.self) { group in

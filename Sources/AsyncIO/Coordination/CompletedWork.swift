@@ -56,7 +56,7 @@ public struct CompletedWork<Inputs: Sequence, Output: Sendable>: AsyncSequence w
 
         /// The next result; nil after the last. Throws `CancellationError`.
         public mutating func next() async throws -> Element? {
-            try Task.checkCancellation()
+            try await Visit.enter()
             let loop = try EventLoop.required()
             fill(loop)
             guard running.count > 0 else { return nil }

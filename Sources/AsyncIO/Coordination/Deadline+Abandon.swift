@@ -1,5 +1,5 @@
 import AsyncIOKernel
-import Synchronization
+import AsyncIOLoop
 
 /// Runs a body for at most so long, and leaves it behind if it does not end: for code that ignores cancellation.
 ///
@@ -19,44 +19,62 @@ public func withTimeout<Success: Sendable>(
     _ timeout: Duration, orAbandon name: String, _ body: sending @escaping () async throws -> Success
 ) async throws -> Success {
     let loop = EventLoop.ambient
-    let fate = Fate()
+    let fate = Fate<Success>()
     let work = Carried(body)
     let task = loop.submit(name: name) {
-        do {
-            let value = try await work.body()
-            if fate.hasEnded() { loop.abandonedTaskEnded() }
-            return value
-        } catch {
-            if fate.hasEnded() {
-                loop.abandonedTaskEnded()
-                if !(error is CancellationError) { loop.report(error, context: name, place: "after its timeout") }
+        let result: Result<Success, any Error>
+        do { result = .success(try await work.body()) } catch { result = .failure(error) }
+        if fate.end(result) == .afterAbandonment {
+            loop.abandonedTaskEnded()
+            if case .failure(let error) = result, !(error is CancellationError) {
+                loop.report(error, context: name, place: "after its timeout")
             }
-            throw error
         }
     }
     do {
-        return try await withTimeout(timeout) { try await task.value }
+        try await withTimeout(timeout) { try await task.value }
     } catch {
-        // An error of the body itself means that it has ended: there is nobody to abandon.
-        guard error is TimeoutError || error is CancellationError, fate.isAbandoned() else { throw error }
-        loop.taskWasAbandoned()
-        task.cancel()
-        throw error
+        if fate.abandon() {
+            loop.taskWasAbandoned()
+            task.cancel()
+            throw error
+        }
     }
+    // It has ended: in time, or so late that it met the limit at the door.
+    return try fate.result.get()
 }
 
 /// What becomes first of a task: its end, or its abandonment.
-private final class Fate: Sendable {
-    private let phase = Atomic(0)
+private final class Fate<Success: Sendable>: Sendable {
+    enum End { case inTime, afterAbandonment }
+    private enum Phase { case running, ended(Result<Success, any Error>), abandoned }
 
-    /// The caller turns away. True if the task had not ended.
-    func isAbandoned() -> Bool {
-        phase.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing).exchanged
+    private let phase = Locked(Phase.running)
+
+    /// The caller turns away. False if the task has ended.
+    func abandon() -> Bool {
+        phase.withLock { phase in
+            guard case .running = phase else { return false }
+            phase = .abandoned
+            return true
+        }
     }
 
-    /// The task ends. True if it had been abandoned.
-    func hasEnded() -> Bool {
-        !phase.compareExchange(expected: 0, desired: 2, ordering: .acquiringAndReleasing).exchanged
+    /// The task ends.
+    func end(_ result: Result<Success, any Error>) -> End {
+        phase.withLock { phase in
+            guard case .running = phase else { return .afterAbandonment }
+            phase = .ended(result)
+            return .inTime
+        }
+    }
+
+    /// How it ended.
+    var result: Result<Success, any Error> {
+        phase.withLock { phase in
+            guard case .ended(let result) = phase else { return .failure(CancellationError()) }
+            return result
+        }
     }
 }
 

@@ -38,14 +38,14 @@ public func gatherEach<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
 ) async throws -> [Output] where Inputs.Element: Sendable {
     precondition(limit >= 1, "gatherEach needs a limit of at least one, not \(limit)")
-    try Task.checkCancellation()
+    try await Visit.enter()
     return try await withThrowingTaskGroup(of: (Int, Output).self) { group in
         var (outputs, running): ([Output?], Int) = ([], 0)
         var rest = inputs.makeIterator()
         do {
             while true {
                 if running < limit, let input = rest.next() {
-                    try Task.checkCancellation()
+                    try await Visit.enter()
                     let index = outputs.count
                     outputs.append(nil)
                     running += 1
@@ -97,7 +97,7 @@ public func gatherEachResult<Inputs: Sequence, Output: Sendable>(
 
 /// Runs children until all have ended. The first error cancels the others and is thrown.
 private func runAll(_ children: [@Sendable () async throws -> Void]) async throws {
-    try Task.checkCancellation()
+    try await Visit.enter()
     try await withThrowingTaskGroup(of: Void.self) { group in
         for child in children { group.addTask { try await child() } }
         do {
@@ -113,7 +113,7 @@ private func runAll(_ children: [@Sendable () async throws -> Void]) async throw
 /// An error that comes after the one that is thrown is not silent.
 private func reportLate<Output>(_ result: Result<Output, any Error>, _ context: String) {
     guard case .failure(let error) = result, !(error is CancellationError) else { return }
-    EventLoop.current?.report(error, context: "\(context), after its first error")
+    EventLoop.ambient.report(error, context: "\(context), after its first error")
 }
 
 /// Where a child leaves its result. Written before the child ends, read after that.

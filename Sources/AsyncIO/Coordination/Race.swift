@@ -18,7 +18,8 @@ public enum RaceEnd: Sendable, Hashable {
 /// Without it the value is dropped. Errors of losers are dropped.
 ///
 /// Throws ``RaceError`` with all errors if everybody has failed, or nobody takes part. If the calling task is
-/// cancelled, so are the contenders; the call throws `CancellationError` unless one of them succeeds all the same.
+/// cancelled, so are the contenders; the call throws `CancellationError` unless one of them succeeds all the same, or,
+/// with `.firstToFinish`, what the first one makes of it.
 ///
 /// asyncio's `wait(…, return_when=FIRST_COMPLETED)` with the cancelling done; JavaScript's `Promise.any` and `.race`.
 public func race<Value: Sendable>(
@@ -44,7 +45,7 @@ public func raceEach<Inputs: Sequence, Value: Sendable>(
     _ inputs: Inputs, until end: RaceEnd = .firstSuccess, discarding: (@Sendable (Value) async -> Void)? = nil,
     _ work: @escaping @Sendable (Inputs.Element) async throws -> Value
 ) async throws -> Value where Inputs.Element: Sendable {
-    try Task.checkCancellation()
+    try await Visit.enter()
     let late = Discarding(handler: discarding)
     let result = await withTaskGroup(of: (Int, Result<Value, any Error>).self) { group in
         for (index, input) in inputs.enumerated() {

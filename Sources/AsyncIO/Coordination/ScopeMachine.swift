@@ -16,6 +16,9 @@ struct ScopeMachine {
     private(set) var running = 0
     /// Whether a child has ended with `CancellationError` after the scope was cancelled.
     private(set) var wasCutShort = false
+    /// Whether a child has ended with `CancellationError` before anybody had told of a cancellation: the owner's reaches
+    /// the children first.
+    private(set) var sawCancellation = false
     private var jobs: [ScopeJob] = []
     private var mustCancel = false
     private var hasEnded = false
@@ -36,6 +39,7 @@ struct ScopeMachine {
         if running == 0 { hasEnded = true }
         guard let error else { return }
         if error is CancellationError {
+            sawCancellation = true
             if isCancelled { wasCutShort = true }
         } else {
             errors.append(TaskScopeError.Failure(name: name, error: error))

@@ -20,7 +20,7 @@ public func staggeredRace<Inputs: Sequence, Value: Sendable>(
     _ inputs: Inputs, delay: Duration, attempt: @escaping @Sendable (Inputs.Element) async throws -> Value,
     discarding: (@Sendable (Value) async -> Void)? = nil
 ) async throws -> (index: Int, value: Value) where Inputs.Element: Sendable {
-    try Task.checkCancellation()
+    try await Visit.enter()
     let loop = try EventLoop.required()
     let events = AsyncQueue<StaggeredEvent<Value>>(capacity: .unbounded, name: "staggered race")
     var finish = RaceFinish<Value>(end: .firstSuccess)

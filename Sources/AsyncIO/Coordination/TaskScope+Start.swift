@@ -21,7 +21,7 @@ extension TaskScope {
     public func start<Value: Sendable>(
         name: String = "child", _ work: @escaping @Sendable (Started<Value>) async throws -> Void
     ) async throws -> Value {
-        try Task.checkCancellation()
+        try await Visit.enter()
         let started = Started<Value>(name: name)
         let token = CancellationToken(name: name)
         try spawn(name: name) {

@@ -23,7 +23,7 @@ import AsyncIOLoop
 public func withTaskScope<Success: Sendable>(
     name: String = "scope", _ body: sending @escaping (TaskScope) async throws -> Success
 ) async throws -> Success {
-    try Task.checkCancellation()
+    try await Visit.enter()
     let scope = TaskScope(name: name)
     let slot = BodySlot<Success>()
     let work = SentWork { try await body(scope) }
@@ -108,11 +108,11 @@ public final class TaskScope: Sendable, CustomStringConvertible {
 
     /// What the call returns or throws.
     func judge<Success>(_ value: Success?, bodyError: (any Error)?) throws -> Success {
-        let (errors, cause, wasCutShort) = state.withLock { state in
-            (state.machine.errors, state.machine.cause, state.machine.wasCutShort)
+        let (errors, cause, wasCutShort, sawCancellation) = state.withLock { state in
+            (state.machine.errors, state.machine.cause, state.machine.wasCutShort, state.machine.sawCancellation)
         }
         if !errors.isEmpty { throw TaskScopeError(scope: name, errors: errors) }
-        if cause == .owner && wasCutShort { throw CancellationError() }
+        if cause == .owner && wasCutShort || Task.isCancelled && sawCancellation { throw CancellationError() }
         if let value { return value }
         if cause == .request, let nothing = () as? Success { return nothing }
         throw bodyError ?? CancellationError()

@@ -87,7 +87,7 @@ private final class EndWatch {
     }
 
     func wait(until end: WaitEnd, timeout: Duration?) async throws -> WaitOutcome {
-        try Task.checkCancellation()
+        try await Visit.enter()
         let alarm = try timeout.map { [events] in
             Alarm.set(after: $0, on: try EventLoop.required()) { _ = events.tryPut(.timeIsUp) }
         }

@@ -1,4 +1,5 @@
 import CAsyncIO
+import Synchronization
 
 /// A task's place in a queue: one visit to a lock, a channel or the like that could not be answered at once.
 ///
@@ -25,6 +26,8 @@ final class ParkedTask: @unchecked Sendable {
     fileprivate unowned(unsafe) var next: ParkedTask?
     fileprivate unowned(unsafe) var previous: ParkedTask?
     private var continuation: UnsafeContinuation<Void, Never>?
+    /// What hands the answer over to the resumed task: the runtime would, too, but where no sanitizer can see it.
+    private let isAnswered = Atomic(false)
 
     init(at place: any ParkingPlace) {
         unsafe self.place = place
@@ -46,6 +49,7 @@ final class ParkedTask: @unchecked Sendable {
     func begin(note: Int) {
         phase = .fresh
         visit &+= 1
+        isAnswered.store(false, ordering: .relaxed)
         task = TaskID.current ?? TaskID(0)
         self.note = note
     }
@@ -80,7 +84,14 @@ final class ParkedTask: @unchecked Sendable {
     func resume() {
         guard let continuation = unsafe continuation else { return }
         unsafe self.continuation = nil
+        isAnswered.store(true, ordering: .releasing)
         unsafe continuation.resume()
+    }
+
+    /// The task goes on: it sees what was done for it before its resumption.
+    func receiveAnswer() {
+        let isAnswered = isAnswered.load(ordering: .acquiring)
+        assert(isAnswered, "a task goes on without an answer")
     }
 
     fileprivate func queue() {

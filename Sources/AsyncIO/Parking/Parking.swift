@@ -7,7 +7,8 @@ public enum Sharing: Sendable {
     case acrossThreads
     /// Only tasks that run on the loop where the object was made: no lock at all.
     ///
-    /// A call from elsewhere is a mistake in the program and stops it with a message.
+    /// A call from elsewhere is a mistake in the program and stops it with a message. So is the end of what it has
+    /// handed out (a hold, a permit, one end of a channel) on another thread while the loop runs.
     case withinLoop
 }
 
@@ -63,17 +64,25 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     }
 
     /// Whether the machine may be asked from here.
-    var isWithinReach: Bool { home?.isCurrent ?? true }
+    var isWithinReach: Bool { home.map { $0.isCurrent || $0.isClosed } ?? true }
 
     @inline(__always)
     private func enter() {
         guard let home else { return lock.acquire() }
-        precondition(home.isCurrent, "made with Sharing.withinLoop, and used outside of the loop that it was made on")
+        if home.isCurrent { return }
+        // The tasks that outlive the loop go on elsewhere, and nobody is left there.
+        guard home.isClosed else { return misused() }
+        lock.acquire()
+    }
+
+    private func misused() {
+        preconditionFailure("made with Sharing.withinLoop, and used outside of the loop that it was made on")
     }
 
     @inline(__always)
     private func exit() {
-        if home == nil { lock.release() }
+        if let home, home.isCurrent { return }
+        lock.release()
     }
 
     /// Asks the machine something that it answers at once and that lets nobody go on.
@@ -118,6 +127,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             woken.resume()
             if arrival == .answered { waiter.resume() } else { queued(waiter) }
         }
+        waiter.receiveAnswer()
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
     }
@@ -151,10 +161,11 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
 
     /// A visitor's task was cancelled. Called by the runtime, on whatever thread cancels.
     func leave(_ waiter: ParkedTask) {
-        if let home, !home.isCurrent {
+        if let home, !home.isCurrent, !home.isClosed {
             let visit = waiter.visit
-            home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
-            return
+            let call = home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
+            // Refused: the loop has closed just now, and the visit may be changed from here.
+            guard call.isCancelled else { return }
         }
         visit { machine, woken in
             switch waiter.phase {

@@ -26,6 +26,13 @@ enum Visit {
         return unsafe swift_task_isCancelled(current) ? .isCancelled : .mayGoOn
     }
 
+    /// What calls without a fast half begin with: turns first, then the cancellation.
+    @inline(__always)
+    static func enter() async throws {
+        if EventLoop.hasHadItsTurn { await EventLoop.yield() }
+        try Task.checkCancellation()
+    }
+
     /// What every slow half begins with: a job that has had its turn queues again, and may be cancelled afterwards.
     @inline(__always)
     static func takeTurns() async throws {

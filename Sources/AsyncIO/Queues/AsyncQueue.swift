@@ -15,6 +15,7 @@
 public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConvertible {
     /// What the queue is called in errors and in the task tree.
     public let name: String
+    private let order: QueueOrder<Element>
     private let parking: Parking<QueueMachine>
     /// Under the lock of the parking.
     @safe @exclusivity(unchecked) nonisolated(unsafe) private var store: ItemStore<Element>
@@ -31,6 +32,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
         sharing: Sharing = .acrossThreads
     ) {
         self.name = name
+        self.order = order
         parking = Parking(QueueMachine(capacity: capacity.limit), sharing: sharing)
         store = ItemStore(order.kind, isSmaller: order.isSmaller)
     }
@@ -225,7 +227,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
 
     /// Suspends until every item that was put has been reported by ``itemDone()``, or dropped by ``cancel()``.
     public func join() async throws {
-        try Task.checkCancellation()
+        try await Visit.enter()
         if parking.read({ $0.unfinished == 0 }) { return }
         try check(
             await parking.park(note: QueueMachine.Wish.join.rawValue) { machine, visitor, _ in
@@ -244,7 +246,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// ``ClosedError``.
     public func cancel() {
         // What is dropped may have an end that comes back to this queue: it runs outside of the lock.
-        var dropped = store.emptyTwin()
+        var dropped = ItemStore(order.kind, isSmaller: order.isSmaller)
         parking.visit { machine, woken in
             machine.cancel(waking: &woken)
             swap(&store, &dropped)
@@ -339,6 +341,8 @@ public struct QueueOrder<Element: Sendable>: Sendable {
     /// Last in, first out.
     public static var lifo: QueueOrder { QueueOrder(kind: .lifo) { _, _ in false } }
     /// The smallest first by this comparison; equal ones in the order in which they were put.
+    ///
+    /// The comparison runs inside of the queue, while others wait for it: it has to be quick, and must not use the queue.
     public static func priority(by isSmaller: @escaping @Sendable (Element, Element) -> Bool) -> QueueOrder {
         QueueOrder(kind: .priority, isSmaller: isSmaller)
     }

@@ -8,9 +8,9 @@
 /// ```
 ///
 /// All share one ring of the newest `capacity` items, and an item leaves it when the last subscription has taken it.
-/// Who sends never waits: a subscription that lags behind by more than the capacity loses the oldest items, is told once
-/// how many by ``LaggedError``, and goes on with the oldest item that is kept. The error ends a `for` loop, not the
-/// subscription: begin another loop on it, or subscribe with ``Lagging/skips``.
+/// Who sends never waits: a subscription that lags behind by more than the capacity loses the oldest items, is told
+/// once how many by ``LaggedError``, and goes on with the oldest item that is kept. The error ends a `for` loop, not
+/// the subscription: begin another loop on it, or subscribe with ``Lagging/skips``.
 ///
 /// When the last reference to the broadcast goes, it finishes.
 ///
@@ -90,13 +90,15 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
 
         /// Takes the next item, and suspends until there is one; nil when the broadcast has finished.
         ///
-        /// Throws ``LaggedError`` once after items were lost, ``CancellationError``; no item was taken in both cases.
+        /// Throws ``LaggedError`` once after items were lost, and `CancellationError`; no item was taken in both cases.
         @inlinable
         public func next() async throws -> Element? {
-            while true {
-                if let item = try unsafe withPlace({ try unsafe takeNow(into: $0) }) { return item }
-                guard try await waitForNews() else { return nil }
+            if let item = try unsafe withPlace({ try unsafe takeNow(into: $0) }) { return item }
+            // Again, should another task that shares the subscription have been faster.
+            while try await waitForNews() {
+                if let item = try unsafe withPlace({ try unsafe take(into: $0) == .done }) { return item }
             }
+            return nil
         }
 
         /// Takes the next item if there is one now; nil otherwise. Never suspends. Throws ``LaggedError``.
@@ -144,7 +146,12 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
         func take(into place: UnsafeMutablePointer<Element>) throws -> Taking {
             while true {
                 let receiving = ring.parking.read { machine in
-                    let receiving = machine.receive(&cursor)
+                    var receiving = machine.receive(&cursor)
+                    // In one breath, or a fast sender could lap it again and again.
+                    while case .lagged(let items) = receiving, lagging == .skips {
+                        lost += items
+                        receiving = machine.receive(&cursor)
+                    }
                     switch receiving {
                     case .copy(let index): unsafe place.initialize(to: ring.items[index])
                     case .move(let index): unsafe place.moveInitialize(from: ring.items + index, count: 1)
@@ -166,10 +173,7 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
         /// The half of `next` that suspends: until there may be an item. False if there will be none.
         @usableFromInline
         func waitForNews() async throws -> Bool {
-            if EventLoop.hasHadItsTurn {
-                await EventLoop.yield()
-                try Task.checkCancellation()
-            }
+            try await Visit.takeTurns()
             var isOver = false
             let visitor = await ring.parking.park { machine, visitor, _ in
                 if machine.backlog(cursor) > 0 || machine.isFinished {
@@ -180,6 +184,7 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
                 machine.wait(visitor)
                 return .parked
             }
+            defer { ring.parking.recycle(visitor) }
             guard visitor.phase == .granted else { throw CancellationError() }
             return !isOver
         }

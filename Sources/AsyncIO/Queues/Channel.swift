@@ -8,8 +8,8 @@
 /// ```
 ///
 /// As many tasks as you like may share an end. When the last reference to the sender goes, the channel finishes: what
-/// is inside can still be received. When the last reference to the receiver goes, what is inside is dropped, and whoever
-/// sends gets ``ClosedError`` — also those who wait then.
+/// is inside can still be received. When the last reference to the receiver goes, what is inside is dropped, and
+/// whoever sends gets ``ClosedError`` — also those who wait then.
 ///
 /// Swift lets go of a variable after its last use. An end that is to stay open although nobody uses it any more is kept
 /// with `withExtendedLifetime(_:_:)`, or in a property.

@@ -6,12 +6,12 @@ import Synchronization
 /// for try await _ in Interval(every: .seconds(1)) { try await refresh() }
 /// ```
 ///
-/// Each tick is the instant for which it was planned. The plan begins with the first call of ``tick()`` and goes on from
-/// plan to plan, not from tick to tick: what the body of the loop takes does not add up. What happens when the body
-/// takes longer than the period is for the policy to say.
+/// Each tick is the instant for which it was planned. The plan begins with the first call of ``tick()`` and goes on
+/// from plan to plan, not from tick to tick: what the body of the loop takes does not add up. What happens when the
+/// body takes longer than the period is for the policy to say.
 ///
-/// It ends only by cancellation: ``tick()`` throws `CancellationError` then, and the tick is still to come. Several tasks
-/// that share an interval share the ticks among them.
+/// It ends only by cancellation: ``tick()`` throws `CancellationError` then, and the tick is still to come. Several
+/// tasks that share an interval share the ticks among them.
 ///
 /// tokio's `interval`.
 public final class Interval: Sendable, CustomStringConvertible {
@@ -55,8 +55,8 @@ public final class Interval: Sendable, CustomStringConvertible {
 
     /// Suspends until the next tick, and returns the instant for which it was planned.
     ///
-    /// A tick that is due lets the others run first, once. Throws `CancellationError`, and `EventLoopError.noLoop` where
-    /// no loop runs; the tick is still to come then.
+    /// A tick that is due lets the others run first, once. Throws `CancellationError`, and `EventLoopError.noLoop`
+    /// where no loop runs; the tick is still to come then.
     public func tick() async throws -> Instant {
         let loop = try EventLoop.required()
         while true {

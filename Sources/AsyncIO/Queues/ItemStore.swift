@@ -30,9 +30,6 @@ struct ItemStore<Element>: ~Copyable {
         unsafe items.deallocate()
     }
 
-    /// An empty store of the same order.
-    func emptyTwin() -> ItemStore { ItemStore(kind, isSmaller: isSmaller) }
-
     /// Copies an item in.
     @inline(__always)
     mutating func add(_ item: Element) {

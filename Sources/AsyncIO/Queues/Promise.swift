@@ -92,11 +92,9 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
     /// The half of waiting that suspends.
     @usableFromInline
     func waitSlowly() async throws {
-        if EventLoop.hasHadItsTurn {
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        }
+        try await Visit.takeTurns()
         let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
+        defer { parking.recycle(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 
@@ -142,8 +140,8 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
             if !promise.isFulfilled { _ = promise.fail(BrokenPromiseError(subject: promise.name)) }
         }
 
-        /// Hands the value to all who wait and all who will ask. False, and nothing changes, if a value or an error came
-        /// before. From any thread; never suspends.
+        /// Hands the value to all who wait and all who will ask. False, and nothing changes, if a value or an error
+        /// came before. From any thread; never suspends.
         @discardableResult
         public func fulfil(_ value: Value) -> Bool { promise.fulfil(value) }
 

@@ -2,8 +2,8 @@
 /// says where each one goes, and ``AsyncQueue`` moves it.
 ///
 /// Items go from hand to hand: a getter that waits is given the next item before anybody who comes later can see it,
-/// and a putter that waits has its item taken in as soon as there is room. So nobody overtakes, and an item is always in
-/// exactly one place: with its putter, in the store, or with its getter.
+/// and a putter that waits has its item taken in as soon as there is room. So nobody overtakes, and an item is always
+/// in exactly one place: with its putter, in the store, or with its getter.
 struct QueueMachine: WaitMachine, ~Copyable {
     enum Phase { case open, finished, cancelled }
     /// Which lot a visitor waits in: its note.

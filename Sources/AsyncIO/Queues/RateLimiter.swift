@@ -5,10 +5,10 @@
 /// try await limiter.acquire()                  // suspends until the next request may be made
 /// ```
 ///
-/// The bucket holds at most `burst` permits, is full at the beginning and fills up steadily; nothing is lost to rounding.
-/// First come, first served: one who asks for many is not overtaken by those who ask for few. Time is that of the loop on
-/// which the calling task runs; the first who waits has a timer for the instant at which its permits are there, nobody
-/// else has one.
+/// The bucket holds at most `burst` permits, is full at the beginning and fills up steadily; nothing is lost to
+/// rounding. First come, first served: one who asks for many is not overtaken by those who ask for few. Time is that of
+/// the loop on which the calling task runs; the first who waits has a timer for the instant at which its permits are
+/// there, nobody else has one.
 ///
 /// Permits are used up, not given back: what bounds how many work at a time is a semaphore.
 public final class RateLimiter: Sendable, CustomStringConvertible {
@@ -22,7 +22,8 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
 
     /// Makes a limiter whose bucket is full.
     ///
-    /// Numbers below one, and a time that is not more than zero, are mistakes in the program and stop it with a message.
+    /// Numbers below one, and a time that is not more than zero, are mistakes in the program and stop it with a
+    /// message.
     ///
     /// - Parameters:
     ///   - permits: How many permits there are in that time.
@@ -45,8 +46,8 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
 
     /// Uses up permits, and suspends until they are there and those who came before have theirs.
     ///
-    /// Throws `CancellationError`, ``RateLimitError`` for more permits than ``burst``, and `EventLoopError.noLoop` where
-    /// no loop runs; no permit is used up then. None or less is granted at once.
+    /// Throws `CancellationError`, ``RateLimitError`` for more permits than ``burst``, and `EventLoopError.noLoop`
+    /// where no loop runs; no permit is used up then. None or less is granted at once.
     public func acquire(_ count: Int = 1) async throws {
         try check(count)
         switch Visit.begin() {
@@ -70,6 +71,7 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
             return .parked
         }
         withExtendedLifetime(loop) {}
+        defer { parking.recycle(visitor) }
         if visitor.phase == .granted { return }
         // Who comes next may have all it needs.
         parking.visit { serve(&$0, at: loop.now, waking: &$1) }

@@ -32,8 +32,8 @@ public final class Watch<Value: Sendable>: Sendable, CustomStringConvertible {
 
     /// Changes the value where it stands and tells everybody. Returns what the body returns.
     ///
-    /// No change of somebody else's is lost: if one came while the body ran, the body runs again on the new value. So it
-    /// changes what it is given and does nothing else; above all it does not set this watch. If it throws, or after
+    /// No change of somebody else's is lost: if one came while the body ran, the body runs again on the new value. So
+    /// it changes what it is given and does nothing else; above all it does not set this watch. If it throws, or after
     /// ``finish()``, the value stays as it is. Never suspends.
     @discardableResult
     public func update<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
@@ -49,8 +49,8 @@ public final class Watch<Value: Sendable>: Sendable, CustomStringConvertible {
 
     /// Suspends until the value fulfils the condition, and returns that value; at once if it does now.
     ///
-    /// A value that another one replaces at once may pass unseen. The condition runs on the calling task, under no lock.
-    /// Throws ``ClosedError`` if the watch finishes first, `CancellationError`, and what the condition throws.
+    /// A value that another one replaces at once may pass unseen. The condition runs on the calling task, under no
+    /// lock. Throws ``ClosedError`` if the watch finishes first, `CancellationError`, and what the condition throws.
     public func wait(until condition: (Value) throws -> Bool) async throws -> Value {
         try await cell.wait(until: condition)
     }

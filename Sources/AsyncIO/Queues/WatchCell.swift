@@ -32,6 +32,7 @@ final class WatchCell<Value: Sendable>: Sendable {
     /// Suspends until the version is another, or the watch has finished.
     func waitForChange(since version: UInt64) async throws {
         let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor, since: version) }
+        defer { parking.recycle(visitor) }
         guard visitor.phase == .granted else { throw CancellationError() }
     }
 
@@ -47,6 +48,8 @@ final class WatchCell<Value: Sendable>: Sendable {
             let (value, version, isFinished) = parking.read { (latest, $0.version, $0.isFinished) }
             if try condition(value) { return value }
             if isFinished { throw ClosedError(subject: name, reason: .finished) }
+            // Somebody may set it faster than the condition can be asked.
+            try await Visit.takeTurns()
             try await waitForChange(since: version)
         }
     }

@@ -84,13 +84,13 @@ extension AsyncCondition.Held {
     /// task waits for the lock, and what the body does with the state afterwards is still alone with it. A notification
     /// that a throwing wait has been given is passed on to the next who waits.
     public borrowing func wait(until predicate: () throws -> Bool) async throws {
-        try Task.checkCancellation()
+        try await Visit.enter()
         guard try !predicate() else { return }
         while true {
             try await wait()
             do {
                 if try predicate() { return }
-                try Task.checkCancellation()
+                try await Visit.enter()
             } catch {
                 notify()
                 throw error
@@ -104,7 +104,7 @@ extension AsyncCondition.Held {
     /// `CancellationError` if the task is or becomes cancelled, after the lock has been taken again. A task that was
     /// notified before its cancellation came returns: the notification is not lost.
     public borrowing func wait() async throws {
-        try Task.checkCancellation()
+        try await Visit.enter()
         let lock = condition.lock
         var hasLent = false
         let visitor = await condition.parking.park { machine, visitor, _ in

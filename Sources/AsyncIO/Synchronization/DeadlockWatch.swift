@@ -53,7 +53,4 @@ final class DeadlockWatch: Sendable {
         }
         withExtendedLifetime(entry) {}
     }
-
-    /// How many tasks wait.
-    var count: Int { entries.withLock { $0.count } }
 }

@@ -87,6 +87,52 @@ struct SignalTests {
             ])
     }
 
+    /// D8.
+    @Test(
+        "a flood of SIGUSR1 interrupts no call that anybody hears of",
+        .enabled(if: !Sanitizer.isThread, "it keeps signals back until the next system call"))
+    func flood() async throws {
+        let count = Stress.count("signals in a flood", few: 50_000, many: 1_000_000)
+        let run = try await ProbeRun.of("probe-takeover", count == 50_000 ? "flood-short" : "flood")
+        #expect(run.ending == .exited(0))
+        #expect(
+            run.lines == [
+                "slept long enough: true", "echoed: 2000", "flooded: true", "signals came: true",
+                "and one after the last: true",
+            ])
+    }
+
+    /// C14. A step of the clock has no test: timers count CLOCK_MONOTONIC, which clock_settime(2) cannot step.
+    @Test("timers that became due while the process was stopped fire once each, in order, and none early")
+    func stopped() async throws {
+        let run = try await Watchdog.onThread(limit: .seconds(120)) {
+            var process = try ProbeProcess("probe-takeover", ["stopped"])
+            let isReady = process.waits(for: "ready")
+            process.stop()
+            usleep(1_000_000)  // sleeps: the process has to be stopped until its timers are due
+            process.send(SIGCONT)
+            let ending = process.end()
+            return (isReady, ending, process.lines)
+        }
+        #expect(run.0 && run.1 == .exited(0))
+        let order = (1...20).map(String.init).joined(separator: " ")
+        #expect(run.2 == ["ready", "fired: \(order)", "early: 0", "was stopped: true"])
+    }
+
+    /// D9.
+    @Test("at a terminal the first Ctrl-C cancels the body, and the second one ends the process", arguments: [1, 2])
+    func terminal(presses: Int) async throws {
+        let run = try await ProbeRun.atTerminal("probe-takeover", presses == 1 ? "interrupt" : "busy", presses: presses)
+        guard run.ending != .exited(127) else { return print("skipped: python3 is not installed") }
+        #expect(run.ending == .exited(0), "\(run.lines)")
+        #expect(
+            run.lines
+                == (presses == 1
+                    ? [
+                        "ready", "^Ccleaned up, cancelled true", "interrupted by 2", "handler restored: true", "exit 0",
+                    ] : ["ready", "^Ccancelled", "^Csignal 2"]))
+    }
+
     @Test("Ctrl-C in an asynchronous main that has taken over ends what the loop owns, then the process")
     func interruptedMain() async throws {
         let run = try await ProbeRun.of("probe-main", "interrupt", sending: [("ready", SIGINT)])

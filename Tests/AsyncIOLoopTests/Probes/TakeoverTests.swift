@@ -88,7 +88,8 @@ struct TakeoverTests {
 
     @Test("thousands of loops leave neither descriptors nor threads behind")
     func churn() async throws {
-        let run = try await ProbeRun.of("probe-takeover", "churn")
+        let count = Stress.count("loops that come and go", few: 1000, many: 10_000)
+        let run = try await ProbeRun.of("probe-takeover", count == 1000 ? "churn" : "churn-long")
         #expect(run.ending == .exited(0))
         #expect(run.lines == ["descriptors: 0 more", "threads: 0 more"])
     }

@@ -13,7 +13,7 @@ struct DeadlineStressTests {
         let rounds = Self.isLong ? 50_000 : 500
         let randomness = Randomness()
         let counts = Log<(timeouts: Int, cancellations: Int, values: Int)>()
-        await Watchdog.watch {
+        try await Watchdog.watch {
             await withTaskGroup { group in
                 for lane in 0..<4 {
                     group.addTask {
@@ -28,7 +28,8 @@ struct DeadlineStressTests {
                             }
                             let task =
                                 isOnLoop
-                                ? Task(executorPreference: thread.loop, operation: work) : Task(operation: work)
+                                ? Task(executorPreference: thread.loop) { try await work() }
+                                : Task { try await work() }
                             if Int.random(in: 0...2, using: &dice) == 0 {
                                 await Task.yield()
                                 task.cancel()

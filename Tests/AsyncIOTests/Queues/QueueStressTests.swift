@@ -88,6 +88,31 @@ struct QueueStressTests {
         #expect(queue.statistics.put == ledger.put.count, "\(note)")
     }
 
+    @Test("finished, cancelled and asked from several threads at once, a queue ends once")
+    func ends() async throws {
+        let ended = Counter()
+        let rounds = QueueStress.items / 40
+        for _ in 0..<rounds {
+            let queue = AsyncQueue<Mortal>(capacity: 4, order: .priority { $0.number < $1.number })
+            for number in 0..<3 { #expect(queue.tryPut(Mortal(number) { _ in ended.add() })) }
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<4 {
+                    group.addTask {
+                        if number == 0 {
+                            queue.finish()
+                        } else if number == 1 {
+                            _ = queue.tryGet()
+                        } else {
+                            queue.cancel()
+                        }
+                    }
+                }
+            }
+            #expect(queue.isEmpty && queue.isClosed)
+        }
+        #expect(ended.value == 3 * rounds)
+    }
+
     @Test("a channel whose ends go at any moment: every item ends once, and nobody waits for ever")
     func channel() async throws {
         var random = Randomness()

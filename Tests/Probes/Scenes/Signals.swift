@@ -163,6 +163,51 @@ package enum SignalScenes {
         Report.line("alarms came: \(unsafe alarmCount > 20)")
     }
 
+    /// SIGUSR1 as fast as a thread can send it, while timers fire and bytes go to and fro.
+    package static func flood(_ count: Int) throws {
+        var action = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = { _ in unsafe alarmCount += 1 }
+        unsafe sigaction(SIGUSR1, &action, nil)
+        let main = pthread_self()
+        try EventLoop.run(options: options()) {
+            let loop = try EventLoop.current.value
+            async let flooded = loop.offload { () -> Int in
+                for _ in 0..<count { pthread_kill(main, SIGUSR1) }
+                return count
+            }
+            async let echoed = Echo.bytes(loop, rounds: 2000)
+            let start = loop.now
+            for _ in 0..<20 { try await loop.sleep(for: .milliseconds(1)) }
+            Report.line("slept long enough: \(start.duration(to: loop.now) >= .milliseconds(20))")
+            Report.line("echoed: \(try await echoed)")
+            Report.line("flooded: \(try await flooded == count)")
+        }
+        Report.line("signals came: \(unsafe alarmCount > 0)")
+        unsafe alarmCount = 0
+        raise(SIGUSR1)
+        Report.line("and one after the last: \(unsafe alarmCount == 1)")
+    }
+
+    /// Timers that become due while the process is stopped. The test stops it at `ready`, and lets it go on later.
+    package static func stopped() throws {
+        try EventLoop.run(options: options()) {
+            let loop = try EventLoop.current.value
+            let start = loop.now
+            let fired = Fired()
+            for number in (1...20).reversed() {
+                loop.callAt(start.advanced(by: .milliseconds(200 + 10 * number))) {
+                    fired.note(number, isEarly: start.duration(to: loop.now) < .milliseconds(200 + 10 * number))
+                }
+            }
+            Report.line("ready")
+            try await loop.sleep(until: start.advanced(by: .milliseconds(410)))
+            try await loop.sleep(for: .milliseconds(50))
+            Report.line("fired: \(fired.numbers.map(String.init).joined(separator: " "))")
+            Report.line("early: \(fired.early)")
+            Report.line("was stopped: \(start.duration(to: loop.now) > .milliseconds(900))")
+        }
+    }
+
     static func isDefault(_ signal: CInt) -> Bool { handler(of: signal) == 0 }
 
     /// SIG_DFL is 0, SIG_IGN is 1.
@@ -170,6 +215,17 @@ package enum SignalScenes {
         var action = sigaction()
         unsafe sigaction(signal, nil, &action)
         return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+    }
+}
+
+/// Which timers have fired. Touched by the loop's thread alone.
+private final class Fired: @unchecked Sendable {
+    private(set) var numbers: [Int] = []
+    private(set) var early = 0
+
+    func note(_ number: Int, isEarly: Bool) {
+        numbers.append(number)
+        if isEarly { early += 1 }
     }
 }
 

@@ -1,0 +1,60 @@
+import AsyncIO
+import AsyncIOTestSupport
+import Testing
+
+@Suite("Limits in time where a loop ends, and where nobody gives way")
+struct DeadlineRegressionTests {
+    @Test("a limit outlives its loop: a task that goes on after the loop's end is still cut short")
+    func outlivesItsLoop() async throws {
+        let thread = try LoopThread(options: .guest(name: "short"))
+        let queue = AsyncQueue<Int>(capacity: 1)
+        let begun = Gate()
+        let task = Task(executorPreference: thread.loop) {
+            try await withTimeout(.milliseconds(200)) {
+                begun.open()
+                return try await queue.get()
+            }
+        }
+        await begun.pass()
+        await thread.shutdown()
+        try await Watchdog.watch {
+            await #expect(throws: TimeoutError.self) { try await task.value }
+        }
+    }
+
+    @Test("a cancelled task that asks for the same value again and again lets the others run")
+    func asksAgainAndAgain() async throws {
+        try await Guest.run { loop in
+            let gate = Gate()
+            let slow = loop.spawn(name: "slow") {
+                await gate.pass()
+                return 7
+            }
+            let stubborn = Task(executorPreference: loop) {
+                while true {
+                    do { return try await slow.value } catch is CancellationError { continue }
+                }
+            }
+            await EventLoop.yield()
+            stubborn.cancel()
+            loop.callLater(.milliseconds(5)) { gate.open() }
+            let value = try await stubborn.value
+            #expect(value == 7)
+        }
+    }
+
+    @Test("what a limit has ended is no longer in force for tasks that were started inside")
+    func inherited() async throws {
+        try await withVirtualTime { loop in
+            let gate = Gate()
+            let task = try await withTimeout(.seconds(1)) {
+                Task(executorPreference: loop) {
+                    await gate.pass()
+                    return Deadline.timeLeft
+                }
+            }
+            gate.open()
+            #expect(await task.value == nil)
+        }
+    }
+}
