@@ -1,28 +1,53 @@
 import Synchronization
 
-/// A piece of blocking work, and who waits for it.
+/// A piece of blocking work: the executor that its task prefers while it runs.
 ///
-/// Written before it is submitted, then by whoever the pool gives it to, then read by the resumed task.
-final class BlockingJob: @unchecked Sendable {
-    enum Ending: UInt8, AtomicRepresentable { case underWay, done, cancelled, refused }
+/// The task's way to it leads through the pool's queue. Its way back is the runtime's, as soon as the work has
+/// returned.
+final class BlockingJob: TaskExecutor, @unchecked Sendable {
+    enum Ending: UInt8, AtomicRepresentable { case underWay, cancelled, refused }
 
     let name: String
-    var work: () -> Void = {}
-    var waiter: Waiter?
-    /// What hands the job over to the resumed task: the runtime would, too, but where no sanitizer can see it.
+    let priority: TaskPriority
+    private let loop: EventLoop
+    /// What continues the task. Written before the job is submitted, then read by whoever the pool gives it to.
+    private var continuation: UnownedJob?
+    /// Why the work does not begin.
     let ending = Atomic(Ending.underWay)
     /// Under the pool's lock: cancelled before it was submitted.
     var isCancelled = false
-    /// Under the pool's lock: how many jobs were queued before it; nil before that.
+    /// Under the pool's lock: how many jobs were queued before it, in its lane; nil before that.
     var position: Int?
+    /// Under the pool's lock: how many jobs were queued before it, in all lanes.
+    var age: UInt64 = 0
 
-    init(name: String) { self.name = name }
+    init(name: String, priority: TaskPriority, loop: EventLoop) {
+        self.name = name
+        self.priority = priority
+        self.loop = loop
+    }
 
+    /// The task comes, to do its work. Called by Swift's runtime.
+    func enqueue(_ job: consuming ExecutorJob) {
+        continuation = UnownedJob(job)
+        // A task that was sent home is brought here a second time, by the closure that it runs in.
+        if ending.load(ordering: .acquiring) == .underWay { loop.pool.submit(self) } else { sendHome() }
+    }
+
+    /// Does the work, on the calling thread.
+    func run() {
+        guard let continuation else { return }
+        unsafe continuation.runSynchronously(on: asUnownedTaskExecutor())
+    }
+
+    /// The work does not begin: the task hears of it on its loop.
     func end(_ ending: Ending) {
-        work = {}
-        let waiter = waiter
         self.ending.store(ending, ordering: .releasing)
-        waiter?.wake()
+        sendHome()
+    }
+
+    private func sendHome() {
+        if let continuation { loop.enqueue(ReadyWord(continuation, .preferred)) }
     }
 }
 
@@ -39,6 +64,17 @@ struct JobQueue {
         job.position = base + slots.count
         slots.append(job)
         count += 1
+    }
+
+    /// The job that has waited longest.
+    var first: BlockingJob? {
+        mutating get {
+            while head < slots.count {
+                if let job = slots[head] { return job }
+                head += 1
+            }
+            return nil
+        }
     }
 
     mutating func takeNext() -> BlockingJob? {

@@ -4,29 +4,32 @@ import Synchronization
 extension EventLoop {
     /// Runs blocking or heavy work on a thread of the loop's pool, and suspends until it is done.
     ///
-    /// At most ``Options/blockingThreads`` at once; the rest queues in order. A task that is cancelled while its work
-    /// queues gets `CancellationError`, and the work never begins. Work that has begun cannot be interrupted: its
-    /// result is returned, or its error thrown, whatever happened to the task. Throws ``EventLoopError/closed(_:)`` on
-    /// a closed loop.
+    /// The calling task itself goes to the thread and comes back: the work sees its task locals,
+    /// `Task.currentPriority`, and, if it asks, `Task.isCancelled`.
+    ///
+    /// At most ``Options/blockingThreads`` pieces run at once. The rest queues, higher priorities first, equal ones in
+    /// order; every eighth piece to begin is the one that has waited longest, so that none waits for ever. Threads have
+    /// no priority. A task that is cancelled while its work queues gets `CancellationError`, and the work never begins.
+    /// Work that has begun cannot be interrupted: its result is returned, or its error thrown, whatever happened to the
+    /// task; it may look at `Task.isCancelled` and give up by itself. Throws ``EventLoopError/closed(_:)`` on a closed
+    /// loop.
     public func offload<Success: Sendable>(
         name: String = "offload", _ work: @escaping @Sendable () throws -> Success
     ) async throws -> Success {
-        let job = BlockingJob(name: name)
-        let slot = OffloadSlot<Success>()
-        await withTaskCancellationHandler {
-            await Waiter.suspend { waiter in
-                job.work = { slot.store(Result { try work() }) }
-                job.waiter = waiter
-                pool.submit(job)
-                return true
+        let job = BlockingJob(name: name, priority: Task.currentPriority, loop: self)
+        return try await withTaskCancellationHandler {
+            try await withTaskExecutorPreference(job) {
+                switch job.ending.load(ordering: .acquiring) {
+                case .underWay:
+                    let result = Result { try work() }
+                    pool.hasFinished(job)
+                    return try result.get()
+                case .cancelled: throw CancellationError()
+                case .refused: throw EventLoopError.closed(self.name)
+                }
             }
         } onCancel: {
             pool.cancel(job)
-        }
-        switch job.ending.load(ordering: .acquiring) {
-        case .underWay, .done: return try slot.take().get()
-        case .cancelled: throw CancellationError()
-        case .refused: throw EventLoopError.closed(self.name)
         }
     }
 }
@@ -34,7 +37,7 @@ extension EventLoop {
 /// A bounded set of threads for work that blocks: started when needed, ended when idle for ten seconds.
 final class BlockingPool: Sendable {
     private struct State {
-        var queue = JobQueue()
+        var queue = JobLanes()
         var threads = 0
         var idle = 0
         var running: [ObjectIdentifier: String] = [:]
@@ -141,12 +144,15 @@ final class BlockingPool: Sendable {
             state.started += 1
             state.running[ObjectIdentifier(job)] = job.name
         }
-        job.work()
+        job.run()
+    }
+
+    /// The work of a job is done. Said before its task leaves the thread, so that the task finds it in the statistics.
+    func hasFinished(_ job: BlockingJob) {
         state.withLock { state in
             state.finished += 1
             state.running[ObjectIdentifier(job)] = nil
         }
-        job.end(.done)
     }
 
     /// Ends the pool: what queues is refused, what runs may take until the deadline. Returns the names of what is left.
@@ -189,11 +195,4 @@ public struct BlockingStatistics: Sendable {
     public let finished: UInt64
     /// Pieces of work that were cancelled before they began.
     public let cancelled: UInt64
-}
-
-/// Where offloaded work leaves its result for the task that waits.
-private final class OffloadSlot<Success: Sendable>: Sendable {
-    private let result = Locked<Result<Success, any Error>?>(nil)
-    func store(_ value: Result<Success, any Error>) { result.withLock { $0 = value } }
-    func take() -> Result<Success, any Error> { result.withLock { $0 } ?? .failure(CancellationError()) }
 }

@@ -11,9 +11,9 @@ import AsyncIOLoop
 /// ```
 ///
 /// The body runs in the calling task. The clean-up runs in a task of its own, with the caller's task locals and
-/// priority but not its cancellation, and always: also if the calling task is cancelled before the call, whose body
-/// then runs and sees that. It is told how the body ended. When the limit is over it is cancelled; the call returns
-/// when it has ended.
+/// priority but neither its cancellation nor its deadlines, and always: also if the calling task is cancelled before
+/// the call, whose body then runs and sees that. It is told how the body ended. When the limit is over it is cancelled;
+/// the call returns when it has ended.
 ///
 /// Returns the body's value or throws its error. If the clean-up throws, or exceeds its limit, the call throws
 /// ``CleanupError``, which has the body's error, too. Throws `EventLoopError.noLoop`, before the body, where no loop

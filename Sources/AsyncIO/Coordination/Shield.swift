@@ -6,7 +6,8 @@ public import AsyncIOLoop
 /// try await shield(name: "commit") { try await transaction.commit() }
 /// ```
 ///
-/// The work is a task of the loop's, and inherits the caller's task locals and priority. An error that comes after the
+/// The work is a task of the loop's, and inherits the caller's task locals and priority,
+/// but not its deadlines. An error that comes after the
 /// caller has left goes to the loop's error handler. The loop's end does not cancel the work at first: it waits for it
 /// within the grace period, and then cancels it and names it. A task that is cancelled already throws and starts
 /// nothing; for clean-up that has to run even then, see ``withCleanup(limit:name:_:cleanup:)``.
@@ -21,5 +22,10 @@ public func shield<Success: Sendable>(
 ) async throws -> Success {
     try Task.checkCancellation()
     let loop = try EventLoop.required(loop)
-    return try await loop.spawnShielded(name: name, place: "\(file):\(line)", work).ownersValue
+    let work = SentWork(work)
+    // The caller's deadlines end his wait, and do not bind the work.
+    let task = Deadline.$current.withValue(nil) {
+        loop.spawnShielded(name: name, place: "\(file):\(line)") { try await work.run() }
+    }
+    return try await task.ownersValue
 }

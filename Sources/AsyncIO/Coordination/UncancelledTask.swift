@@ -8,8 +8,11 @@ enum UncancelledTask {
     static func start<Success: Sendable>(
         name: String, _ work: @escaping @Sendable () async throws -> Success
     ) -> Task<Success, any Error> {
-        guard let loop = EventLoop.current else { return Task(name: name) { try await work() } }
-        return Task(name: name, executorPreference: loop) { try await work() }
+        // Nor is it bound by the caller's deadlines, of which one may be the reason for all this.
+        Deadline.$current.withValue(nil) {
+            guard let loop = EventLoop.current else { return Task(name: name) { try await work() } }
+            return Task(name: name, executorPreference: loop) { try await work() }
+        }
     }
 }
 

@@ -6,7 +6,9 @@ import Testing
 @Suite("The queue of blocking work")
 struct JobQueueTests {
     @Test("gives jobs out in order, and lets go of any of them, as a plain list would")
-    func model() {
+    func model() throws {
+        let loop = try EventLoop(options: .guest())
+        defer { loop.discard() }
         var random = Randomness()
         var queue = JobQueue()
         var list: [BlockingJob] = []
@@ -15,7 +17,7 @@ struct JobQueueTests {
             // Now it grows, now it shrinks.
             switch (Int.random(in: 0..<10, using: &random), round / 1000 % 2) {
             case (0..<3, _), (3..<6, 0):
-                let job = BlockingJob(name: "\(round)")
+                let job = BlockingJob(name: "\(round)", priority: .medium, loop: loop)
                 queue.append(job)
                 list.append(job)
             case (3..<6, _):

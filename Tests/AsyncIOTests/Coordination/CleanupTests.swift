@@ -182,6 +182,35 @@ struct CleanupTests {
         }
     }
 
+    @Test("a deadline that ends the body does not bind the clean-up, nor shielded work")
+    func deadlines() async throws {
+        try await withVirtualTime { loop in
+            let log = Log<Bool>()
+            await #expect(throws: TimeoutError.self) {
+                try await withTimeout(.milliseconds(10)) {
+                    try await withCleanup(limit: .seconds(1)) {
+                        try await untilCancelled(loop)
+                    } cleanup: { _ in
+                        _ = try await loop.after(50)
+                        log.add(Deadline.current == nil)
+                    }
+                }
+            }
+            #expect(log.all == [true])
+            await #expect(throws: TimeoutError.self) {
+                try await withTimeout(.milliseconds(10)) {
+                    try await shield {
+                        _ = try await loop.after(50)
+                        log.add(Deadline.current == nil)
+                    }
+                }
+            }
+            #expect(log.count == 1, "the caller did not wait")
+            _ = try await loop.after(100)
+            #expect(log.all == [true, true])
+        }
+    }
+
     @Test("clean-ups within each other run from the inside out")
     func nested() async throws {
         try await withVirtualTime { loop in

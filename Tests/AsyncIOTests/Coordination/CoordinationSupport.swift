@@ -12,7 +12,7 @@ let isStress = unsafe getenv("ASYNCIO_STRESS") != nil
 extension EventLoop {
     /// Sleeps so many milliseconds of the loop's time, and returns the number.
     func after(_ milliseconds: Int) async throws -> Int {
-        try await sleep(for: .milliseconds(milliseconds))
+        try await self.sleep(for: .milliseconds(milliseconds))  // sleeps: on the loop's clock, virtual in most tests
         return milliseconds
     }
 
