@@ -4,8 +4,8 @@ package import Synchronization
 /// A mutual exclusion for a few instructions at a time: one atomic word, and futex(2) for those who find it taken.
 ///
 /// As `Synchronization.Mutex`, but its atomic operations are compiled into this package, so that the thread sanitizer
-/// sees them, and taking and giving back are two calls. The word is 0 when free, 1 when taken, 2 when taken and somebody
-/// sleeps (Drepper, "Futexes are tricky"). Not recursive, and never held while a task suspends or is resumed.
+/// sees them, and taking and giving back are two calls. The word is 0 when free, 1 when taken, 2 when taken and
+/// somebody sleeps (Drepper, "Futexes are tricky"). Not recursive, and never held while a task suspends or is resumed.
 package struct FutexLock: ~Copyable, Sendable {
     @usableFromInline let word = Atomic<UInt32>(0)
 

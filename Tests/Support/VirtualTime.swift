@@ -41,8 +41,8 @@ package final class VirtualDriver: Driver {
 
 /// Runs a test's body on a loop whose time is virtual, under the watchdog.
 ///
-/// What sleeps on the loop's clock, and nothing else, decides how time goes: a body that waits for other threads sees it
-/// jump.
+/// What sleeps on the loop's clock, and nothing else, decides how time goes: a body that waits for other threads sees
+/// it jump.
 @discardableResult
 package func withVirtualTime<Success: Sendable>(
     _ name: String = #function, errors: Errors = Errors(), limit: Duration = .seconds(400),

@@ -7,12 +7,13 @@ import AsyncIOLoop
 /// let rows = try await withTimeout(.seconds(2), orAbandon: "legacy query") { try await legacy.query() }
 /// ```
 ///
-/// Prefer ``withTimeout(_:isolation:_:)``, which waits for the body and leaks nothing. This one returns at the expiration
-/// in any case, with ``TimeoutError``, and at once with `CancellationError` if the calling task is cancelled. The body is
-/// cancelled then, and goes on in the background for as long as it likes: its task, and everything that it holds
-/// (memory, locks, connections), stays in use until it ends by itself, and a value that it still returns is dropped.
-/// `LoopStatistics.abandonedTasks` counts such bodies; an error that one throws later goes to the loop's error handler
-/// with the name; the loop's end waits for them for the grace period, and names those that are left.
+/// Prefer ``withTimeout(_:isolation:_:)``, which waits for the body and leaks nothing. This one returns at the
+/// expiration in any case, with ``TimeoutError``, and at once with `CancellationError` if the calling task is
+/// cancelled. The body is cancelled then, and goes on in the background for as long as it likes: its task, and
+/// everything that it holds (memory, locks, connections), stays in use until it ends by itself, and a value that it
+/// still returns is dropped. `LoopStatistics.abandonedTasks` counts such bodies; an error that one throws later goes to
+/// the loop's error handler with the name; the loop's end waits for them for the grace period, and names those that are
+/// left.
 ///
 /// The body runs in a task of the loop's, not in the caller's isolation.
 public func withTimeout<Success: Sendable>(

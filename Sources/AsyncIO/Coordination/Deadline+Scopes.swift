@@ -1,16 +1,16 @@
 import AsyncIOKernel
 
-/// Runs a body for at most so long: when the time is over, the body is cancelled, and ``TimeoutError`` is thrown once it
-/// has ended.
+/// Runs a body for at most so long: when the time is over, the body is cancelled, and ``TimeoutError`` is thrown once
+/// it has ended.
 ///
 /// ```swift
 /// let reply = try await withTimeout(.seconds(5)) { try await stream.read() }
 /// ```
 ///
-/// Cancellation in Swift is a request: the body decides how to end, and this waits for it. A body that ends with a value
-/// after all has its value returned, so nothing that it got is lost; an error of its own stays what it is; only
-/// `CancellationError`, and only if this limit caused it, becomes ``TimeoutError``. If the surrounding task is cancelled,
-/// that stays `CancellationError`, whatever else happens. Limits nest: each cancels what is inside it.
+/// Cancellation in Swift is a request: the body decides how to end, and this waits for it. A body that ends with a
+/// value after all has its value returned, so nothing that it got is lost; an error of its own stays what it is; only
+/// `CancellationError`, and only if this limit caused it, becomes ``TimeoutError``. If the surrounding task is
+/// cancelled, that stays `CancellationError`, whatever else happens. Limits nest: each cancels what is inside it.
 ///
 /// Zero or less cancels the body from the start, so it ends at its first suspension; a limit beyond the end of time
 /// never expires. The body runs in the caller's isolation and may use its local state. Time is that of the loop which

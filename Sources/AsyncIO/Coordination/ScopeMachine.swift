@@ -16,8 +16,8 @@ struct ScopeMachine {
     private(set) var running = 0
     /// Whether a child has ended with `CancellationError` after the scope was cancelled.
     private(set) var wasCutShort = false
-    /// Whether a child has ended with `CancellationError` before anybody had told of a cancellation: the owner's reaches
-    /// the children first.
+    /// Whether a child has ended with `CancellationError` before anybody had told of a cancellation: the owner's
+    /// reaches the children first.
     private(set) var sawCancellation = false
     private var jobs: [ScopeJob] = []
     private var mustCancel = false

@@ -81,7 +81,7 @@ final class ParkedTask: @unchecked Sendable {
     }
 
     /// Lets the task go on. Never under a lock; the visit may be gone when this returns.
-    func resume() {
+    func wake() {
         guard let continuation = unsafe continuation else { return }
         unsafe self.continuation = nil
         isAnswered.store(true, ordering: .releasing)
@@ -211,8 +211,8 @@ struct WakeList: ~Copyable {
     }
 
     /// Resumes all.
-    consuming func resume() {
+    consuming func wake() {
         // Taken out before the resumption: the task may run at once, on another thread, and be gone.
-        while let waiter = popFirst() { waiter.resume() }
+        while let waiter = popFirst() { waiter.wake() }
     }
 }

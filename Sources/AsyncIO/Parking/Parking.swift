@@ -100,7 +100,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         enter()
         let result = body(&machine, &woken)
         exit()
-        woken.resume()
+        woken.wake()
         return result
     }
 
@@ -124,8 +124,8 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             enter()
             let arrival = waiter.isCancelled ? .answered : arrive(&machine, waiter, &woken)
             exit()
-            woken.resume()
-            if arrival == .answered { waiter.resume() } else { queued(waiter) }
+            woken.wake()
+            if arrival == .answered { waiter.wake() } else { queued(waiter) }
         }
         waiter.receiveAnswer()
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }

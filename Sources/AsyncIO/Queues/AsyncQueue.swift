@@ -342,7 +342,8 @@ public struct QueueOrder<Element: Sendable>: Sendable {
     public static var lifo: QueueOrder { QueueOrder(kind: .lifo) { _, _ in false } }
     /// The smallest first by this comparison; equal ones in the order in which they were put.
     ///
-    /// The comparison runs inside of the queue, while others wait for it: it has to be quick, and must not use the queue.
+    /// The comparison runs inside of the queue, while others wait for it: it has to be quick, and must not use the
+    /// queue.
     public static func priority(by isSmaller: @escaping @Sendable (Element, Element) -> Bool) -> QueueOrder {
         QueueOrder(kind: .priority, isSmaller: isSmaller)
     }

@@ -44,7 +44,7 @@ final class Visitors {
         machine.leave(task, waking: &woken)
         task.cancel()
         woken.append(task)
-        woken.resume()
+        woken.wake()
     }
 
     /// Asks a machine, as the shell does.
@@ -53,7 +53,7 @@ final class Visitors {
     ) -> Answer {
         var woken = WakeList()
         let answer = body(&machine, &woken)
-        woken.resume()
+        woken.wake()
         return answer
     }
 }
