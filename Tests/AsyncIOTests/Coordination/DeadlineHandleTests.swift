@@ -135,8 +135,7 @@ struct DeadlineHandleTests {
     func withoutLoop() async throws {
         await #expect(throws: TimeoutError.self) {
             try await withTimeout(.milliseconds(5)) {
-                // sleeps: it is what the limit cuts short
-                try await Task.sleep(for: .seconds(1000))
+                try await Task.sleep(for: .seconds(1000))  // sleeps: cut short by the limit
             }
         }
         let value1 = try await withTimeout(.seconds(1000)) { 1 }
@@ -148,8 +147,7 @@ struct DeadlineHandleTests {
         try await Guest.run { loop in
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.milliseconds(1)) {
-                    // sleeps: it is what the limit cuts short
-                    try await Task.sleep(for: .seconds(1000))
+                    try await Task.sleep(for: .seconds(1000))  // sleeps: cut short by the limit
                 }
             }
             let (stream, source) = AsyncStream<Int>.makeStream()

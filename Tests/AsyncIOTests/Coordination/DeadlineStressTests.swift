@@ -71,7 +71,7 @@ struct DeadlineStressTests {
             var (timeouts, isOver) = (0, false)
             while !isOver {
                 do {
-                    let item = try await withTimeout(.microseconds(next % 3)) { try await queue.next() }
+                    let item = try await withTimeout(.microseconds((next + timeouts) % 3)) { try await queue.next() }
                     if let item {
                         #expect(item == next)
                         next += 1
