@@ -44,6 +44,7 @@ struct ShutdownTests {
             let server = try await Server(on: loop)
             async let serving: Void = server.serve()
             let peers = try await server.clients(10)
+            defer { withExtendedLifetime(peers) {} }
             server.listener.shutdown()
             server.listener.shutdown()
             try await serving
@@ -63,6 +64,7 @@ struct ShutdownTests {
             let server = try await Server(on: loop)
             async let serving: Void = server.serve()
             let peers = try await server.clients(10)
+            defer { withExtendedLifetime(peers) {} }
             server.listener.shutdown(drain: .seconds(3_600))
             await until {
                 do { _ = try Peer(to: server.listener.address) } catch { return true }
@@ -89,6 +91,7 @@ struct ShutdownTests {
             let server = try await Server(on: loop)
             async let serving: Void = server.serve()
             let peers = try await server.clients(5)
+            defer { withExtendedLifetime(peers) {} }
             try peers[0].finishSending()
             await until { server.finished.value == 1 }
             let start = loop.now
@@ -106,6 +109,7 @@ struct ShutdownTests {
             let server = try await Server(on: loop)
             async let serving: Void = server.serve()
             let peers = try await server.clients(3)
+            defer { withExtendedLifetime(peers) {} }
             server.listener.shutdown(drain: .seconds(3_600))
             server.listener.shutdown()
             try await serving
@@ -122,6 +126,7 @@ struct ShutdownTests {
                 try await server.serve(drain: drains ? .seconds(3_600) : .zero)
             }
             let peers = try await server.clients(4)
+            defer { withExtendedLifetime(peers) {} }
             serving.cancel()
             if drains { for peer in peers { try peer.finishSending() } }
             try await serving.value

@@ -114,7 +114,10 @@ struct FairnessTests {
         #expect(turns >= 40, "the other task had a turn after every ten operations")
     }
 
-    @Test("a flood of callbacks from another thread starves neither timers nor tasks", arguments: Drivers.available)
+    @Test(
+        "a flood of callbacks from another thread starves neither timers nor tasks",
+        .enabled(if: !Sanitizer.isThread, "a loop that it slows down never comes to the end of the flood"),
+        arguments: Drivers.available)
     func flood(driver: DriverChoice) async throws {
         let ran = try await Watchdog.onThread {
             let thread = try LoopThread(options: .guest(driver))
@@ -123,13 +126,14 @@ struct FairnessTests {
             let flooder = try SystemThread.start(name: "flooder") {
                 while !stop.isOpen { for _ in 0..<100 { loop.callSoon { ran.add() } } }
             }
-            defer { stop.open() }
+            defer {
+                stop.open()
+                flooder.join()
+                thread.close()
+            }
             try loop.submit {
                 for _ in 0..<5 { try await loop.sleep(for: .milliseconds(2)) }
             }.wait(timeout: .seconds(50))
-            stop.open()
-            flooder.join()
-            thread.close()
             return ran.value
         }
         #expect(ran > 100)
