@@ -39,11 +39,11 @@ public final class AsyncCondition: Sendable, CustomStringConvertible {
     ///
     /// Suspends until the lock is free. Throws `CancellationError` before the body if the task is or becomes cancelled,
     /// ``DeadlockError`` if it could never get the lock, and what the body throws.
-    // Never inlined: Swift 6.3's optimizer aborts where it inlines a borrowed value into a caller's closure.
     @inline(never)
     public func withLock<Result>(
         _ body: nonisolated(nonsending) (borrowing Held) async throws -> Result
     ) async throws -> Result {
+        // Never inlined: Swift 6.3's optimizer aborts where it inlines a borrowed value into a caller's closure.
         try await lock.withLock { try await body(Held(self)) }
     }
 
