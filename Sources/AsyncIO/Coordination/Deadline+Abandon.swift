@@ -21,10 +21,9 @@ public func withTimeout<Success: Sendable>(
 ) async throws -> Success {
     let loop = EventLoop.ambient
     let fate = Fate<Success>()
-    let work = Carried(body)
+    let work = SentWork(body)
     let task = loop.submit(name: name) {
-        let result: Result<Success, any Error>
-        do { result = .success(try await work.body()) } catch { result = .failure(error) }
+        let result = await Result.of { try await work.run() }
         if fate.end(result) == .afterAbandonment {
             loop.abandonedTaskEnded()
             if case .failure(let error) = result, !(error is CancellationError) {
@@ -77,10 +76,4 @@ private final class Fate<Success: Sendable>: Sendable {
             return result
         }
     }
-}
-
-/// Carries a body that may capture anything into the one task that runs it.
-private final class Carried<Success>: @unchecked Sendable {
-    let body: () async throws -> Success
-    init(_ body: sending @escaping () async throws -> Success) { self.body = body }
 }

@@ -23,7 +23,6 @@ public struct WaitOutcome: Sendable, Hashable {
 /// Waits until one or all of several tasks have ended, or the time is over, and says which have. The tasks go on.
 ///
 /// ```swift
-/// let (done, pending) = …
 /// let outcome = try await wait(for: tasks, until: .firstError, timeout: .seconds(5))
 /// for index in outcome.pending { tasks[index].cancel() }
 /// ```
