@@ -37,17 +37,66 @@ extension SystemCall {
         result { unsafe casyncio_send_file(descriptor, file, offset, count) }
     }
 
-    /// The file's bytes from an offset, at most so many; none at its end. Blocks while they are read.
-    package static func bytes(of file: CInt, at offset: Int64, count: Int) throws(IOError) -> [UInt8] {
-        var failure: IOError?
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { memory, initialized in
-            let result = result { unsafe pread(file, memory.baseAddress, count, off_t(offset)) }
-            initialized = max(result, 0)
-            guard result < 0 else { return }
-            failure = IOError(Errno(negated: result), operation: "read", subject: "descriptor \(file)")
+    /// The file's bytes from an offset, or from where it stands, at most so many; none at its end. Blocks while they
+    /// are read.
+    package static func bytes(of file: CInt, at offset: Int64? = nil, count: Int) throws(IOError) -> [UInt8] {
+        try unsafe bytes(of: file, count) { memory in
+            guard let offset else { return unsafe read(file, memory, count) }
+            return result { unsafe pread(file, memory, count, off_t(offset)) }
         }
-        if let failure { throw failure }
+    }
+
+    /// The bytes that a descriptor has ready, at most so many; nil at the end, none if somebody else was faster. Only
+    /// after it was said to be ready: a socket does not block then, whoever else reads from it.
+    package static func sharedBytes(of descriptor: CInt, count: Int) throws(IOError) -> [UInt8]? {
+        var isTaken = false
+        let bytes = try unsafe bytes(of: descriptor, count) { memory in
+            let received = result { unsafe recv(descriptor, memory, count, CInt(MSG_DONTWAIT)) }
+            isTaken = received == Errno.wouldBlock.negated
+            if isTaken { return 0 }
+            return received == Errno.notSocket.negated ? unsafe read(descriptor, memory, count) : received
+        }
+        return bytes.isEmpty && !isTaken ? nil : bytes
+    }
+
+    private static func bytes(
+        of descriptor: CInt, _ count: Int, _ call: (UnsafeMutableRawPointer?) -> Int
+    ) throws(IOError) -> [UInt8] {
+        var error: IOError?
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { memory, initialized in
+            let result = unsafe call(UnsafeMutableRawPointer(memory.baseAddress))
+            initialized = max(result, 0)
+            if result < 0 { error = failure("read", descriptor, result) }
+        }
+        if let error { throw error }
         return bytes
+    }
+
+    /// Writes all of the bytes to a file, and blocks meanwhile.
+    package static func writeAll(_ bytes: [UInt8], to file: CInt) throws(IOError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { unsafe write(file, $0.baseAddress, $0.count) }
+            guard written >= 0 else { throw failure("write", file, written) }
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    /// Writes what a descriptor takes, and returns how many bytes that was. Only after it was said to be ready: a
+    /// socket does not block then, whoever else writes to it.
+    package static func writeShared(_ bytes: ArraySlice<UInt8>, to descriptor: CInt) throws(IOError) -> Int {
+        let written = unsafe bytes.withUnsafeBytes { bytes in
+            let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
+            let sent = result { unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags) }
+            guard sent == Errno.notSocket.negated else { return sent == Errno.wouldBlock.negated ? 0 : sent }
+            return unsafe write(descriptor, bytes.baseAddress, bytes.count)
+        }
+        guard written >= 0 else { throw failure("write", descriptor, written) }
+        return written
+    }
+
+    private static func failure(_ operation: String, _ descriptor: CInt, _ result: Int) -> IOError {
+        IOError(Errno(negated: result), operation: operation, subject: "descriptor \(descriptor)")
     }
 
     /// Asks for more room in a pipe, and returns how many bytes it has (F_SETPIPE_SZ of fcntl(2)).
