@@ -42,6 +42,11 @@ package enum Operation: @unchecked Sendable {
     case spliceIn(Handle, pipe: CInt, count: Int)
     /// Moves all of so many bytes out of a pipe that holds them. Result: their number.
     case spliceOut(Handle, pipe: CInt, count: Int)
+    /// Passes on what comes from one socket to another, as long as the pieces are small and are taken at once: a message
+    /// costs its two system calls, and wakes no task. Takes the reader's place of the one and the writer's of the other.
+    /// Result: 0 at the end; otherwise the bytes that were received last and are the caller's to send. Bytes that were
+    /// passed on are counted.
+    case relay(Handle, to: Handle, ByteCounter)
     /// Sends bytes of a regular file from the offset, which moves, as sendfile(2). Result: bytes; fewer than asked for
     /// only at the end of the file.
     case sendFile(Handle, file: CInt, offset: UnsafeMutablePointer<Int64>, count: Int)
@@ -71,7 +76,7 @@ extension Operation {
         case .adopt: "adopt"
         case .accept: "accept"
         case .connect: "connect"
-        case .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn: "read"
+        case .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay: "read"
         case .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut: "write"
         case .sendFile: "send file"
         case .finishSending: "close writing"
@@ -91,6 +96,7 @@ extension Operation {
         case .adopt(let number, _), .waitReadable(let number), .waitWritable(let number): number
         case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
             .receiveMessage(let handle, _), .receiveMessages(let handle, _), .spliceIn(let handle, _, _),
+            .relay(let handle, _, _),
             .send(let handle, _), .sendVector(let handle, _), .sendNow(let handle, _), .sendMessage(let handle, _),
             .sendMessages(let handle, _), .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
             .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
@@ -103,7 +109,8 @@ extension Operation {
     /// Which of a descriptor's two places it takes while it is under way: one reader, one writer.
     package var side: Side? {
         switch self {
-        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .waitReadable: .reader
+        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay, .waitReadable:
+            .reader
         case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut, .sendFile,
             .finishSending, .waitWritable:
             .writer
