@@ -1,42 +1,54 @@
-import AsyncIOKernel
-import AsyncIOLoop
-import Glibc
-import SystemPackage
+public import AsyncIOKernel
 
-/// Names to addresses, by the system's resolver (getaddrinfo(3)) on the loop's blocking pool.
-enum Resolver {
-    /// The addresses of a host. A numeric one never leaves the thread.
-    static func addresses(of host: String, _ port: UInt16, on loop: EventLoop) async throws -> [SocketAddress] {
-        if let numeric = try? SocketAddress(host: host, port: port) { return [numeric] }
-        guard !host.isEmpty, host.utf8.count <= 253, !host.utf8.contains(0) else {
-            throw IOError(
-                .invalidArgument, operation: "resolve", subject: host.isEmpty ? "an empty name" : host,
-                detail: "a host name has 1 to 253 bytes, none of them zero")
-        }
-        return try await loop.offload(name: "resolve \(host)") { try lookUp(host, port) }
-    }
+/// Who knows the addresses of names.
+///
+/// ``SystemResolver`` asks the system, as every program on the machine does, and is what all calls use that are not
+/// told otherwise. ``CachingResolver`` keeps what another one answers; ``StaticResolver`` has a table, for tests. A
+/// resolver is replaced for one call (``ConnectOptions/resolver``) or for all that runs in a task:
+/// ``withResolver(_:_:)``.
+///
+/// Ask one through ``lookUp(_:_:version:resolver:)``, which answers for numeric addresses itself and refuses what is no
+/// name, so that an implementation sees well-formed names only: 1 to 253 ASCII letters, digits, hyphens, underscores
+/// and dots, perhaps with one more dot at the end.
+public protocol Resolver: Sendable {
+    /// The addresses of a host, those first that are to be tried first.
+    ///
+    /// An address with port 0 gets the port that was asked for; one with another port keeps it. With a version, only
+    /// addresses of that version count. Throws ``ResolutionError``, and `CancellationError` in a cancelled task, soon.
+    func addresses(of host: String, version: SocketAddress.IPVersion?) async throws -> [SocketAddress]
 
-    private static func lookUp(_ host: String, _ port: UInt16) throws -> [SocketAddress] {
-        var hints = unsafe addrinfo()
-        unsafe hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        let code = unsafe getaddrinfo(host, nil, &hints, &list)
-        defer { if let list = unsafe list { unsafe freeaddrinfo(list) } }
-        guard code == 0 else {
-            let reason = unsafe gai_strerror(code).map { unsafe String(cString: $0) } ?? "code \(code)"
-            throw IOError(.noSuchAddressOrDevice, operation: "resolve", subject: host, detail: reason)
-        }
-        var found: [SocketAddress] = []
-        var next = unsafe list
-        while let entry = unsafe next {
-            if let pointer = unsafe entry.pointee.ai_addr,
-                let address = unsafe SocketAddress(pointer, length: entry.pointee.ai_addrlen)?.with(port: port),
-                !found.contains(address)
-            {
-                found.append(address)
-            }
-            unsafe next = unsafe entry.pointee.ai_next
-        }
-        return found
+    /// The name of the host that has an address; its port does not matter.
+    ///
+    /// Throws as ``addresses(of:version:)``. A resolver that does not implement it knows no names.
+    func name(of address: SocketAddress) async throws -> String
+}
+
+extension Resolver {
+    /// Throws ``ResolutionError`` with ``ResolutionError/Reason-swift.enum/noSuchName``.
+    public func name(of address: SocketAddress) async throws -> String {
+        throw ResolutionError(.noSuchName, subject: address.host, detail: "this resolver knows no names of addresses")
     }
+}
+
+/// Runs a body in which names are looked up by another resolver: also in its child tasks, and in those that it starts
+/// with `Task {}`. What the loop owns (`spawn`, `submit`) inherits nothing from its caller, and has to be told.
+///
+/// ```swift
+/// try await withResolver(StaticResolver(["db.internal": [.loopback(port: 5432)]])) {
+///     try await TCPStream.connect("db.internal", 5432)
+/// }
+/// ```
+///
+/// A resolver that one call names goes before it.
+public func withResolver<Success>(
+    _ resolver: any Resolver, _ body: nonisolated(nonsending) () async throws -> Success
+) async rethrows -> Success {
+    try await CurrentResolver.$replacement.withValue(resolver) { try await body() }
+}
+
+/// The resolver that calls use which are not told otherwise.
+enum CurrentResolver {
+    @TaskLocal static var replacement: (any Resolver)?
+
+    static var value: any Resolver { replacement ?? SystemResolver() }
 }
