@@ -58,11 +58,13 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
     /// What its threads are called.
     private let name: String
     private let limit: Int
+    private let source: ThreadSource
     private let state = Condition(State())
 
-    package init(name: String, limit: Int) {
+    package init(name: String, limit: Int, source: ThreadSource = .system) {
         self.name = name
         self.limit = max(limit, 1)
+        self.source = source
     }
 
     package func submit(_ job: Work) {
@@ -101,7 +103,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
 
     private func startThread() {
         do {
-            try SystemThread.start(name: name) { self.work() }.detach()
+            try source.start(name) { self.work() }
         } catch {
             // No thread to be had: the others will do the work, or, if there are none, this thread does, or nobody.
             let isLast = state.withLock { state in
@@ -185,6 +187,21 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
                 threads: state.threads, peakThreads: state.peak, limit: limit, queued: state.queue.count,
                 running: state.running.values.sorted(), finished: state.finished, cancelled: state.cancelled)
         }
+    }
+}
+
+/// Where threads come from: the system, or a test whose threads run out.
+package struct ThreadSource: Sendable {
+    let start: @Sendable (String, @escaping @Sendable () -> Void) throws(IOError) -> Void
+
+    package init(
+        _ start: @escaping @Sendable (String, @escaping @Sendable () -> Void) throws(IOError) -> Void
+    ) {
+        self.start = start
+    }
+
+    package static let system = ThreadSource { (name, body) throws(IOError) in
+        try SystemThread.start(name: name, body).detach()
     }
 }
 

@@ -1,5 +1,5 @@
 import AsyncIOKernel
-import AsyncIOLoop
+package import AsyncIOLoop
 import Synchronization
 
 /// Threads that do nothing but wait for the system's resolver, which has no other way than to block its caller.
@@ -29,10 +29,12 @@ public final class ResolverLane: Sendable, CustomStringConvertible {
     }
 
     /// Makes a lane that asks somebody else than the C library.
-    package init(name: String = "resolver", threads: Int, system: SystemNames) {
+    package init(
+        name: String = "resolver", threads: Int, system: SystemNames, source: ThreadSource = .system
+    ) {
         self.name = name
         self.system = system
-        pool = BlockingPool(name: name, limit: threads)
+        pool = BlockingPool(name: name, limit: threads, source: source)
     }
 
     // Nobody asks any more, or the question would hold the lane. Idle threads need not wait ten seconds.

@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
+import SystemPackage
 import Testing
 
 @testable import AsyncIO
@@ -152,6 +153,32 @@ struct ResolverLaneTests {
             await #expect(throws: CancellationError.self) { _ = try await asker.value }
         }
         #expect(system.asked.value == 0 && lane.statistics.queued == 0)
+    }
+
+    @Test("where no thread can be had, the question fails and says so, and the loop's own thread never asks")
+    func noThreads() async throws {
+        let hasThreads = Gate()
+        let lane = ResolverLane(
+            threads: 2, system: SystemNames { _, _ in [.loopback(port: 0)] },
+            source: ThreadSource { (name, body) throws(IOError) in
+                guard hasThreads.isOpen else {
+                    throw IOError(.resourceTemporarilyUnavailable, operation: "pthread_create", subject: name)
+                }
+                try SystemThread.start(name: name, body).detach()
+            })
+        try await Guest.run { _ async throws in
+            for _ in 0..<3 {
+                let error = await #expect(throws: ResolutionError.self) {
+                    try await lookUp("a.test", resolver: SystemResolver(lane: lane))
+                }
+                #expect(error?.reason == .system(.resourceTemporarilyUnavailable) && error?.isTemporary == true)
+                #expect(error.map { "\($0)".contains("no thread to ask on: pthread_create resolver") } == true)
+            }
+            let statistics = lane.statistics
+            #expect(statistics.abandoned == 0 && statistics.queued == 0 && statistics.threads == 0)
+            hasThreads.open()
+            #expect(try await lookUp("a.test", 5, resolver: SystemResolver(lane: lane)) == [.loopback(port: 5)])
+        }
     }
 
     @Test("a lane that nobody has any more ends its threads at once")
