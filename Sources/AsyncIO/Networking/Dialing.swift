@@ -42,7 +42,8 @@ final class Dialing: Sendable {
     private func connectionWithoutLimit() async throws -> TCPStream {
         let candidates = try await candidates()
         guard candidates.count > 1 else { return try await attempt(candidates[0]) }
-        // On the loop's own thread: attempts do not hop then, and their delays are the loop's time.
+        // On the loop's own thread, wherever the caller lives: attempts do not hop then, and their delays are the
+        // loop's time.
         return try await withTaskExecutorPreference(loop) { try await race(candidates) }
     }
 
@@ -70,8 +71,6 @@ final class Dialing: Sendable {
         return Array(mixed.prefix(maximumAttempts))
     }
 
-    // Concurrent, so that it runs on the loop even for a caller who lives on an actor.
-    @concurrent
     private func race(_ candidates: [SocketAddress]) async throws -> TCPStream {
         do {
             return try await staggeredRace(candidates, delay: Self.delay(options)) {

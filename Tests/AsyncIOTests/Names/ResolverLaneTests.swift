@@ -157,9 +157,13 @@ struct ResolverLaneTests {
 
     @Test("where no thread can be had, the question fails and says so, and the loop's own thread never asks")
     func noThreads() async throws {
-        let hasThreads = Gate()
+        let (hasThreads, asked) = (Gate(), Counter())
         let lane = ResolverLane(
-            threads: 2, system: SystemNames { _, _ in [.loopback(port: 0)] },
+            threads: 2,
+            system: SystemNames { _, _ in
+                asked.add()
+                return [.loopback(port: 0)]
+            },
             source: ThreadSource { (name, body) throws(IOError) in
                 guard hasThreads.isOpen else {
                     throw IOError(.resourceTemporarilyUnavailable, operation: "pthread_create", subject: name)
@@ -176,6 +180,7 @@ struct ResolverLaneTests {
             }
             let statistics = lane.statistics
             #expect(statistics.abandoned == 0 && statistics.queued == 0 && statistics.threads == 0)
+            #expect(asked.value == 0)
             hasThreads.open()
             #expect(try await lookUp("a.test", 5, resolver: SystemResolver(lane: lane)) == [.loopback(port: 5)])
         }
@@ -192,7 +197,7 @@ struct ResolverLaneTests {
                 let resolver = lane.map { SystemResolver(lane: $0) }
                 _ = try await lookUp("localhost", resolver: resolver)
             }
-            #expect(threads() == 1)
+            #expect((1...3).contains(threads()))
             lane = nil
             let start = Instant.monotonicNow
             await until { threads() == 0 }
