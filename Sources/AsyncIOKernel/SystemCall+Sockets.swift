@@ -1,4 +1,4 @@
-import CAsyncIO
+package import CAsyncIO
 import Glibc
 import SystemPackage
 
@@ -12,6 +12,52 @@ extension SystemCall {
     /// send(2), without the SIGPIPE that a peer who has gone would cost us.
     package static func send(_ descriptor: CInt, _ memory: UnsafeRawPointer?, _ count: Int) -> Int {
         result { unsafe Glibc.send(descriptor, memory, count, CInt(MSG_NOSIGNAL)) }
+    }
+
+    /// sendmsg(2) of a list of vectors.
+    package static func send(_ descriptor: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
+        var message = unsafe msghdr()
+        unsafe message.msg_iov = vectors
+        unsafe message.msg_iovlen = count
+        return unsafe send(descriptor, &message)
+    }
+
+    /// sendmsg(2), without SIGPIPE.
+    package static func send(_ descriptor: CInt, _ message: UnsafeMutablePointer<msghdr>) -> Int {
+        result { unsafe sendmsg(descriptor, message, CInt(MSG_NOSIGNAL)) }
+    }
+
+    /// recvmsg(2); descriptors that come along are close-on-exec.
+    package static func receive(_ descriptor: CInt, _ message: UnsafeMutablePointer<msghdr>) -> Int {
+        result { unsafe recvmsg(descriptor, message, closeOnExec) }
+    }
+
+    /// recvmmsg(2).
+    package static func receive(
+        _ descriptor: CInt, _ messages: UnsafeMutablePointer<casyncio_message>, _ count: Int
+    ) -> Int {
+        result {
+            unsafe casyncio_receive_messages(descriptor, messages, CUnsignedInt(clamping: count), closeOnExec)
+        }
+    }
+
+    /// sendmmsg(2).
+    package static func send(
+        _ descriptor: CInt, _ messages: UnsafeMutablePointer<casyncio_message>, _ count: Int
+    ) -> Int {
+        result {
+            unsafe casyncio_send_messages(descriptor, messages, CUnsignedInt(clamping: count), CInt(MSG_NOSIGNAL))
+        }
+    }
+
+    private static var closeOnExec: CInt { CInt(truncatingIfNeeded: MSG_CMSG_CLOEXEC) }
+
+    /// socketpair(2) of Unix sockets, close-on-exec and non-blocking: two new numbers, which the caller owns.
+    package static func socketPair(_ type: CInt) throws(IOError) -> (CInt, CInt) {
+        var ends: [CInt] = [-1, -1]
+        let kind = type | CInt(CASYNCIO_SOCK_NONBLOCK | CASYNCIO_SOCK_CLOEXEC)
+        try call("socketpair") { unsafe socketpair(AF_UNIX, kind, 0, &ends) }
+        return (ends[0], ends[1])
     }
 
     /// accept4(2), non-blocking and close-on-exec; the bytes are the peer's `sockaddr`.
@@ -46,6 +92,34 @@ extension SystemCall {
     package static func finishSending(_ descriptor: CInt) -> Int {
         let code = result { shutdown(descriptor, CInt(SHUT_WR)) }
         return code == Errno.socketNotConnected.negated ? 0 : code
+    }
+
+    /// getsockopt(2): the option's value, at most so many bytes.
+    package static func option(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ size: Int) -> (Int, [UInt8]) {
+        var value = [UInt8](repeating: 0, count: size)
+        var length = socklen_t(clamping: size)
+        let code = result {
+            unsafe value.withUnsafeMutableBytes {
+                unsafe getsockopt(descriptor, level, name, $0.baseAddress, &length)
+            }
+        }
+        return (code, code < 0 ? [] : Array(value.prefix(Int(length))))
+    }
+
+    /// setsockopt(2).
+    package static func setOption(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ value: [UInt8]) -> Int {
+        result {
+            unsafe value.withUnsafeBytes {
+                unsafe setsockopt(descriptor, level, name, $0.baseAddress, socklen_t(clamping: $0.count))
+            }
+        }
+    }
+
+    /// Lets the close(2) that follows break the connection off (SO_LINGER of socket(7)).
+    package static func lingerNoTime(_ descriptor: CInt) {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        let size = socklen_t(MemoryLayout<Glibc.linger>.size)
+        _ = result { unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, size) }
     }
 
     /// close(2), once: the number is free whatever it reports.

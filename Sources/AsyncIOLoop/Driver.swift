@@ -14,6 +14,8 @@ package protocol Driver: AnyObject {
     func submit(_ operation: Operation, token: Token) -> Submission
     /// Asks for an early end. The completion still comes, once, and may report success.
     func cancel(_ token: Token)
+    /// The operation under way in the place that another one found taken.
+    func rival(of operation: Operation) -> Token?
     /// Sleeps until something completes, someone wakes the loop, or the instant has come; nil means no end.
     func wait(until deadline: Instant?, into completions: inout [Completion])
     /// Ends a sleep, or the next one. The only call that other threads may make.

@@ -21,19 +21,42 @@ extension EpollDriver {
             return unsafe begin(
                 PendingOperation(kind: .send, descriptor: handle.descriptor, memory: memory, count: bytes.count),
                 handle, token)
+        case .sendVector(let handle, let vectors):
+            return unsafe begin(.sendVector, handle, vectors.baseAddress, vectors.count, token)
+        case .receiveMessage(let handle, let message):
+            return unsafe begin(.receiveMessage, handle, message, 1, token)
+        case .sendMessage(let handle, let message):
+            return unsafe begin(.sendMessage, handle, message, 1, token)
+        case .receiveMessages(let handle, let messages):
+            return unsafe begin(.receiveMessages, handle, messages.baseAddress, messages.count, token)
+        case .sendMessages(let handle, let messages):
+            return unsafe begin(.sendMessages, handle, messages.baseAddress, messages.count, token)
+        case .spliceIn(let handle, let pipe, let count):
+            return unsafe begin(.spliceIn, handle, nil, count, other: pipe, token)
+        case .spliceOut(let handle, let pipe, let count):
+            return unsafe begin(.spliceOut, handle, nil, count, other: pipe, token)
+        case .sendFile(let handle, let file, let offset, let count):
+            return unsafe begin(.sendFile, handle, offset, count, other: file, token)
         case .accept(let handle):
-            return unsafe begin(PendingOperation(kind: .accept, descriptor: handle.descriptor), handle, token)
+            return unsafe begin(.accept, handle, nil, 0, token)
+        case .sendNow(let handle, let bytes):
+            return unsafe .completed(Outcome(sendNow(handle, bytes)))
+        case .option(let handle, let level, let name, let size):
+            return .completed(option(handle, level, name, size))
+        case .setOption(let handle, let level, let name, let value):
+            guard isCurrent(handle) else { return .completed(Outcome(Errno.badFileDescriptor.negated)) }
+            return .completed(Outcome(SystemCall.setOption(handle.descriptor, level, name, value)))
         case .finishSending(let handle):
             return .completed(Outcome(finishSending(handle)))
         case .localAddress(let handle):
             return .completed(localAddress(handle))
         case .connect(let handle, let address):
             return unsafe connect(handle, address.pointee, token)
-        case .adopt(let number):
+        case .adopt(let number, let medium):
             guard number >= 0 else { return .completed(Outcome(Errno.badFileDescriptor.negated)) }
-            return .completed(Outcome(beginOwnership(of: number, isAdopted: true).rawValue))
-        case .close(let handle):
-            return .completed(Outcome(closeNow(handle)))
+            return .completed(Outcome(beginOwnership(of: number, isAdopted: true, medium).rawValue))
+        case .close(let handle, let closing):
+            return .completed(Outcome(closeNow(handle, closing)))
         case .waitReadable(let number):
             return waitForeign(number, .waitReadable, token)
         case .waitWritable(let number):
@@ -41,6 +64,15 @@ extension EpollDriver {
         case .sleep:
             preconditionFailure("timers are the loop's")
         }
+    }
+
+    private func begin(
+        _ kind: PendingOperation.Kind, _ handle: Handle, _ memory: UnsafeMutableRawPointer?, _ count: Int,
+        other: CInt = -1, _ token: Token
+    ) -> Submission {
+        let operation = unsafe PendingOperation(
+            kind: kind, descriptor: handle.descriptor, memory: memory, count: count, other: other)
+        return begin(operation, handle, token)
     }
 
     /// Tries an operation of an adopted descriptor, and keeps it for later if it would block.
@@ -78,73 +110,20 @@ extension EpollDriver {
         switch operation.kind {
         case .receiveBytes: receiveBytes(operation)
         case .receive: receive(operation)
+        case .receiveMessage: receiveMessage(operation)
+        case .receiveMessages: receiveMessages(operation)
+        case .spliceIn: spliceIn(operation)
         case .send: send(&operation)
+        case .sendVector: sendVector(&operation)
+        case .sendMessage: sendMessage(operation)
+        case .sendMessages: sendMessages(operation)
+        case .spliceOut: spliceOut(&operation)
+        case .sendFile: sendFile(&operation)
         case .accept: accept(operation)
         case .connect: finishConnecting(operation)
         case .waitReadable, .waitWritable: Outcome(0)
         case .none: nil
         }
-    }
-
-    private func receiveBytes(_ operation: PendingOperation) -> Outcome? {
-        let limit = min(operation.count, Self.scratchSize)
-        let result = unsafe SystemCall.receive(operation.descriptor, scratch.baseAddress, limit)
-        guard noteRead(operation.descriptor, result, limit) else { return nil }
-        guard result > 0 else { return Outcome(result) }
-        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(rebasing: scratch[0..<result]))
-        return Outcome(result, bytes: bytes)
-    }
-
-    private func receive(_ operation: PendingOperation) -> Outcome? {
-        let result = unsafe SystemCall.receive(operation.descriptor, operation.memory, operation.count)
-        return noteRead(operation.descriptor, result, operation.count) ? Outcome(result) : nil
-    }
-
-    /// Draws the conclusions of a read for the next one. False if it would have blocked.
-    @inline(__always)
-    private func noteRead(_ descriptor: CInt, _ result: Int, _ limit: Int) -> Bool {
-        let number = Int(descriptor)
-        if result == Errno.wouldBlock.negated {
-            sockets[number].mayRead = false
-            return false
-        }
-        if result > 0 && result < limit && !sockets[number].isFinished { sockets[number].mayRead = false }
-        return true
-    }
-
-    private func send(_ operation: inout PendingOperation) -> Outcome? {
-        var turn = bytesPerTurn
-        while operation.count > 0 {
-            // The peer may take it as fast as we give it: without a bound, one write would be the loop's only work.
-            guard turn > 0 else {
-                operation.takesTurns = true
-                return nil
-            }
-            let result = unsafe SystemCall.send(
-                operation.descriptor, operation.memory, min(operation.count, turn))
-            guard result >= 0 else {
-                if result != Errno.wouldBlock.negated { return Outcome(result) }
-                sockets[Int(operation.descriptor)].mayWrite = false
-                return nil
-            }
-            let taken = min(result, operation.count)
-            unsafe operation.memory = operation.memory?.advanced(by: taken)
-            operation.count -= taken
-            turn -= taken
-            operation.done += taken
-        }
-        return Outcome(operation.done)
-    }
-
-    private func accept(_ operation: PendingOperation) -> Outcome? {
-        let (result, peer) = SystemCall.accept(operation.descriptor)
-        if result == Errno.wouldBlock.negated {
-            sockets[Int(operation.descriptor)].mayRead = false
-            return nil
-        }
-        guard result >= 0 else { return Outcome(result) }
-        let handle = beginOwnership(of: CInt(truncatingIfNeeded: result), isAdopted: true)
-        return Outcome(handle.rawValue, bytes: peer)
     }
 
     private func localAddress(_ handle: Handle) -> Outcome {
@@ -156,7 +135,24 @@ extension EpollDriver {
     private func finishSending(_ handle: Handle) -> Int {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
         guard sockets[Int(handle.descriptor)].writer == nil else { return Errno.resourceBusy.negated }
-        return SystemCall.finishSending(handle.descriptor)
+        switch sockets[Int(handle.descriptor)].medium {
+        case .socket: return SystemCall.finishSending(handle.descriptor)
+        case .pipe: return closeNow(handle, .orderly)
+        }
+    }
+
+    private func option(_ handle: Handle, _ level: CInt, _ name: CInt, _ size: Int) -> Outcome {
+        guard isCurrent(handle) else { return Outcome(Errno.badFileDescriptor.negated) }
+        let (result, value) = SystemCall.option(handle.descriptor, level, name, size)
+        return Outcome(result, bytes: result < 0 ? nil : value)
+    }
+
+    package func rival(of operation: Operation) -> Token? {
+        guard let side = operation.side, operation.descriptor >= 0, Int(operation.descriptor) < sockets.count else {
+            return nil
+        }
+        let state = sockets[Int(operation.descriptor)]
+        return side == .reader ? state.reader : state.writer
     }
 
     private func connect(_ handle: Handle, _ address: SocketAddress, _ token: Token) -> Submission {
@@ -243,13 +239,14 @@ extension EpollDriver {
         ended.append(Completion(token, Outcome(result)))
     }
 
-    private func closeNow(_ handle: Handle) -> Int {
+    private func closeNow(_ handle: Handle, _ closing: Closing) -> Int {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
         let state = sockets[Int(handle.descriptor)]
         if let reader = state.reader { end(reader, Errno.canceled.negated) }
         if let writer = state.writer { end(writer, Errno.canceled.negated) }
         if state.isRegistered { _ = unregister(handle.descriptor) }
         endOwnership(of: handle.descriptor)
+        if closing == .abortive && state.medium == .socket { SystemCall.lingerNoTime(handle.descriptor) }
         return SystemCall.close(handle.descriptor)
     }
 

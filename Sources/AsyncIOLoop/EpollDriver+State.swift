@@ -7,6 +7,8 @@ struct SocketState {
     var generation: UInt32 = 0
     /// The driver closes it.
     var isAdopted = false
+    /// Which calls it takes.
+    var medium = Medium.socket
     /// It is in the epoll set.
     var isRegistered = false
     /// A read may bring something: it has to be tried.
@@ -25,7 +27,8 @@ struct SocketState {
 @safe
 struct PendingOperation {
     enum Kind {
-        case none, accept, connect, receive, receiveBytes, send, waitReadable, waitWritable
+        case none, accept, connect, receive, receiveBytes, receiveMessage, receiveMessages, spliceIn, send, sendVector,
+            sendMessage, sendMessages, spliceOut, sendFile, waitReadable, waitWritable
     }
 
     var kind = Kind.none
@@ -33,10 +36,12 @@ struct PendingOperation {
     var inTwoSteps = false
     var descriptor: CInt = -1
     var generation: UInt32 = 0
-    /// The caller's memory, for receive and send.
+    /// The caller's memory: bytes, vectors, messages, an offset.
     var memory: UnsafeMutableRawPointer?
-    /// Bytes to receive at most, or still to send.
+    /// Bytes to receive at most, or still to send; vectors or messages in the memory.
     var count = 0
+    /// The pipe or file at the other end.
+    var other: CInt = -1
     /// Bytes already sent.
     var done = 0
     /// It could go on, but has done enough for one turn.
@@ -44,8 +49,9 @@ struct PendingOperation {
 
     var isReader: Bool {
         switch kind {
-        case .accept, .receive, .receiveBytes, .waitReadable: true
-        case .none, .connect, .send, .waitWritable: false
+        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .waitReadable: true
+        case .none, .connect, .send, .sendVector, .sendMessage, .sendMessages, .spliceOut, .sendFile, .waitWritable:
+            false
         }
     }
 }
@@ -60,7 +66,7 @@ extension EpollDriver {
     }
 
     /// Makes room for a number and gives it to a new owner.
-    func beginOwnership(of number: CInt, isAdopted: Bool) -> Handle {
+    func beginOwnership(of number: CInt, isAdopted: Bool, _ medium: Medium = .socket) -> Handle {
         let index = Int(number)
         sockets.reserve(index)
         // The number can only be new if somebody closed it behind our back: whoever still waits there is told.
@@ -70,6 +76,7 @@ extension EpollDriver {
         var state = SocketState()
         state.generation = nextGeneration(after: sockets[index].generation)
         state.isAdopted = isAdopted
+        state.medium = medium
         sockets[index] = state
         return Handle(descriptor: number, generation: state.generation)
     }

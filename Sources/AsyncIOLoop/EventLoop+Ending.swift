@@ -76,7 +76,7 @@ extension EventLoop {
             case .arm(let deadline, let word, _):
                 sleepOn(word, until: deadline)
             case .letGo, .cancel, .cancelRemote, .cancelTimer: break
-            case .close(let handle): _ = core.start(.close(handle))
+            case .close(let handle, let closing): _ = core.start(.close(handle, closing))
             }
         }
         // An operation that somebody has started meanwhile still gets its one completion.

@@ -104,8 +104,14 @@ extension EventLoop {
     }
 
     /// Performs an operation that never waits, without a task: on the loop now, from elsewhere soon.
-    package func performSoon(closing handle: Handle) {
-        if isCurrent { _ = core.start(.close(handle)) } else { post(.close(handle)) }
+    package func performSoon(closing handle: Handle, _ closing: Closing = .orderly) {
+        if isCurrent { _ = core.start(.close(handle, closing)) } else { post(.close(handle, closing)) }
+    }
+
+    /// Performs an operation that never waits, if the caller runs on the loop; nil elsewhere.
+    package func performNow(_ operation: Operation) -> Outcome? {
+        guard isCurrent, case .completed(let outcome) = core.start(operation) else { return nil }
+        return outcome
     }
 
     /// Suspends until somebody else's descriptor can be read without blocking, or has failed.
@@ -141,7 +147,8 @@ extension EventLoop {
         case .badFileDescriptor:
             throw IOError(code, operation: operation, subject: subject(), detail: "already closed")
         case .resourceBusy:
-            let detail = "another task waits for the same; use one reader and one writer at a time"
+            let rival = outcome.bytes.map { "the task \(String(decoding: $0, as: UTF8.self))" } ?? "another task"
+            let detail = "\(rival) is at it already; use one reader and one writer at a time"
             throw IOError(code, operation: operation, subject: subject(), detail: detail)
         default:
             throw IOError(code, operation: operation, subject: subject())

@@ -39,6 +39,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     /// Makes a loop that does not run yet.
     init(options: Options, driver: (any Driver)? = nil) throws {
+        Descriptor.fillStandardNumbers()
         let driver = try driver ?? options.driver.make()
         inbox = Inbox()
         name = options.name

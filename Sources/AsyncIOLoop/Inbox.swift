@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import CAsyncIO
 import Synchronization
 
 /// What other threads ask of a loop.
@@ -18,7 +19,7 @@ enum InboxEntry: Sendable {
     /// Arm a timer for a callback or a sleeping job.
     case arm(Instant, ReadyWord, ScheduledCall?)
     /// Close a descriptor whose owner has gone.
-    case close(Handle)
+    case close(Handle, Closing)
 }
 
 /// The one door through which other threads reach a loop: a locked list and the question whether the loop sleeps.
@@ -97,6 +98,8 @@ final class Inbox: Sendable {
 @safe
 final class RemoteOperation: @unchecked Sendable {
     let operation: Operation
+    /// The task that asked. It is suspended, and so alive, until the operation has ended.
+    let task = unsafe swift_task_getCurrent()
     var continuation: UnsafeContinuation<Outcome, Never>?
     var token: Token?
     var isCancelled = false

@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import CAsyncIO
+import SystemPackage
 
 /// The part of a loop that belongs to its thread: the ready queue, the timers, the operations under way, the driver.
 ///
@@ -60,7 +61,8 @@ final class LoopCore {
         }
         counters.operations &+= 1
         switch submission {
-        case .completed(let outcome):
+        case .completed(var outcome):
+            if outcome.result == Errno.resourceBusy.negated { outcome.bytes = nameOfRival(of: operation) }
             counters.immediate &+= 1
             _ = unsafe operations.end(token)
             unsafe instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now)
@@ -70,6 +72,15 @@ final class LoopCore {
                 .operation(operation.name, operation.descriptor, .waits(OperationID(token: token))), at: now)
             return .pending(token)
         }
+    }
+
+    /// Who is under way in the place that an operation wanted: the task's name, or its id.
+    private func nameOfRival(of operation: Operation) -> [UInt8]? {
+        guard let token = driver.rival(of: operation), let task = unsafe operations.task(of: token) else { return nil }
+        if casyncio_task_layout_is_known(), let name = unsafe casyncio_task_name(task) {
+            return unsafe Array(String(cString: name).utf8)
+        }
+        return unsafe Array("#\(swift_task_getJobTaskId(task))".utf8)
     }
 
     enum Started {
@@ -127,7 +138,7 @@ final class LoopCore {
         case .arm(let deadline, let word, let call):
             let timer = addTimer(at: deadline, .makeReady(word))
             call?.armed(timer, in: self)
-        case .close(let handle): _ = start(Operation.close(handle))
+        case .close(let handle, let closing): _ = start(Operation.close(handle, closing))
         }
     }
 
@@ -149,7 +160,7 @@ final class LoopCore {
             token = started
             remote.token = started
         }
-        unsafe operations.park(continuation, on: token)
+        unsafe operations.park(continuation, on: token, task: remote.task)
     }
 }
 

@@ -1,4 +1,5 @@
 package import AsyncIOKernel
+package import CAsyncIO
 import Glibc
 package import SystemPackage
 
@@ -9,7 +10,7 @@ package import SystemPackage
 @safe
 package enum Operation: @unchecked Sendable {
     /// Takes a new descriptor under the driver's care. Result: the ``Handle``'s raw value.
-    case adopt(CInt)
+    case adopt(CInt, Medium)
     /// Accepts one connection, non-blocking and close-on-exec, and adopts it. Result: its ``Handle``'s raw value; the
     /// bytes are the peer's `sockaddr`.
     case accept(Handle)
@@ -25,16 +26,40 @@ package enum Operation: @unchecked Sendable {
     case receiveBytes(Handle, limit: Int, inTwoSteps: Bool)
     /// Sends all of the bytes. Result: their number.
     case send(Handle, UnsafeRawBufferPointer)
-    /// Says to the peer that nothing more will be sent. Refused with `EBUSY` while a send is under way.
+    /// Sends all of the bytes that the list names; the driver shortens the list as it goes. Result: their number.
+    case sendVector(Handle, UnsafeMutableBufferPointer<iovec>)
+    /// Sends what is taken at once. Result: bytes, or `EAGAIN`. Never waits.
+    case sendNow(Handle, UnsafeRawBufferPointer)
+    /// Receives one message, as recvmsg(2). Result: bytes; the rest stands in the header.
+    case receiveMessage(Handle, UnsafeMutablePointer<msghdr>)
+    /// Sends one message, whole, as sendmsg(2). Result: bytes.
+    case sendMessage(Handle, UnsafeMutablePointer<msghdr>)
+    /// Receives the messages that are there, at least one, as recvmmsg(2). Result: their number.
+    case receiveMessages(Handle, UnsafeMutableBufferPointer<casyncio_message>)
+    /// Sends as many of the messages as are taken, at least one, as sendmmsg(2). Result: their number.
+    case sendMessages(Handle, UnsafeMutableBufferPointer<casyncio_message>)
+    /// Moves what is there into an empty pipe, as splice(2). Result: bytes, 0 at the end.
+    case spliceIn(Handle, pipe: CInt, count: Int)
+    /// Moves all of so many bytes out of a pipe that holds them. Result: their number.
+    case spliceOut(Handle, pipe: CInt, count: Int)
+    /// Sends bytes of a regular file from the offset, which moves, as sendfile(2). Result: bytes; fewer than asked for
+    /// only at the end of the file.
+    case sendFile(Handle, file: CInt, offset: UnsafeMutablePointer<Int64>, count: Int)
+    /// Says to the peer that nothing more will be sent: shuts a socket's sending side down, closes a pipe. Refused with
+    /// `EBUSY` while a send is under way.
     case finishSending(Handle)
     /// Asks for the socket's own address. The bytes are a `sockaddr`.
     case localAddress(Handle)
+    /// Asks for an option's value, at most so many bytes, as getsockopt(2).
+    case option(Handle, level: CInt, name: CInt, size: Int)
+    /// Sets an option, as setsockopt(2).
+    case setOption(Handle, level: CInt, name: CInt, value: [UInt8])
     /// Waits until a read on somebody else's descriptor would not block.
     case waitReadable(CInt)
     /// Waits until a write on somebody else's descriptor would not block.
     case waitWritable(CInt)
     /// Ends what is pending on the descriptor, with `ECANCELED`, and closes it.
-    case close(Handle)
+    case close(Handle, Closing)
     /// Waits until the instant. The loop's own; drivers never see it.
     case sleep(Instant)
 }
@@ -46,10 +71,13 @@ extension Operation {
         case .adopt: "adopt"
         case .accept: "accept"
         case .connect: "connect"
-        case .receive, .receiveBytes: "read"
-        case .send: "write"
+        case .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn: "read"
+        case .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut: "write"
+        case .sendFile: "send file"
         case .finishSending: "close writing"
         case .localAddress: "local address"
+        case .option: "read option"
+        case .setOption: "set option"
         case .waitReadable: "wait readable"
         case .waitWritable: "wait writable"
         case .close: "close"
@@ -60,13 +88,42 @@ extension Operation {
     /// The descriptor's number, or -1.
     package var descriptor: CInt {
         switch self {
-        case .adopt(let number), .waitReadable(let number), .waitWritable(let number): number
+        case .adopt(let number, _), .waitReadable(let number), .waitWritable(let number): number
         case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
-            .send(let handle, _), .finishSending(let handle), .localAddress(let handle), .close(let handle):
+            .receiveMessage(let handle, _), .receiveMessages(let handle, _), .spliceIn(let handle, _, _),
+            .send(let handle, _), .sendVector(let handle, _), .sendNow(let handle, _), .sendMessage(let handle, _),
+            .sendMessages(let handle, _), .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
+            .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
+            .setOption(let handle, _, _, _), .close(let handle, _):
             handle.descriptor
         case .sleep: -1
         }
     }
+
+    /// Which of a descriptor's two places it takes while it is under way: one reader, one writer.
+    package var side: Side? {
+        switch self {
+        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .waitReadable: .reader
+        case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut, .sendFile,
+            .finishSending, .waitWritable:
+            .writer
+        case .adopt, .localAddress, .option, .setOption, .close, .sleep: nil
+        }
+    }
+
+    /// A descriptor's two directions.
+    package enum Side { case reader, writer }
+}
+
+/// What kind of descriptor a driver takes care of: sockets and others have different calls.
+package enum Medium: Sendable { case socket, pipe }
+
+/// How a descriptor is closed.
+package enum Closing: Sendable {
+    /// What was sent is still delivered.
+    case orderly
+    /// The connection is broken off (SO_LINGER of socket(7) with no time).
+    case abortive
 }
 
 /// A descriptor under a driver's care, with the generation that tells it from later owners of the same number.
@@ -80,6 +137,9 @@ package struct Handle: Hashable, Sendable {
         self.descriptor = descriptor
         self.generation = generation & Handle.generationMask
     }
+
+    /// Nobody's: every operation on it is refused.
+    package static let none = Handle(descriptor: -1, generation: 0)
 
     /// 31 bits, so that a handle travels in the result of an operation as a non-negative number.
     package static let generationMask: UInt32 = 0x7fff_ffff

@@ -17,6 +17,8 @@ struct OperationTable: ~Copyable {
         var isHeldByTask = false
         var timer: TimerID?
         var continuation: UnsafeContinuation<Outcome, Never>?
+        /// The task that waits: suspended, and so alive, until the operation has ended.
+        var task: UnsafeMutableRawPointer?
         unowned(unsafe) var loop: EventLoop?
 
         var token: Token { Token(index: index, generation: generation) }
@@ -63,6 +65,19 @@ struct OperationTable: ~Copyable {
         unsafe slots[Int(token.index)].continuation = continuation
     }
 
+    /// The same for a task that runs on another thread.
+    mutating func park(
+        _ continuation: UnsafeContinuation<Outcome, Never>, on token: Token, task: UnsafeMutableRawPointer?
+    ) {
+        unsafe park(continuation, on: token)
+        unsafe slots[Int(token.index)].task = task
+    }
+
+    /// The task that waits for the operation. Valid as long as the operation is under way.
+    func task(of token: Token) -> UnsafeMutableRawPointer? {
+        contains(token) ? unsafe slots[Int(token.index)].task : nil
+    }
+
     /// Remembers the timer that completes the operation.
     mutating func setTimer(_ timer: TimerID, on token: Token) {
         slots[Int(token.index)].timer = timer
@@ -90,6 +105,7 @@ struct OperationTable: ~Copyable {
         slots[index].isHeldByTask = false
         slots[index].timer = nil
         unsafe slots[index].continuation = nil
+        unsafe slots[index].task = nil
         slots[index].nextFree = firstFree
         firstFree = UInt32(truncatingIfNeeded: index)
     }
@@ -102,6 +118,7 @@ struct OperationTable: ~Copyable {
     mutating func hold(_ token: Token, loop: EventLoop) -> UnsafeMutableRawPointer? {
         let address = unsafe slots.address(Int(token.index))
         unsafe address.pointee.isHeldByTask = true
+        unsafe address.pointee.task = swift_task_getCurrent()
         unsafe address.pointee.loop = loop
         return unsafe casyncio_add_cancellation_handler(
             CASYNCIO_WAIT_OPERATION,

@@ -2,6 +2,7 @@
 #include "casyncio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,20 +56,75 @@ void casyncio_set_thread_name(const char *name) {
     pthread_setname_np(pthread_self(), cut);
 }
 
+// Runs a write whose EPIPE comes without its SIGPIPE: blocked meanwhile, and taken back if it was not there before.
+#define WITHOUT_SIGPIPE(result, call)                                                                                  \
+    do {                                                                                                               \
+        sigset_t pipe_signal, before, pending;                                                                         \
+        sigemptyset(&pipe_signal);                                                                                     \
+        sigaddset(&pipe_signal, SIGPIPE);                                                                              \
+        sigpending(&pending);                                                                                          \
+        pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);                                                             \
+        result = (call);                                                                                               \
+        int error = errno;                                                                                             \
+        if (result < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) {                                         \
+            struct timespec zero = {0};                                                                                \
+            while (sigtimedwait(&pipe_signal, NULL, &zero) < 0 && errno == EINTR) {}                                   \
+        }                                                                                                              \
+        pthread_sigmask(SIG_SETMASK, &before, NULL);                                                                   \
+        errno = error;                                                                                                 \
+    } while (0)
+
 void casyncio_write_error(const void *bytes, size_t count) {
-    sigset_t pipe_signal, before, pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
     ssize_t written;
-    do written = write(STDERR_FILENO, bytes, count);
+    do WITHOUT_SIGPIPE(written, write(STDERR_FILENO, bytes, count));
     while (written < 0 && errno == EINTR);
-    if (written < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE)) {
-        struct timespec zero = {0};
-        sigtimedwait(&pipe_signal, NULL, &zero);
+}
+
+int casyncio_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
+
+// Linux 6.18. Older kernels refuse it with EOPNOTSUPP, before they write.
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x00000100
+#endif
+
+ssize_t casyncio_writev(int descriptor, const struct iovec *vectors, int count) {
+    static atomic_int has_no_flag = 0;
+    ssize_t written;
+    if (!atomic_load_explicit(&has_no_flag, memory_order_relaxed)) {
+        written = pwritev2(descriptor, vectors, count, -1, RWF_NOSIGNAL);
+        if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return written;
+        atomic_store_explicit(&has_no_flag, 1, memory_order_relaxed);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    WITHOUT_SIGPIPE(written, writev(descriptor, vectors, count));
+    return written;
+}
+
+ssize_t casyncio_splice_in(int descriptor, int pipe, size_t count) {
+    return splice(descriptor, NULL, pipe, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+}
+
+ssize_t casyncio_splice_out(int pipe, int descriptor, size_t count) {
+    ssize_t moved;
+    // splice(2) knows no flag against the signal of a peer who has gone.
+    WITHOUT_SIGPIPE(moved, splice(pipe, NULL, descriptor, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    return moved;
+}
+
+ssize_t casyncio_send_file(int socket, int file, int64_t *offset, size_t count) {
+    ssize_t sent;
+    off_t position = *offset;
+    WITHOUT_SIGPIPE(sent, sendfile(socket, file, &position, count));
+    *offset = position;
+    return sent;
+}
+
+int casyncio_receive_messages(int descriptor, struct casyncio_message *messages, unsigned int count, int flags) {
+    _Static_assert(sizeof(struct casyncio_message) == sizeof(struct mmsghdr), "the kernel's layout");
+    return recvmmsg(descriptor, (struct mmsghdr *)messages, count, flags, NULL);
+}
+
+int casyncio_send_messages(int descriptor, struct casyncio_message *messages, unsigned int count, int flags) {
+    return sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
 }
 
 int64_t casyncio_monotonic_nanoseconds(void) {

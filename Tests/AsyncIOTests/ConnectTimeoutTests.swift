@@ -15,7 +15,7 @@ struct ConnectTimeoutTests {
         try await withLoop(setting) { loop in
             let (listener, address) = try Peer.listening(backlog: 0)
             let first = try Peer(to: address)
-            let descriptor = try Socket.open(for: address, "connect")
+            let descriptor = try Socket.openTCP(for: address, "connect")
             try Socket.set(descriptor.number, CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, 300, "\(address)")
             let stream = try await TCPStream.adopt(descriptor, peer: address, on: loop)
             let connecting = Task {

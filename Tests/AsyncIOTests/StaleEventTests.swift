@@ -158,7 +158,7 @@ struct StaleEventTests {
         // Other tests take numbers, too.
         while new.descriptor != old.descriptor {
             old = new
-            _ = driver.submit(.close(old), token: Token(index: 0, generation: 1))
+            _ = driver.submit(.close(old, .orderly), token: Token(index: 0, generation: 1))
             new = try Self.adopt(driver)
         }
         #expect(new.generation != old.generation)
@@ -181,7 +181,8 @@ struct StaleEventTests {
     private static func adopt(_ driver: EpollDriver) throws -> Handle {
         let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
         let number = CInt(try SystemCall.call("socket") { socket(AF_INET, kind, 0) })
-        guard case .completed(let outcome) = driver.submit(.adopt(number), token: Token(index: 0, generation: 1)) else {
+        let token = Token(index: 0, generation: 1)
+        guard case .completed(let outcome) = driver.submit(.adopt(number, .socket), token: token) else {
             throw Errno.badFileDescriptor
         }
         return Handle(rawValue: outcome.result)

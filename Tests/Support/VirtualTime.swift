@@ -17,6 +17,7 @@ package final class VirtualDriver: Driver {
     }
 
     package func cancel(_ token: Token) {}
+    package func rival(of operation: Operation) -> Token? { nil }
 
     package func wait(until deadline: Instant?, into completions: inout [Completion]) {
         guard let deadline, deadline != .distantFuture else {

@@ -5,14 +5,33 @@ import SystemPackage
 
 /// Making and asking sockets: the calls that never wait.
 enum Socket {
-    /// A non-blocking, close-on-exec stream socket of the address's family.
-    static func open(for address: SocketAddress, _ operation: String) throws(IOError) -> Descriptor {
+    /// A non-blocking, close-on-exec TCP socket of the address's family.
+    static func openTCP(for address: SocketAddress, _ operation: String) throws(IOError) -> Descriptor {
         guard address.family != .unix else {
             throw IOError(
                 .addressFamilyNotSupported, operation: operation, subject: "\(address)",
                 detail: "TCP needs an IPv4 or IPv6 address")
         }
-        let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+        return try open(for: address, CInt(SOCK_STREAM.rawValue), operation)
+    }
+
+    /// A non-blocking, close-on-exec Unix socket.
+    static func openUnix(
+        for address: SocketAddress, _ type: CInt, _ operation: String
+    ) throws(IOError) -> Descriptor {
+        guard address.family == .unix else {
+            throw IOError(
+                .addressFamilyNotSupported, operation: operation, subject: "\(address)",
+                detail: "a Unix socket needs a path, or a name after unix:@")
+        }
+        return try open(for: address, type, operation)
+    }
+
+    /// A non-blocking, close-on-exec socket of the address's family and a type.
+    static func open(
+        for address: SocketAddress, _ type: CInt, _ operation: String
+    ) throws(IOError) -> Descriptor {
+        let kind = type | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         let number = try SystemCall.call(operation, "\(address)") { socket(address.systemFamily, kind, 0) }
         return Descriptor(owning: CInt(truncatingIfNeeded: number))
     }

@@ -51,7 +51,7 @@ public final class TCPListener: Sendable, CustomStringConvertible {
         to address: SocketAddress, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPListener {
         let loop = try EventLoop.required(loop)
-        let descriptor = try Socket.open(for: address, "bind")
+        let descriptor = try Socket.openTCP(for: address, "bind")
         let subject = "\(address)"
         if options.reuseAddress { try Socket.set(descriptor.number, SOL_SOCKET, SO_REUSEADDR, 1, subject) }
         if options.reusePort { try Socket.set(descriptor.number, SOL_SOCKET, SO_REUSEPORT, 1, subject) }
@@ -78,7 +78,8 @@ public final class TCPListener: Sendable, CustomStringConvertible {
 
     func stream(from outcome: Outcome) -> TCPStream {
         let peer = outcome.bytes.flatMap(SocketAddress.init(sockaddr:)) ?? .unnamedUnix
-        return TCPStream(loop: loop, handle: Handle(rawValue: outcome.result), peer: peer)
+        let handle = Handle(rawValue: outcome.result)
+        return TCPStream(StreamCore(loop: loop, reader: handle, writer: handle, subject: .address(peer)))
     }
 
     /// Stops listening. Connections go on. Calling it again does nothing.

@@ -30,14 +30,10 @@ extension TCPStream {
     ) async throws -> TCPStream {
         let loop = try EventLoop.required(loop)
         while true {
-            let descriptor = try Socket.open(for: address, "connect")
+            let descriptor = try Socket.openTCP(for: address, "connect")
             try Socket.apply(options, to: descriptor.number, "\(address)")
             let stream = try await adopt(descriptor, peer: address, on: loop)
-            let target = UnsafeMutablePointer<SocketAddress>.allocate(capacity: 1)
-            unsafe target.initialize(to: address)
-            let outcome = unsafe await loop.perform(.connect(stream.handle, UnsafePointer(target)))
-            unsafe target.deinitialize(count: 1)
-            unsafe target.deallocate()
+            let outcome = await stream.core.connect(to: address)
             if outcome.result < 0 { stream.close() }
             try loop.check(outcome, "connect", "\(address)")
             // On loopback a client may get the very port that it dials, and meet itself. Nobody wants that: try again.
@@ -57,21 +53,6 @@ extension TCPStream {
     static func adopt(
         _ descriptor: consuming Descriptor, peer: SocketAddress, on loop: EventLoop
     ) async throws -> TCPStream {
-        let handle = try await loop.adopt(descriptor, "\(peer)")
-        return TCPStream(loop: loop, handle: handle, peer: peer)
-    }
-}
-
-extension EventLoop {
-    /// Gives a descriptor to the loop's driver, which closes it from here on.
-    func adopt(_ descriptor: consuming Descriptor, _ subject: String) async throws -> Handle {
-        let outcome = await perform(.adopt(descriptor.number))
-        // Only an adopted descriptor is no longer ours to close.
-        guard outcome.result >= 0 else {
-            try check(outcome, "adopt", subject)
-            throw CancellationError()
-        }
-        _ = descriptor.release()
-        return Handle(rawValue: outcome.result)
+        TCPStream(try await StreamCore.adopt(descriptor, .address(peer), on: loop))
     }
 }

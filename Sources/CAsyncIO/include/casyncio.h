@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 // The socket flags of <bits/socket_type.h>, which are an enumeration there, as plain numbers.
 enum {
@@ -17,8 +18,44 @@ enum {
     CASYNCIO_SOCK_CLOEXEC = 02000000,
 };
 
+// F_SETPIPE_SZ and F_GETPIPE_SZ of fcntl(2), which <fcntl.h> defines only for _GNU_SOURCE.
+enum {
+    CASYNCIO_SET_PIPE_SIZE = 1031,
+    CASYNCIO_GET_PIPE_SIZE = 1032,
+};
+
 /// accept4(2), which <sys/socket.h> declares only for _GNU_SOURCE.
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+/// pipe2(2), close-on-exec and non-blocking.
+int casyncio_pipe(int ends[2]);
+/// writev(2) that does not kill the process when nobody reads: EPIPE, and no SIGPIPE.
+ssize_t casyncio_writev(int descriptor, const struct iovec *vectors, int count);
+/// splice(2), non-blocking: moves bytes from a descriptor into a pipe without copying them to the process.
+ssize_t casyncio_splice_in(int descriptor, int pipe, size_t count);
+/// The other way: EPIPE, and no SIGPIPE.
+ssize_t casyncio_splice_out(int pipe, int descriptor, size_t count);
+/// sendfile(2) from an offset, which it moves: EPIPE, and no SIGPIPE.
+ssize_t casyncio_send_file(int socket, int file, int64_t *offset, size_t count);
+
+/// A datagram of a batch: mmsghdr of recvmmsg(2), which <sys/socket.h> declares only for _GNU_SOURCE.
+struct casyncio_message {
+    struct msghdr header;
+    unsigned int length;
+};
+/// recvmmsg(2) without a timeout.
+int casyncio_receive_messages(int descriptor, struct casyncio_message *messages, unsigned int count, int flags);
+/// sendmmsg(2).
+int casyncio_send_messages(int descriptor, struct casyncio_message *messages, unsigned int count, int flags);
+/// The control messages of a received message, one after the other: cmsg(3), whose macros Swift does not import.
+static inline struct cmsghdr *casyncio_first_control(struct msghdr *message) { return CMSG_FIRSTHDR(message); }
+static inline struct cmsghdr *casyncio_next_control(struct msghdr *message, struct cmsghdr *control) {
+    return CMSG_NXTHDR(message, control);
+}
+static inline unsigned char *casyncio_control_data(struct cmsghdr *control) { return CMSG_DATA(control); }
+/// CMSG_SPACE and CMSG_LEN of cmsg(3).
+static inline size_t casyncio_control_space(size_t length) { return CMSG_SPACE(length); }
+static inline size_t casyncio_control_length(size_t length) { return CMSG_LEN(length); }
+
 /// epoll_event is packed on x86-64, so its 64-bit data is set and read here.
 static inline struct epoll_event casyncio_epoll_event(uint32_t events, uint64_t data) {
     struct epoll_event event;

@@ -160,7 +160,7 @@ struct FairnessTests {
         let left = dup(pair.left.number)
         let (sent, turns) = try await Guest.run { loop in
             (loop.core.driver as? EpollDriver)?.bytesPerTurn = 1000
-            let handle = Handle(rawValue: await loop.perform(.adopt(left)).result)
+            let handle = Handle(rawValue: await loop.perform(.adopt(left, .socket)).result)
             let (turns, isDone) = (Counter(), Gate())
             loop.spawn {
                 while !isDone.isOpen {

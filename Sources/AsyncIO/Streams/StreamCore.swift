@@ -1,0 +1,187 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+/// What every stream over descriptors is made of: the loop, a handle for each direction, and the verbs.
+///
+/// The streams' own methods forward here, and are inlined: an operation that ends at once costs no further asynchronous
+/// call.
+struct StreamCore: Sendable {
+    let loop: EventLoop
+    /// For a socket the same as the writer.
+    let reader: Handle
+    let writer: Handle
+    /// What errors are about.
+    let subject: Subject
+
+    /// An address that need not be printed before something fails, or a name.
+    enum Subject: Sendable, CustomStringConvertible {
+        case address(SocketAddress)
+        case name(String)
+
+        var description: String {
+            switch self {
+            case .address(let address): "\(address)"
+            case .name(let name): name
+            }
+        }
+    }
+
+    /// The most that one read returns.
+    static let maximumRead = 65_536
+
+    // MARK: Reading
+
+    @inline(__always)
+    func read(upTo limit: Int) async throws -> [UInt8]? {
+        guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
+        let outcome = await perform(.receiveBytes(reader, limit: limit, inTwoSteps: loop.isCurrent))
+        if outcome.result < 0 { try check(outcome, "read") }
+        return outcome.result == 0 ? nil : outcome.bytes
+    }
+
+    @inline(__always)
+    func read(into span: inout OutputRawSpan) async throws -> Int {
+        guard span.freeCapacity > 0 else { throw Self.empty(0, "\(subject)") }
+        // The span is borrowed until this function returns, so its memory outlives the operation.
+        let memory = unsafe span.withUnsafeMutableBytes { memory, count in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: memory[count...])
+        }
+        let outcome = unsafe await perform(.receive(reader, into: memory))
+        if outcome.result < 0 { try check(outcome, "read") }
+        unsafe span.withUnsafeMutableBytes { _, count in count += outcome.result }
+        return outcome.result
+    }
+
+    /// An operation that ends at once costs no asynchronous call.
+    @inline(__always)
+    func perform(_ operation: Operation) async -> Outcome {
+        let begun = loop.begin(operation)
+        if case .ended(let outcome) = begun { return outcome }
+        return await loop.finish(operation, begun)
+    }
+
+    static func empty(_ limit: Int, _ subject: String) -> IOError {
+        IOError(
+            .invalidArgument, operation: "read", subject: subject,
+            detail: "room for \(limit) bytes; a read needs room for at least one")
+    }
+
+    // MARK: Writing
+
+    @inline(__always)
+    func write(_ bytes: RawSpan) async throws {
+        if bytes.isEmpty { return }
+        let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(writer, $0)) }
+        // The usual case: the kernel takes everything at once.
+        if case .ended(let outcome) = begun, outcome.result >= 0 { return }
+        try await finishWriting(bytes, begun)
+    }
+
+    @inline(__always)
+    func write(_ bytes: [UInt8]) async throws {
+        if bytes.isEmpty { return }
+        let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(writer, $0)) }
+        if case .ended(let outcome) = begun, outcome.result >= 0 { return }
+        unsafe try await finishWriting(bytes.span.bytes, begun)
+    }
+
+    private func finishWriting(_ bytes: RawSpan, _ begun: EventLoop.Begun) async throws {
+        // The span is borrowed until this function returns, so its memory outlives the operation.
+        let memory = unsafe bytes.withUnsafeBytes { unsafe $0 }
+        let outcome = unsafe await loop.finish(.send(writer, memory), begun)
+        if outcome.result < 0 { try check(outcome, "write") }
+        _ = bytes.byteCount
+    }
+
+    func write(contentsOf chunks: [[UInt8]]) async throws {
+        let vectors = UnsafeMutableBufferPointer<iovec>.allocate(capacity: chunks.count)
+        defer { unsafe vectors.deallocate() }
+        var count = 0
+        for chunk in chunks where !chunk.isEmpty {
+            // The arrays are held by the caller's list, and are not changed, until this function returns.
+            let memory = unsafe chunk.withUnsafeBytes { unsafe $0 }
+            unsafe vectors[count] = unsafe iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: memory.baseAddress), iov_len: memory.count)
+            count += 1
+        }
+        guard count > 0 else { return }
+        let list = unsafe UnsafeMutableBufferPointer(rebasing: vectors[..<count])
+        let outcome = unsafe await perform(.sendVector(writer, list))
+        withExtendedLifetime(chunks) {}
+        if outcome.result < 0 { try check(outcome, "write") }
+    }
+
+    func tryWrite(_ bytes: RawSpan) throws -> Int {
+        if bytes.isEmpty { return 0 }
+        guard let outcome = unsafe bytes.withUnsafeBytes({ unsafe loop.performNow(.sendNow(writer, $0)) }) else {
+            return 0
+        }
+        if outcome.result >= 0 { return outcome.result }
+        let code = Errno(negated: outcome.result)
+        if code == .wouldBlock || code == .resourceBusy { return 0 }
+        return try check(outcome, "write")
+    }
+
+    // MARK: Ending
+
+    func closeWriting() async throws {
+        try await check(loop.perform(.finishSending(writer)), "close writing")
+    }
+
+    func close(_ closing: Closing = .orderly) {
+        loop.performSoon(closing: reader, closing)
+        if writer != reader { loop.performSoon(closing: writer, closing) }
+    }
+
+    @discardableResult
+    func check(_ outcome: Outcome, _ operation: String) throws -> Int {
+        try loop.check(outcome, operation, "\(subject)")
+    }
+}
+
+extension StreamCore {
+    /// A core over one socket, which the loop closes from here on.
+    static func adopt(
+        _ descriptor: consuming Descriptor, _ subject: Subject, on loop: EventLoop
+    ) async throws -> StreamCore {
+        let handle = try await loop.adopt(descriptor, "\(subject)")
+        return StreamCore(loop: loop, reader: handle, writer: handle, subject: subject)
+    }
+
+    /// The peer, if the subject is one.
+    var peer: SocketAddress {
+        if case .address(let address) = subject { return address }
+        return .unnamedUnix
+    }
+
+    /// Our own address.
+    var local: SocketAddress? {
+        get async { await loop.perform(.localAddress(reader)).bytes.flatMap(SocketAddress.init(sockaddr:)) }
+    }
+
+    /// The value of a socket's option, at most so many bytes.
+    func option(_ level: CInt, _ name: CInt, size: Int, _ operation: String) async throws -> [UInt8] {
+        let outcome = await loop.perform(.option(reader, level: level, name: name, size: size))
+        try check(outcome, operation)
+        return outcome.bytes ?? []
+    }
+}
+
+extension EventLoop {
+    /// Gives a descriptor to the loop's driver, which closes it from here on.
+    func adopt(
+        _ descriptor: consuming Descriptor, _ subject: String, _ medium: Medium = .socket
+    ) async throws -> Handle {
+        let outcome = await perform(.adopt(descriptor.number, medium))
+        // Only an adopted descriptor is no longer ours to close.
+        guard outcome.result >= 0 else {
+            try check(outcome, "adopt", subject)
+            throw CancellationError()
+        }
+        _ = descriptor.release()
+        return Handle(rawValue: outcome.result)
+    }
+}

@@ -1,0 +1,223 @@
+import AsyncIOKernel
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+// One try of each kind of transfer. Nil if the call would block, or if others go first; the hints say so then.
+extension EpollDriver {
+    /// IOV_MAX: more vectors in one call are refused (writev(2)).
+    private static let vectorsPerCall = 1024
+
+    func receiveBytes(_ operation: PendingOperation) -> Outcome? {
+        let limit = min(operation.count, Self.scratchSize)
+        let result = unsafe receive(operation.descriptor, scratch.baseAddress, limit)
+        guard noteRead(operation.descriptor, result, limit) else { return nil }
+        guard result > 0 else { return Outcome(result) }
+        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(rebasing: scratch[0..<result]))
+        return Outcome(result, bytes: bytes)
+    }
+
+    func receive(_ operation: PendingOperation) -> Outcome? {
+        let result = unsafe receive(operation.descriptor, operation.memory, operation.count)
+        return noteRead(operation.descriptor, result, operation.count) ? Outcome(result) : nil
+    }
+
+    @inline(__always)
+    private func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+        switch sockets[Int(descriptor)].medium {
+        case .socket: unsafe SystemCall.receive(descriptor, memory, count)
+        case .pipe: unsafe SystemCall.read(descriptor, memory, count)
+        }
+    }
+
+    /// Draws the conclusions of a read for the next one. False if it would have blocked.
+    @inline(__always)
+    func noteRead(_ descriptor: CInt, _ result: Int, _ limit: Int) -> Bool {
+        let number = Int(descriptor)
+        if result == Errno.wouldBlock.negated {
+            sockets[number].mayRead = false
+            return false
+        }
+        if result > 0 && result < limit && !sockets[number].isFinished { sockets[number].mayRead = false }
+        return true
+    }
+
+    func send(_ operation: inout PendingOperation) -> Outcome? {
+        transfer(&operation) { operation, turn in
+            let count = min(operation.count, turn)
+            let result =
+                switch sockets[Int(operation.descriptor)].medium {
+                case .socket: unsafe SystemCall.send(operation.descriptor, operation.memory, count)
+                case .pipe: unsafe SystemCall.write(operation.descriptor, operation.memory, count)
+                }
+            if result > 0 {
+                unsafe operation.memory = operation.memory?.advanced(by: min(result, count))
+                operation.count -= min(result, count)
+            }
+            return result
+        }
+    }
+
+    func sendVector(_ operation: inout PendingOperation) -> Outcome? {
+        transfer(&operation) { operation, turn in
+            guard let list = unsafe operation.memory?.assumingMemoryBound(to: iovec.self) else {
+                return Errno.badAddress.negated
+            }
+            // As many as fit in a turn, and at least one: a vector is not cut.
+            var (taken, bytes) = unsafe (1, list[0].iov_len)
+            while taken < min(operation.count, Self.vectorsPerCall), unsafe bytes + list[taken].iov_len <= turn {
+                unsafe bytes += list[taken].iov_len
+                taken += 1
+            }
+            let result =
+                switch sockets[Int(operation.descriptor)].medium {
+                case .socket: unsafe SystemCall.send(operation.descriptor, list, taken)
+                case .pipe: unsafe SystemCall.write(operation.descriptor, list, taken)
+                }
+            if result > 0 { unsafe skip(result, &operation, list) }
+            return result
+        }
+    }
+
+    /// Takes sent bytes off a list of vectors.
+    private func skip(_ sent: Int, _ operation: inout PendingOperation, _ list: UnsafeMutablePointer<iovec>) {
+        var (left, first) = (sent, 0)
+        while first < operation.count, unsafe left >= list[first].iov_len {
+            unsafe left -= list[first].iov_len
+            first += 1
+        }
+        if first < operation.count {
+            unsafe list[first].iov_base = unsafe list[first].iov_base?.advanced(by: left)
+            unsafe list[first].iov_len -= left
+        }
+        unsafe operation.memory = unsafe UnsafeMutableRawPointer(list.advanced(by: first))
+        operation.count -= first
+    }
+
+    func spliceOut(_ operation: inout PendingOperation) -> Outcome? {
+        transfer(&operation) { operation, turn in
+            let result = SystemCall.spliceOut(operation.other, operation.descriptor, min(operation.count, turn))
+            if result > 0 { operation.count -= min(result, operation.count) }
+            return result
+        }
+    }
+
+    func sendFile(_ operation: inout PendingOperation) -> Outcome? {
+        transfer(&operation) { operation, turn in
+            guard let offset = unsafe operation.memory?.assumingMemoryBound(to: Int64.self) else {
+                return Errno.badAddress.negated
+            }
+            let result = unsafe SystemCall.sendFile(
+                operation.descriptor, operation.other, offset, min(operation.count, turn))
+            if result > 0 { operation.count -= min(result, operation.count) }
+            return result
+        }
+    }
+
+    /// Sends piece by piece until all is sent, nothing is taken any more, or it is somebody else's turn.
+    ///
+    /// The piece gets how many bytes it may send, takes what was sent off the operation, and returns their number; none
+    /// means the end.
+    @inline(__always)
+    private func transfer(
+        _ operation: inout PendingOperation, _ piece: (inout PendingOperation, Int) -> Int
+    ) -> Outcome? {
+        var turn = bytesPerTurn
+        while operation.count > 0 {
+            // The peer may take it as fast as we give it: without a bound, one write would be the loop's only work.
+            guard turn > 0 else {
+                operation.takesTurns = true
+                return nil
+            }
+            let result = piece(&operation, turn)
+            guard result > 0 else {
+                if result == 0 { break }
+                return wouldBlock(operation, result) ? nil : Outcome(result)
+            }
+            turn -= result
+            operation.done += result
+        }
+        return Outcome(operation.done)
+    }
+
+    /// Whether a write would have blocked; the next one waits then.
+    @inline(__always)
+    private func wouldBlock(_ operation: PendingOperation, _ result: Int) -> Bool {
+        guard result == Errno.wouldBlock.negated else { return false }
+        sockets[Int(operation.descriptor)].mayWrite = false
+        return true
+    }
+
+    func sendNow(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
+        let number = Int(handle.descriptor)
+        guard sockets[number].writer == nil else { return Errno.resourceBusy.negated }
+        guard sockets[number].mayWrite else { return Errno.wouldBlock.negated }
+        let result =
+            switch sockets[number].medium {
+            case .socket: unsafe SystemCall.send(handle.descriptor, bytes.baseAddress, bytes.count)
+            case .pipe: unsafe SystemCall.write(handle.descriptor, bytes.baseAddress, bytes.count)
+            }
+        // Whoever waits for its turn from here on is told.
+        if result == Errno.wouldBlock.negated { sockets[number].mayWrite = false }
+        return result
+    }
+
+    // MARK: Messages
+
+    func receiveMessage(_ operation: PendingOperation) -> Outcome? {
+        guard let message = unsafe operation.memory?.assumingMemoryBound(to: msghdr.self) else {
+            return Outcome(Errno.badAddress.negated)
+        }
+        return noteMessage(operation, unsafe SystemCall.receive(operation.descriptor, message))
+    }
+
+    func receiveMessages(_ operation: PendingOperation) -> Outcome? {
+        guard let messages = unsafe operation.memory?.assumingMemoryBound(to: casyncio_message.self) else {
+            return Outcome(Errno.badAddress.negated)
+        }
+        return noteMessage(operation, unsafe SystemCall.receive(operation.descriptor, messages, operation.count))
+    }
+
+    /// A short message says nothing of the next one.
+    private func noteMessage(_ operation: PendingOperation, _ result: Int) -> Outcome? {
+        guard result == Errno.wouldBlock.negated else { return Outcome(result) }
+        sockets[Int(operation.descriptor)].mayRead = false
+        return nil
+    }
+
+    func sendMessage(_ operation: PendingOperation) -> Outcome? {
+        guard let message = unsafe operation.memory?.assumingMemoryBound(to: msghdr.self) else {
+            return Outcome(Errno.badAddress.negated)
+        }
+        let result = unsafe SystemCall.send(operation.descriptor, message)
+        return wouldBlock(operation, result) ? nil : Outcome(result)
+    }
+
+    func sendMessages(_ operation: PendingOperation) -> Outcome? {
+        guard let messages = unsafe operation.memory?.assumingMemoryBound(to: casyncio_message.self) else {
+            return Outcome(Errno.badAddress.negated)
+        }
+        let result = unsafe SystemCall.send(operation.descriptor, messages, operation.count)
+        return wouldBlock(operation, result) ? nil : Outcome(result)
+    }
+
+    /// The pipe is empty, so a call that would block finds nothing to read. That it moves less than asked for says
+    /// nothing: a pipe has a number of places, too.
+    func spliceIn(_ operation: PendingOperation) -> Outcome? {
+        noteMessage(operation, SystemCall.spliceIn(operation.descriptor, operation.other, operation.count))
+    }
+
+    // MARK: Connections
+
+    func accept(_ operation: PendingOperation) -> Outcome? {
+        let (result, peer) = SystemCall.accept(operation.descriptor)
+        if result == Errno.wouldBlock.negated {
+            sockets[Int(operation.descriptor)].mayRead = false
+            return nil
+        }
+        guard result >= 0 else { return Outcome(result) }
+        let handle = beginOwnership(of: CInt(truncatingIfNeeded: result), isAdopted: true)
+        return Outcome(handle.rawValue, bytes: peer)
+    }
+}
