@@ -14,21 +14,14 @@ public func copy<Source: ByteStream, Destination: ByteStream>(
     try await copy(from: source, to: destination) { _ in }
 }
 
-/// A stream that can have the kernel move bytes to another one.
-protocol KernelCopying: ByteStream {
-    /// Copies up to the end of the data as ``copy(from:to:)`` does, and tells of progress after each step; nil if the
-    /// kernel cannot do it for this destination, and then nothing has been taken.
-    func copyInKernel(to destination: any ByteStream, progress: (Int) -> Void) async throws -> Int?
-}
-
 /// Tells of progress after each step.
 private func copy(
     from source: some ByteStream, to destination: some ByteStream, progress: (Int) -> Void
 ) async throws -> Int {
-    if let source = source as? any KernelCopying,
-        let count = try await source.copyInKernel(to: destination, progress: progress)
-    {
-        return count
+    if let source = source as? any DescriptorStream, let destination = destination as? any DescriptorStream {
+        var pump = KernelPump(from: source.core, to: destination.core)
+        try await pump.run(progress: progress)
+        return pump.count
     }
     var count = 0
     while let bytes = try await source.read(upTo: 65_536) {

@@ -31,18 +31,19 @@ struct KernelPump {
     /// From here on a read is part of a flood.
     private static let flood = StreamCore.maximumRead
 
-    /// Returns at the end of the source's data. A cancelled task gets `CancellationError`; bytes that were read and not
+    /// Returns at the end of the source's data, and tells of progress after each step. A cancelled task gets `CancellationError`; bytes that were read and not
     /// written are lost then, as with any write that is cancelled.
-    mutating func run() async throws {
+    mutating func run(progress: (Int) -> Void) async throws {
         while let bytes = try await source.read(upTo: StreamCore.maximumRead) {
             try await sink.write(bytes)
             count += bytes.count
-            if bytes.count == Self.flood, try await !splice() { return }
+            progress(bytes.count)
+            if bytes.count == Self.flood, try await !splice(progress) { return }
         }
     }
 
     /// Moves the flood through a pipe. False at the end of the source's data.
-    private mutating func splice() async throws -> Bool {
+    private mutating func splice(_ progress: (Int) -> Void) async throws -> Bool {
         guard let pipe = SplicePipe.take() else { return true }
         do {
             while true {
@@ -57,6 +58,7 @@ struct KernelPump {
                 let sent = await sink.perform(.spliceOut(sink.writer, pipe: pipe.reader, count: moved.result))
                 try sink.check(sent, "write")
                 count += moved.result
+                progress(moved.result)
                 guard moved.result >= Self.flood / 2 else {
                     pipe.putBack()
                     return true
