@@ -13,6 +13,8 @@ struct ByteRing: ~Copyable {
     /// Owned; `size` bytes.
     private var memory: UnsafeMutableRawPointer?
     private var size = 0
+    /// How much memory the ring holds.
+    var allocated: Int { size }
     /// Where the oldest byte is.
     private var head = 0
 

@@ -33,6 +33,12 @@ public struct BidirectionalCount: Hashable, Sendable {
     public var forward: Int
     /// Bytes from the second stream to the first.
     public var backward: Int
+
+    /// Creates a count.
+    public init(forward: Int, backward: Int) {
+        self.forward = forward
+        self.backward = backward
+    }
 }
 
 /// Copies everything between two streams, both ways, until both have ended: the heart of a proxy.

@@ -39,7 +39,7 @@ extension StreamScenario {
 
         StreamScenario("a very big buffer, written in one call, arrives") { stand in
             let (one, other) = try await stand.pair()
-            let total = stand.bulk
+            let total = stand.huge
             let writer = stand.start("writer") {
                 try await one.write(StreamPattern.part(count: total))
                 try await one.closeWriting()

@@ -36,6 +36,9 @@ package struct StreamStand: Sendable {
         self.makePair = makePair
     }
 
+    /// A number of bytes that is big for a single call.
+    var huge: Int { bulk < 4 << 20 ? bulk : 32 << 20 }
+
     /// A number of bytes that takes many reads and writes.
     var some: Int { min(4 << 20, bulk) }
 
@@ -72,15 +75,18 @@ package struct StreamScenario: Sendable, CustomStringConvertible {
 
     package static let all: [StreamScenario] = reading + writing + ending + breaking + cancelling + sharing
 
-    /// Runs the scenario, from both ends. Nothing is done if the streams cannot do what it needs.
+    /// From which ends a scenario is run: from both where they differ.
+    package enum Ends: Sendable { case first, both }
+
+    /// Runs the scenario. Nothing is done if the streams cannot do what it needs.
     ///
     /// `bulk` is more than all that lies between the ends holds: a writer waits when nobody reads so much.
     package func run(
-        can: StreamCapabilities = .all, bulk: Int = 48 << 20,
+        can: StreamCapabilities = .all, bulk: Int = 48 << 20, from ends: Ends = .both,
         makePair: @escaping @Sendable () async throws -> StreamStand.Pair
     ) async throws {
         guard can.isSuperset(of: needs) else { return }
-        for isTurned in [false, true] {
+        for isTurned in ends == .both ? [false, true] : [false] {
             do {
                 try await body(StreamStand(can: can, bulk: bulk, isTurned: isTurned, makePair: makePair))
             } catch {
