@@ -42,10 +42,10 @@ package enum Operation: @unchecked Sendable {
     case spliceIn(Handle, pipe: CInt, count: Int)
     /// Moves all of so many bytes out of a pipe that holds them. Result: their number.
     case spliceOut(Handle, pipe: CInt, count: Int)
-    /// Passes on what comes from one socket to another, as long as the pieces are small and are taken at once: a message
-    /// costs its two system calls, and wakes no task. Takes the reader's place of the one and the writer's of the other.
-    /// Result: 0 at the end; otherwise the bytes that were received last and are the caller's to send. Bytes that were
-    /// passed on are counted.
+    /// Passes on what comes from one socket to another, as long as the pieces are small and are taken at once: a
+    /// message costs its two system calls, and wakes no task. Takes the reader's place of the one and the writer's of
+    /// the other. Result: 0 at the end; otherwise the bytes that were received last and are the caller's to send. Bytes
+    /// that were passed on are counted.
     case relay(Handle, to: Handle, ByteCounter)
     /// Sends bytes of a regular file from the offset, which moves, as sendfile(2). Result: bytes; fewer than asked for
     /// only at the end of the file.
