@@ -8,6 +8,7 @@ extension ServerCore {
     struct Life {
         var isServing = false
         var isShuttingDown = false
+        var isCancelling = false
         var hasEnded = false
         var task: Task<Void, Never>?
         var limit: ConnectionLimit?
@@ -37,7 +38,7 @@ extension ServerCore {
             life.isShuttingDown = true
             return life.isServing && !life.hasEnded
         }
-        mark(.drain)
+        if drain > .zero { mark(.drain) }
         if case .socket = source { stop(drains: isServing && drain > .zero) }
         if drain <= .zero { cancelHandlers() } else { alarm(after: drain) { self.cancelHandlers() } }
         if let grace { alarm(after: max(drain, .zero) + max(grace, .zero)) { self.breakOff() } }
@@ -79,7 +80,11 @@ extension ServerCore {
 
     private func cancelHandlers() {
         mark(.cancel)
-        life.withLock { $0.task }?.cancel()
+        let task = life.withLock { life in
+            life.isCancelling = true
+            return life.task
+        }
+        task?.cancel()
     }
 
     /// Breaks off the connections whose handlers would not end. What they wait for ends with an error.
@@ -98,7 +103,7 @@ extension ServerCore {
     private func mark(_ phase: ShutdownReport.Phase.Name) {
         let mark = Mark(phase: phase, instant: loop.now, active: counts.active.load(ordering: .relaxed))
         life.withLock { life in
-            guard !life.hasEnded, life.marks.allSatisfy({ $0.phase < phase }) else { return }
+            guard life.isServing, !life.hasEnded, life.marks.allSatisfy({ $0.phase < phase }) else { return }
             life.marks.append(mark)
         }
     }

@@ -84,7 +84,7 @@ final class ServerCore: Sendable {
         let task = loop.startTask(named: "server \(address)") { await self.acceptLoop(plan) }
         let isTooLate = life.withLock { life in
             life.task = task
-            return life.isShuttingDown
+            return life.isCancelling
         }
         if isTooLate { task.cancel() }
         await withTaskCancellationHandler {

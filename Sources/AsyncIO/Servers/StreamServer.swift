@@ -105,7 +105,8 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
                     group.addTask(name: "server \(part.address)") { try await part.serve(plan) }
                 }
                 do {
-                    try await group.waitForAll()
+                    // Not `waitForAll`, which would let the others go on.
+                    for try await _ in group {}
                 } catch {
                     shutdown(drain: drain)
                     throw error
