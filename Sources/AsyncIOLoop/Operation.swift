@@ -65,6 +65,9 @@ package enum Operation: @unchecked Sendable {
     case waitWritable(CInt)
     /// Ends what is pending on the descriptor, with `ECANCELED`, and closes it.
     case close(Handle, Closing)
+    /// Takes an idle descriptor out of the driver's care, open. Result: its number, which is the caller's to close.
+    /// Refused with `EBUSY` while an operation is under way.
+    case disown(Handle)
     /// Waits until the instant. The loop's own; drivers never see it.
     case sleep(Instant)
 }
@@ -86,6 +89,7 @@ extension Operation {
         case .waitReadable: "wait readable"
         case .waitWritable: "wait writable"
         case .close: "close"
+        case .disown: "hand over"
         case .sleep: "sleep"
         }
     }
@@ -100,7 +104,7 @@ extension Operation {
             .send(let handle, _), .sendVector(let handle, _), .sendNow(let handle, _), .sendMessage(let handle, _),
             .sendMessages(let handle, _), .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
             .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
-            .setOption(let handle, _, _, _), .close(let handle, _):
+            .setOption(let handle, _, _, _), .close(let handle, _), .disown(let handle):
             handle.descriptor
         case .sleep: -1
         }
@@ -114,7 +118,7 @@ extension Operation {
         case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut, .sendFile,
             .finishSending, .waitWritable:
             .writer
-        case .adopt, .localAddress, .option, .setOption, .close, .sleep: nil
+        case .adopt, .localAddress, .option, .setOption, .close, .disown, .sleep: nil
         }
     }
 
