@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import Synchronization
 
 /// A tick every so often, on the current loop's clock.
@@ -47,7 +48,7 @@ public final class Interval: Sendable, CustomStringConvertible {
     ///
     /// A period that is zero or negative is a mistake in the program and stops it with a message.
     public init(every period: Duration, policy: Policy = .burst, first: First = .atOnce) {
-        precondition(period > .zero, "an interval of \(period): the time between two ticks must be more than zero")
+        demand(period > .zero, "an interval of \(period): the time between two ticks must be more than zero")
         self.period = period
         self.policy = policy
         self.first = first

@@ -82,20 +82,13 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
     /// The half of waiting that does not suspend. False if the other half is needed.
     @usableFromInline
     func hasComeNow() throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn: return isFulfilled
-        case .mustTakeTurns: return false
-        case .isCancelled: throw CancellationError()
-        }
+        try Visit.mayGoOnNow() && isFulfilled
     }
 
     /// The half of waiting that suspends.
     @usableFromInline
     func waitSlowly() async throws {
-        try await Visit.takeTurns()
-        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
-        defer { parking.recycle(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+        try await parking.wait { $0.wait($1) }
     }
 
     /// What has come. Only for those who have seen that it has.

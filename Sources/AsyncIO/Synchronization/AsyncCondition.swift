@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// A lock and a place to wait in until what it guards has changed.
 ///
 /// ```swift
@@ -132,12 +134,17 @@ extension AsyncCondition.Held {
         notify(count: .max)
     }
 
-    /// Another condition on the same lock, which is therefore held too.
+    /// Another condition on the same lock, which is therefore held too: `held[notFull].notify()`.
     ///
-    /// A condition on another lock is a mistake in the program and stops it with a message.
-    public borrowing func held(_ other: AsyncCondition) -> AsyncCondition.Held {
-        precondition(other.lock === condition.lock, "\(other.name) and \(condition.name) have different locks")
-        return AsyncCondition.Held(other)
+    /// It can be used here and not kept. A condition on another lock is a mistake in the program and stops it with a
+    /// message.
+    public subscript(other: AsyncCondition) -> AsyncCondition.Held {
+        _read {
+            demand(other.lock === condition.lock, "\(other.name) and \(condition.name) have different locks")
+            // Lent, not returned: what nobody owns cannot outlive the body.
+            let held = AsyncCondition.Held(other)
+            yield held
+        }
     }
 }
 
