@@ -36,8 +36,15 @@ extension EventLoop {
         start(name: name, place: place, reports: true, .shielded, body)
     }
 
+    /// Starts background work that is done for the calling task: it inherits its task locals and priority.
+    package func spawnForCaller<Success: Sendable>(
+        name: String, place: String, _ body: sending @escaping () async throws -> Success
+    ) -> BackgroundTask<Success> {
+        start(name: name, place: place, reports: true, inherits: true, .ordinary, body)
+    }
+
     private func start<Success: Sendable>(
-        name: String?, place: String, reports: Bool, _ kind: BackgroundKind,
+        name: String?, place: String, reports: Bool, inherits: Bool = false, _ kind: BackgroundKind,
         _ body: sending @escaping () async throws -> Success
     ) -> BackgroundTask<Success> {
         let handle = BackgroundTask<Success>(
@@ -55,7 +62,7 @@ extension EventLoop {
             handle.reportError()
         }
         switch kind {
-        case .ordinary: handle.started(makeTask(name: handle.name, run))
+        case .ordinary: handle.started(inherits ? startTask(named: handle.name, run) : makeTask(name: handle.name, run))
         // By preference even where the default executor leads here: no plain task, which the loop's end would cancel.
         case .shielded: handle.started(Task(name: handle.name, executorPreference: self, operation: run))
         }
@@ -178,8 +185,8 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
         reportError()
     }
 
-    /// Tells the loop's error handler of the task's error, once, if nobody has it or will. Not of a cancellation, nor of
-    /// an error of submitted work, which is for whoever asks the handle.
+    /// Tells the loop's error handler of the task's error, once, if nobody has it or will. Not of a cancellation, nor
+    /// of an error of submitted work, which is for whoever asks the handle.
     fileprivate func reportError() {
         let error: (any Error)? = state.withLock { state in
             guard reports, state.waiting == 0, !state.errorIsKnown, case .failure(let error) = state.result else {

@@ -8,11 +8,12 @@ import AsyncIOLoop
 /// for try await (index, result) in asCompleted(addresses, limit: 10, { try await fetch($0) }) { … }
 /// ```
 ///
-/// The work runs as background tasks of the current loop. Inputs are taken one by one, when there is room; a result
-/// that nobody has taken yet fills its place, so that a slow consumer slows the work down. An error is a result and
-/// cancels nobody. Ending the iteration early, and cancelling the task that iterates, cancels what runs; it is not
-/// awaited, but the loop knows it, and errors that nobody has taken then go to its error handler. The limit is at least
-/// one; `.max` is no limit. The iteration throws `CancellationError`, and `EventLoopError.noLoop` where no loop runs.
+/// The work runs as background tasks of the current loop, with the caller's task locals and priority. Inputs are taken
+/// one by one, when there is room; a result that nobody has taken yet fills its place, so that a slow consumer slows
+/// the work down. An error is a result and cancels nobody. Ending the iteration early, and cancelling the task that
+/// iterates, cancels what runs; it is not awaited, but the loop knows it, and errors that nobody has taken then go to
+/// its error handler. The limit is at least one; `.max` is no limit. The iteration throws `CancellationError`, and
+/// `EventLoopError.noLoop` where no loop runs.
 public func asCompleted<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, name: String = "as completed", file: StaticString = #fileID, line: UInt = #line,
     _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
@@ -65,8 +66,8 @@ public struct CompletedWork<Inputs: Sequence, Output: Sendable>: AsyncSequence w
             while running.count < plan.limit, let input = rest.next() {
                 let work = plan.work
                 let name = "\(plan.name) \(started)"
-                running.add(
-                    loop.spawn(name: name, file: plan.file, line: plan.line) { try await work(input) }, started)
+                let task = loop.spawnForCaller(name: name, place: "\(plan.file):\(plan.line)") { try await work(input) }
+                running.add(task, started)
                 started += 1
             }
         }

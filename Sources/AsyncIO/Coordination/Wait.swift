@@ -29,8 +29,8 @@ public struct WaitOutcome: Sendable, Hashable {
 /// ```
 ///
 /// No task is ever cancelled here, and the end of the timeout is no error. If the calling task is cancelled, the wait
-/// ends at once with `CancellationError`. The error of a spawned task counts as awaited if the outcome tells of it. No handles, no wait: the outcome is empty. Throws `EventLoopError.noLoop` if
-/// there is a timeout and no loop runs.
+/// ends at once with `CancellationError`. The error of a spawned task counts as awaited if the outcome tells of it. No
+/// handles, no wait: the outcome is empty. Throws `EventLoopError.noLoop` if there is a timeout and no loop runs.
 ///
 /// asyncio's `wait`.
 public func wait<Handles: Collection>(

@@ -174,9 +174,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     func leave(_ waiter: ParkedTask) {
         if let home, !home.isCurrent, !home.isClosed {
             let visit = waiter.visit
-            let call = home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
-            // Refused: the loop has closed just now, and the visit may be changed from here.
-            guard call.isCancelled else { return }
+            // An alarm: if the loop closes first, its tasks go on elsewhere, and this one must not wait there for ever.
+            _ = home.alarm(after: .zero) { if waiter.visit == visit { self.leave(waiter) } }
+            return
         }
         visit { machine, woken in
             switch waiter.phase {

@@ -1,5 +1,5 @@
 import AsyncIOKernel
-import Synchronization
+import AsyncIOLoop
 
 /// A tick every so often, on the current loop's clock.
 ///
@@ -42,7 +42,7 @@ public final class Interval: Sendable, CustomStringConvertible {
     public let policy: Policy
     private let first: First
     /// When the next tick is due; nil before the plan has begun.
-    private let plan = Mutex<Instant?>(nil)
+    private let plan = Locked<Instant?>(nil)
 
     /// Makes an interval whose plan begins with the first call of ``tick()``.
     ///

@@ -90,7 +90,7 @@ extension AsyncCondition.Held {
         try await Visit.enter()
         guard try !predicate() else { return }
         while true {
-            try await wait()
+            try await waitForNotification()
             do {
                 if try predicate() { return }
                 try await Visit.enter()
@@ -108,6 +108,11 @@ extension AsyncCondition.Held {
     /// notified before its cancellation came returns: the notification is not lost.
     public borrowing func wait() async throws {
         try await Visit.enter()
+        try await waitForNotification()
+    }
+
+    /// A task that is cancelled already leaves again at once: one place to throw, and no notification was given then.
+    private borrowing func waitForNotification() async throws {
         let lock = condition.lock
         var hasLent = false
         let visitor = await condition.parking.park { machine, visitor, _ in

@@ -12,8 +12,8 @@
 ///
 /// Not recursive. A task that writes and asks again gets ``DeadlockError``. A reader must not ask to write, nor to read
 /// again, since a writer may have come between: in debug builds, and elsewhere with `ASYNCIO_DEBUG=1` in the
-/// environment, it gets ``DeadlockError`` where it would wait for itself, and so does one of several tasks that wait for
-/// each other. Otherwise readers are only counted.
+/// environment, it gets ``DeadlockError`` where it would wait for itself, and so does one of several tasks that wait
+/// for each other. Otherwise readers are only counted.
 ///
 /// tokio's `RwLock`; asyncio has none.
 public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {

@@ -100,8 +100,8 @@ final class DeadlockWatch: Sendable {
 }
 
 extension Parking where Machine: ~Copyable {
-    /// As ``park(note:patience:_:queued:)`` for a place whose holders are known. Throws ``DeadlockError`` where the task
-    /// waits for itself, and `CancellationError`.
+    /// As ``park(note:patience:_:queued:)`` for a place whose holders are known. Throws ``DeadlockError`` where the
+    /// task waits for itself, and `CancellationError`.
     func park(
         note: Int = 0, at place: some HeldPlace, _ arrive: (inout Machine, ParkedTask) -> Arrival
     ) async throws -> ParkedTask {

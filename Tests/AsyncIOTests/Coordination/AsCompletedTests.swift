@@ -255,4 +255,20 @@ struct CompletedWorkTests {
         #expect(errors.contexts.sorted() == ["work 1", "work 2", "work 3"])
         #expect(errors.all.allSatisfy { $0.place.contains("AsCompletedTests.swift") })
     }
+
+    @Test("the work has the caller's task locals and deadlines")
+    func locals() async throws {
+        try await withVirtualTime { _ in
+            try await Mark.$value.withValue(7) {
+                try await withTimeout(.seconds(10)) { deadline in
+                    for try await (_, result) in asCompleted(0..<2, limit: 2, { _ in (Mark.value, Deadline.effective) })
+                    {
+                        let (mark, limit) = try result.get()
+                        #expect(mark == 7)
+                        #expect(limit == deadline.expiration)
+                    }
+                }
+            }
+        }
+    }
 }

@@ -204,8 +204,7 @@ struct BroadcastTests {
                 })
         }
         // Swift lets go of what is not used any more.
-        withExtendedLifetime(subscriptions) {}
-        #expect(ended.all == [1, 11])
+        withExtendedLifetime(subscriptions) { #expect(ended.all == [1, 11]) }
         subscriptions.removeAll()
         #expect(ended.all == [1, 11, 20])
     }
