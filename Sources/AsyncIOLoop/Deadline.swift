@@ -132,20 +132,20 @@ public final class Deadline: Sendable, CustomStringConvertible {
 
     /// The body begins, in the task that runs here.
     package func begin() {
-        withLock { state in
+        let isArmed = withLock { state in
             state.phase = .running
             unsafe state.task = swift_task_getCurrent()
+            // The common case in one breath: a time to come on this thread's own loop.
+            guard loop.isCurrent, state.expiration != .distantFuture, loop.now < state.expiration else { return false }
+            state.timer = .own(loop.core.addTimer(at: state.expiration, .expire(self)))
+            return true
         }
-        arm()
+        if !isArmed { arm() }
     }
 
-    /// The body has ended, in the same task: nobody cancels it any more.
-    package func end() async {
-        while !hasEnded() { await Task.yield() }
-    }
-
-    /// False while another thread is just cancelling the task, which must not go away meanwhile.
-    private func hasEnded() -> Bool {
+    /// The body has ended, in the same task: nobody cancels it any more. False while another thread is just cancelling
+    /// the task, which must not go away meanwhile: ask again.
+    package func end() -> Bool {
         let timer: Timer? = withLock { state in
             if state.phase == .expiring { return nil }
             unsafe state.task = nil
@@ -162,12 +162,11 @@ public final class Deadline: Sendable, CustomStringConvertible {
         let expiration = expiration
         guard expiration != .distantFuture else { return }
         if expiration <= loop.now { return expire() }
-        if loop.isClosed { return armElsewhere(expiration) }
-        let timer: Timer =
-            loop.isCurrent
-            ? .own(loop.core.addTimer(at: expiration, .expire(self)))
-            : .call(loop.callAt(expiration) { self.expire() })
-        keep(timer, for: expiration)
+        if loop.isCurrent {
+            keep(.own(loop.core.addTimer(at: expiration, .expire(self))), for: expiration)
+        } else {
+            setAlarm(for: expiration)
+        }
     }
 
     private func keep(_ timer: Timer, for expiration: Instant) {
@@ -181,16 +180,15 @@ public final class Deadline: Sendable, CustomStringConvertible {
         if !isUseful { disarm(timer) }
     }
 
-    /// The loop has ended, and its tasks go on where no loop is: so do their limits.
-    private func armElsewhere(_ expiration: Instant) {
-        let call = Afterlife.loop.callLater(loop.now.duration(to: expiration)) { self.expire() }
-        keep(.call(call), for: expiration)
+    /// A loop may have ended, or end, and its tasks go on where no loop is: so do their limits.
+    private func setAlarm(for expiration: Instant) {
+        keep(.call(loop.alarm(at: expiration) { self.expire() }), for: expiration)
     }
 
     /// The loop closes: the timer that it had for this goes elsewhere.
     func moveToAfterlife() {
         disarm(withLock { takeTimer(of: &$0) })
-        armElsewhere(expiration)
+        setAlarm(for: expiration)
     }
 
     private func disarm(_ timer: Timer) {
