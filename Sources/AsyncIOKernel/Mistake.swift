@@ -1,8 +1,8 @@
 /// Stops the program, with a message, unless the condition holds: for what only a mistake in the calling program can
 /// bring about. As `precondition`, whose message release builds leave out.
 @inline(__always)
-package func demand(_ isRight: Bool, _ message: @autoclosure () -> String) {
-    if !isRight { mistake(message()) }
+package func callerMust(_ holdsTrue: Bool, _ message: @autoclosure () -> String) {
+    if !holdsTrue { mistake(message()) }
 }
 
 /// Stops the program, with a message.

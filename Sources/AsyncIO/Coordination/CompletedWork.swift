@@ -18,7 +18,7 @@ public func asCompleted<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, name: String = "as completed", file: StaticString = #fileID, line: UInt = #line,
     _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
 ) -> CompletedWork<Inputs, Output> where Inputs.Element: Sendable {
-    demand(limit >= 1, "asCompleted needs a limit of at least one, not \(limit)")
+    callerMust(limit >= 1, "asCompleted needs a limit of at least one, not \(limit)")
     return CompletedWork(inputs: inputs, limit: limit, name: name, file: file, line: line, work: work)
 }
 

@@ -38,7 +38,7 @@ public func gather<each Output: Sendable>(
 public func gatherEach<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
 ) async throws -> [Output] where Inputs.Element: Sendable {
-    demand(limit >= 1, "gatherEach needs a limit of at least one, not \(limit)")
+    callerMust(limit >= 1, "gatherEach needs a limit of at least one, not \(limit)")
     try await Visit.enter()
     return try await withThrowingTaskGroup(of: (Int, Output).self) { group in
         var (outputs, running): ([Output?], Int) = ([], 0)

@@ -60,7 +60,7 @@ public final class Started<Value: Sendable>: Sendable {
             defer { if phase != .ended { phase = .started } }
             return phase != .started
         }
-        demand(isFirst, "\(name) has said twice that it is ready")
+        callerMust(isFirst, "\(name) has said twice that it is ready")
         _ = events.tryPut(.success(value))
     }
 

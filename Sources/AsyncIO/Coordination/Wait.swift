@@ -57,7 +57,7 @@ public func wait(
 public func waitFirst<Handles: Collection>(
     of handles: Handles
 ) async throws -> (index: Int, result: Result<Handles.Element.Success, any Error>) where Handles.Element: TaskHandle {
-    demand(!handles.isEmpty, "waitFirst needs at least one handle: of none, none is the first")
+    callerMust(!handles.isEmpty, "waitFirst needs at least one handle: of none, none is the first")
     var iterator = asCompleted(handles).makeAsyncIterator()
     guard let first = try await iterator.next() else { throw CancellationError() }
     return first

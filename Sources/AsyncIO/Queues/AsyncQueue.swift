@@ -216,7 +216,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// Calling it more often than items were put is a mistake in the program and stops it with a message.
     public func itemDone() {
         let wasOpen = parking.visit { $0.itemIsDone(waking: &$1) }
-        demand(wasOpen, "itemDone() of \(name) was called more often than items were put")
+        callerMust(wasOpen, "itemDone() of \(name) was called more often than items were put")
     }
 
     /// Suspends until every item that was put has been reported by ``itemDone()``, or dropped by ``cancel()``.
@@ -314,7 +314,7 @@ public struct QueueCapacity: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     /// So many, at least one; anything less is a mistake in the program and stops it with a message.
     public init(_ limit: Int) {
-        demand(limit > 0, "a queue for \(limit) items: give it room for at least one, or .unbounded")
+        callerMust(limit > 0, "a queue for \(limit) items: give it room for at least one, or .unbounded")
         self.limit = limit
     }
 

@@ -27,7 +27,7 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
     ///   - name: What it is called in errors and in the task tree.
     ///   - sharing: Who may use it.
     public init(capacity: Int, name: String = "broadcast", sharing: Sharing = .acrossThreads) {
-        demand(capacity > 0, "a broadcast that keeps \(capacity) items: let it keep at least one")
+        callerMust(capacity > 0, "a broadcast that keeps \(capacity) items: let it keep at least one")
         ring = BroadcastRing(capacity: capacity, name: name, sharing: sharing)
     }
 

@@ -48,7 +48,7 @@ public final class Interval: Sendable, CustomStringConvertible {
     ///
     /// A period that is zero or negative is a mistake in the program and stops it with a message.
     public init(every period: Duration, policy: Policy = .burst, first: First = .atOnce) {
-        demand(period > .zero, "an interval of \(period): the time between two ticks must be more than zero")
+        callerMust(period > .zero, "an interval of \(period): the time between two ticks must be more than zero")
         self.period = period
         self.policy = policy
         self.first = first

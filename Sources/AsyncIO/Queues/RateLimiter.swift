@@ -38,9 +38,9 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         sharing: Sharing = .acrossThreads
     ) {
         let burst = burst ?? permits
-        demand(permits > 0, "a rate of \(permits) permits: allow at least one")
-        demand(time > .zero, "a rate of \(permits) permits per \(time): the time must be more than zero")
-        demand(burst > 0, "a rate with a burst of \(burst): it must be at least one")
+        callerMust(permits > 0, "a rate of \(permits) permits: allow at least one")
+        callerMust(time > .zero, "a rate of \(permits) permits per \(time): the time must be more than zero")
+        callerMust(burst > 0, "a rate with a burst of \(burst): it must be at least one")
         self.name = name
         parking = Parking(
             RateMachine(permits: permits, nanoseconds: time.saturatedNanoseconds, burst: burst), sharing: sharing)

@@ -20,7 +20,7 @@ public final class AsyncBarrier: Sendable, CustomStringConvertible {
 
     /// Makes a barrier for so many tasks, at least one; anything less is a mistake in the program and stops it.
     public init(parties: Int, name: String = "barrier", sharing: Sharing = .acrossThreads) {
-        demand(parties > 0, "\(name): a barrier for \(parties) tasks")
+        callerMust(parties > 0, "\(name): a barrier for \(parties) tasks")
         self.name = name
         self.parties = parties
         parking = Parking(BarrierMachine(parties: parties), sharing: sharing)

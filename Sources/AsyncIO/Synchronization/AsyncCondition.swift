@@ -145,7 +145,7 @@ extension AsyncCondition.Held {
     /// message.
     public subscript(other: AsyncCondition) -> AsyncCondition.Held {
         _read {
-            demand(other.lock === condition.lock, "\(other.name) and \(condition.name) have different locks")
+            callerMust(other.lock === condition.lock, "\(other.name) and \(condition.name) have different locks")
             // Lent, not returned: what nobody owns cannot outlive the body.
             let held = AsyncCondition.Held(other)
             yield held

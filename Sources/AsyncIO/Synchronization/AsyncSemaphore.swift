@@ -30,8 +30,8 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     public init(
         permits: Int, limit: Int? = nil, name: String = "semaphore", sharing: Sharing = .acrossThreads
     ) {
-        demand(permits >= 0, "\(name): a semaphore with \(permits) permits")
-        demand(limit.map { $0 >= permits } ?? true, "\(name): a semaphore with more permits than its limit")
+        callerMust(permits >= 0, "\(name): a semaphore with \(permits) permits")
+        callerMust(limit.map { $0 >= permits } ?? true, "\(name): a semaphore with more permits than its limit")
         self.name = name
         parking = Parking(SemaphoreMachine(permits: permits, limit: limit), sharing: sharing)
     }
@@ -48,7 +48,7 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
 
     /// Takes permits if there are enough now and nobody waits. Never suspends. Nil also once it is closed.
     public func tryAcquire(_ count: Int = 1) -> Permit? {
-        demand(count >= 0, "\(name): \(count) permits were asked for")
+        callerMust(count >= 0, "\(name): \(count) permits were asked for")
         return parking.read { $0.take(count) == .done } ? Permit(semaphore: self, count: count) : nil
     }
 
@@ -87,9 +87,9 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     /// More than the limit, or than an `Int` can count, or less than none, is a mistake in the program and stops it
     /// with a message.
     public func addPermits(_ count: Int) {
-        demand(count >= 0, "\(name): \(count) permits were added")
+        callerMust(count >= 0, "\(name): \(count) permits were added")
         let hasRoom = parking.visit { $0.add(count, waking: &$1) }
-        demand(hasRoom, "\(name): adding \(count) permits makes more than there may be")
+        callerMust(hasRoom, "\(name): adding \(count) permits makes more than there may be")
     }
 
     /// Gives no more permits: everybody who waits, and everybody who comes, gets ``ClosedError``. Permits that are held
@@ -125,7 +125,7 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     /// The half of taking them that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow(_ count: Int) throws -> Bool {
-        demand(count >= 0, "\(name): \(count) permits were asked for")
+        callerMust(count >= 0, "\(name): \(count) permits were asked for")
         guard try Visit.mayGoOnNow() else { return false }
         return try check(parking.read { $0.take(count) }, count)
     }
