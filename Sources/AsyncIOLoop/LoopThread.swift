@@ -102,9 +102,9 @@ public final class LoopThread: Sendable {
 
     /// Ends the loop and joins its thread, without blocking the caller's.
     ///
-    /// Cancelled tasks may take the grace period given here, or else that of the loop's options. Suspends until the end;
-    /// not cancellable, since it is itself the clean-up. A task on the loop itself is part of what ends: there it only
-    /// asks for the end, as ``close()``, and the task is cancelled soon.
+    /// Cancelled tasks may take the grace period given here, or else that of the loop's options. Suspends until the
+    /// end; not cancellable, since it is itself the clean-up. A task on the loop itself is part of what ends: there it
+    /// only asks for the end, as ``close()``, and the task is cancelled soon.
     public func shutdown(grace: Duration? = nil) async {
         askForEnd(grace: grace)
         guard !loop.isCurrent else { return close() }

@@ -58,9 +58,10 @@ extension StreamListener where Connection == TCPStream {
 extension StreamServer where Connection == TCPStream {
     /// Listens on all addresses of a host, all on the same port; port 0 lets the kernel choose one.
     ///
-    /// For `localhost` that is `127.0.0.1` and `::1`. An IPv6 address takes IPv6 connections only, so that both versions
-    /// fit on one port. An address that this machine does not have is left out if another one is left. Suspends only
-    /// to look up a name. Throws ``IOError``: `EADDRINUSE` if any of them is taken, `EACCES`, `EADDRNOTAVAIL`.
+    /// For `localhost` that is `127.0.0.1` and `::1`. An IPv6 address takes IPv6 connections alone, so that both
+    /// versions fit on one port. An address that this machine does not have is left out if another one is left.
+    /// Suspends only to look up a name. Throws ``IOError``: `EADDRINUSE` if any of them is taken, `EACCES`,
+    /// `EADDRNOTAVAIL`.
     public static func bind(
         _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPServer {

@@ -37,8 +37,8 @@ extension UnixStream {
     /// data.
     ///
     /// One read brings the descriptors of one ``send(_:descriptors:)`` at most. If there are more than the limit, the
-    /// kernel closes the others, and ``ReceivedDescriptors/wereDropped`` says so. All are close-on-exec. What the caller
-    /// does not take is closed with the returned value. Suspends until something is there; a cancelled task gets
+    /// kernel closes the others, and ``ReceivedDescriptors/wereDropped`` says so. All are close-on-exec. What the
+    /// caller does not take is closed with the returned value. Suspends until something is there; a cancelled task gets
     /// `CancellationError`, and nothing is lost. Throws ``IOError`` as ``read(upTo:)``, and with `EINVAL` for limits
     /// below one byte, or below zero descriptors.
     public func receiveDescriptors(

@@ -53,10 +53,8 @@ struct SocketActivationTests {
     func refused() async throws {
         let plain = try Peer(boundTo: .loopback(port: 0))
         let lines = try await Self.probe("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web", [plain.descriptor])
-        #expect(
-            lines == [
-                "adopt inherited descriptor 3 (web): this socket does not listen; whoever opens it has to call listen(2)"
-            ])
+        let remedy = "this socket does not listen; whoever opens it has to call listen(2)"
+        #expect(lines == ["adopt inherited descriptor 3 (web): \(remedy)"])
         // Without one, the number is one of the loop's own by then.
         let missing = try await Self.probe("LISTEN_PID=$$ LISTEN_FDS=1", [])
         #expect(missing.first?.hasPrefix("adopt inherited descriptor 3 (unknown): ") == true && missing.count == 1)
