@@ -22,7 +22,7 @@ public final class BufferedReader<Stream: ByteStream> {
     public let stream: Stream
     /// The most that is read ahead.
     public let readSize: Int
-    var received = ReceivedBytes()
+    @safe @exclusivity(unchecked) var received = ReceivedBytes()
     /// How many bytes have come in all.
     private var arrived = 0
 

@@ -78,6 +78,19 @@ struct MemoryStreamTests {
         }
     }
 
+    @Test("closed between the coming of bytes and its reader's next turn, it says that it was closed meanwhile")
+    func closedMeanwhile() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (one, other) = MemoryStream.pair()
+            let reader = Task(executorPreference: loop) { try await one.read() }
+            await EventLoop.yield()
+            #expect(try unsafe other.tryWrite([1].span.bytes) == 1)
+            one.close()
+            let error = await #expect(throws: IOError.self) { try await reader.value }
+            #expect(error?.code == .canceled)
+        }
+    }
+
     @Test("carries bytes between threads, loops and tasks outside of loops")
     func acrossThreads() async throws {
         let (one, other) = MemoryStream.pair(capacity: 777)
