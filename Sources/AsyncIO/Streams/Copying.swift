@@ -1,35 +1,30 @@
 import AsyncIOKernel
-import AsyncIOLoop
-import Synchronization
+public import AsyncIOLoop
 import SystemPackage
 
 /// Copies everything that comes from one stream to another, up to the end of the data, and returns the number of bytes.
 ///
 /// Holds at most what one read gives: while the destination takes nothing, nothing is read, and while nothing comes, no
-/// memory is held. Neither stream is closed, and writing is not finished either. If it is cancelled, or one side fails,
-/// what was read and not yet written is lost: both streams are then only good for closing.
+/// memory is held. Between sockets of one loop the loop's driver passes small messages on by itself, and floods go
+/// through a pipe of the kernel's (splice(2)). `counter`, if there is one, counts along, for whoever looks on.
+///
+/// Neither stream is closed, and writing is not finished either. If it is cancelled, or one side fails, what was read
+/// and not yet written is lost: both streams are then only good for closing.
+@discardableResult
 public func copy<Source: ByteStream, Destination: ByteStream>(
-    from source: Source, to destination: Destination
+    from source: Source, to destination: Destination, counting counter: ByteCounter = ByteCounter()
 ) async throws -> Int {
-    try await copy(from: source, to: destination) { _ in }
-}
-
-/// Tells of progress after each step.
-private func copy(
-    from source: some ByteStream, to destination: some ByteStream, progress: (Int) -> Void
-) async throws -> Int {
+    let before = counter.count
     if let source = source as? any DescriptorStream, let destination = destination as? any DescriptorStream {
-        var pump = KernelPump(from: source.core, to: destination.core)
-        try await pump.run(progress: progress)
-        return pump.count
+        var pump = KernelPump(from: source.core, to: destination.core, counting: counter)
+        try await pump.run()
+    } else {
+        while let bytes = try await source.read(upTo: 65_536) {
+            try await destination.write(bytes)
+            counter.add(bytes.count)
+        }
     }
-    var count = 0
-    while let bytes = try await source.read(upTo: 65_536) {
-        try await destination.write(bytes)
-        count += bytes.count
-        progress(bytes.count)
-    }
-    return count
+    return counter.count - before
 }
 
 /// How much went each way in ``copyBidirectional(_:_:idleTimeout:)``.
@@ -53,28 +48,34 @@ public struct BidirectionalCount: Hashable, Sendable {
 /// cancelled and both streams are broken off, so that nobody takes a broken conversation for a finished one. Streams
 /// that have ended well are not closed.
 ///
-/// Throws the first error; ``IOError`` with `ETIMEDOUT` if nothing came from either stream, or went to it, for the idle
-/// timeout.
+/// `counting` counts along, there and back, for whoever looks on. Throws the first error; ``IOError`` with `ETIMEDOUT`
+/// if nothing came from either stream, or went to it, for the idle timeout; it may take up to a quarter longer.
+@discardableResult
 public func copyBidirectional<First: ByteStream, Second: ByteStream>(
-    _ first: First, _ second: Second, idleTimeout: Duration? = nil
+    _ first: First, _ second: Second, idleTimeout: Duration? = nil,
+    counting counters: (forward: ByteCounter, backward: ByteCounter) = (ByteCounter(), ByteCounter())
 ) async throws -> BidirectionalCount {
-    let activity = Activity()
     do {
         return try await withThrowingTaskGroup(of: Direction.self) { group in
-            group.addTask(name: "copy forward") { .forward(try await pump(from: first, to: second, activity)) }
-            group.addTask(name: "copy backward") { .backward(try await pump(from: second, to: first, activity)) }
+            group.addTask(name: "copy forward") { .forward(try await pump(from: first, to: second, counters.forward)) }
+            group.addTask(name: "copy backward") {
+                .backward(try await pump(from: second, to: first, counters.backward))
+            }
             if let idleTimeout {
-                group.addTask(name: "idle timeout") { .idle(try await activity.waitForSilence(idleTimeout)) }
+                group.addTask(name: "idle timeout") {
+                    try await waitForSilence(idleTimeout) { counters.forward.count &+ counters.backward.count }
+                    return .idle
+                }
             }
             var (forward, backward): (Int?, Int?)
             while forward == nil || backward == nil, let direction = try await group.next() {
                 switch direction {
                 case .forward(let count): forward = count
                 case .backward(let count): backward = count
-                case .idle(let timeout):
+                case .idle:
                     throw IOError(
                         .timedOut, operation: "copy", subject: "\(first), \(second)",
-                        detail: "nothing went either way for \(timeout)")
+                        detail: "nothing went either way for \(idleTimeout ?? .zero)")
                 }
             }
             group.cancelAll()
@@ -87,13 +88,13 @@ public func copyBidirectional<First: ByteStream, Second: ByteStream>(
     }
 }
 
-private enum Direction { case forward(Int), backward(Int), idle(Duration) }
+private enum Direction { case forward(Int), backward(Int), idle }
 
 /// One direction, to its end.
 private func pump(
-    from source: some ByteStream, to destination: some ByteStream, _ activity: Activity
+    from source: some ByteStream, to destination: some ByteStream, _ counter: ByteCounter
 ) async throws -> Int {
-    let count = try await copy(from: source, to: destination) { _ in activity.note() }
+    let count = try await copy(from: source, to: destination, counting: counter)
     do { try await destination.closeWriting() } catch let error as IOError
         where error.code == .socketNotConnected || error.code == .brokenPipe
     {
@@ -102,25 +103,14 @@ private func pump(
     return count
 }
 
-/// When something last went through, on the loop's time.
-private final class Activity: Sendable {
-    private let loop = EventLoop.current
-    private let last: Atomic<Int64>
-
-    init() {
-        last = Atomic((EventLoop.current?.now ?? .monotonicNow).nanoseconds)
-    }
-
-    private var now: Instant { loop?.now ?? .monotonicNow }
-
-    func note() { last.store(now.nanoseconds, ordering: .relaxed) }
-
-    /// Suspends until nothing has gone through for so long.
-    func waitForSilence(_ timeout: Duration) async throws -> Duration {
-        while true {
-            let end = Instant(nanoseconds: last.load(ordering: .relaxed)).advanced(by: timeout)
-            guard now < end else { return timeout }
-            if let loop { try await loop.sleep(until: end) } else { try await Task.sleep(for: now.duration(to: end)) }
-        }
+/// Suspends until a count has not changed for so long, on the loop's time. Looks four times as often.
+private func waitForSilence(_ timeout: Duration, _ count: () -> Int) async throws {
+    let loop = EventLoop.current
+    var now: Instant { loop?.now ?? .monotonicNow }
+    var (lastCount, lastChange) = (count(), now)
+    while lastChange.duration(to: now) < timeout {
+        if let loop { try await loop.sleep(for: timeout / 4) } else { try await Task.sleep(for: timeout / 4) }
+        guard count() != lastCount else { continue }
+        (lastCount, lastChange) = (count(), now)
     }
 }

@@ -14,57 +14,76 @@ extension PipeStream: DescriptorStream {}
 
 /// Moves bytes from one descriptor to another until the end, with backpressure.
 ///
-/// Short messages are read and written: two system calls, and no memory while nothing comes. As soon as a read brings
-/// as much as it can, there is a flood, and its bytes go through a pipe of the kernel's (splice(2)), without being
-/// copied into the process and out again; when it ebbs, the pipe is put back.
+/// Short messages are relayed by the driver: two system calls each, no memory while nothing comes, and no task that
+/// wakes up. As soon as a read brings as much as it can, there is a flood, and its bytes go through a pipe of the
+/// kernel's (splice(2)), without being copied into the process and out again; when it ebbs, the pipe is put back.
 struct KernelPump {
-    let source: StreamCore
-    let sink: StreamCore
-    /// How many bytes the sink has taken so far.
-    private(set) var count = 0
+    private let source: StreamCore
+    private let sink: StreamCore
+    /// Counts what the sink has taken.
+    private let counter: ByteCounter
+    private var canRelay: Bool
+    private var canSplice = true
 
-    init(from source: StreamCore, to sink: StreamCore) {
+    init(from source: StreamCore, to sink: StreamCore, counting counter: ByteCounter) {
         self.source = source
         self.sink = sink
+        self.counter = counter
+        canRelay = source.loop === sink.loop
     }
 
     /// From here on a read is part of a flood.
     private static let flood = StreamCore.maximumRead
 
-    /// Returns at the end of the source's data, and tells of progress after each step. A cancelled task gets `CancellationError`; bytes that were read and not
+    /// Returns at the end of the source's data. A cancelled task gets `CancellationError`; bytes that were read and not
     /// written are lost then, as with any write that is cancelled.
-    mutating func run(progress: (Int) -> Void) async throws {
-        while let bytes = try await source.read(upTo: StreamCore.maximumRead) {
+    mutating func run() async throws {
+        while let bytes = try await nextThatWaits() {
             try await sink.write(bytes)
-            count += bytes.count
-            progress(bytes.count)
-            if bytes.count == Self.flood, try await !splice(progress) { return }
+            counter.add(bytes.count)
+            if bytes.count == Self.flood, try await !splice() { return }
         }
     }
 
-    /// Moves the flood through a pipe. False at the end of the source's data.
-    private mutating func splice(_ progress: (Int) -> Void) async throws -> Bool {
-        guard let pipe = SplicePipe.take() else { return true }
-        do {
-            while true {
-                let moved = await source.perform(.spliceIn(source.reader, pipe: pipe.writer, count: pipe.capacity))
-                guard moved.result > 0 else {
-                    pipe.putBack()
-                    // Some descriptors cannot be spliced: they go on by reads.
-                    if moved.result == Errno.invalidArgument.negated { return true }
-                    try source.check(moved, "read")
-                    return false
-                }
-                let sent = await sink.perform(.spliceOut(sink.writer, pipe: pipe.reader, count: moved.result))
-                try sink.check(sent, "write")
-                count += moved.result
-                progress(moved.result)
-                guard moved.result >= Self.flood / 2 else {
-                    pipe.putBack()
-                    return true
-                }
+    /// The next bytes that the driver does not pass on by itself.
+    private mutating func nextThatWaits() async throws -> [UInt8]? {
+        if canRelay {
+            let outcome = await source.perform(.relay(source.reader, to: sink.writer, counter))
+            if outcome.result != Errno.notSupported.negated {
+                try source.check(outcome, "read")
+                return outcome.result == 0 ? nil : outcome.bytes
             }
+            canRelay = false
         }
+        return try await source.read(upTo: Self.flood)
+    }
+
+    /// Moves the flood through a pipe. False at the end of the source's data.
+    private mutating func splice() async throws -> Bool {
+        guard canSplice, let pipe = SplicePipe.take() else { return true }
+        var moved: Int
+        repeat {
+            let outcome = await source.perform(.spliceIn(source.reader, pipe: pipe.writer, count: pipe.capacity))
+            moved = outcome.result
+            guard moved > 0 else {
+                pipe.putBack()
+                if moved == 0 { return false }
+                guard moved == Errno.invalidArgument.negated else { return try source.check(outcome, "read") > 0 }
+                // Some descriptors cannot be spliced: they go on by reads.
+                canSplice = false
+                return true
+            }
+            let sent = await sink.perform(.spliceOut(sink.writer, pipe: pipe.reader, count: moved))
+            if sent.result == Errno.invalidArgument.negated {
+                canSplice = false
+                try await sink.write(SystemCall.bytes(of: pipe.reader, count: moved))
+            } else {
+                try sink.check(sent, "write")
+            }
+            counter.add(moved)
+        } while moved >= Self.flood / 2 && canSplice
+        pipe.putBack()
+        return true
     }
 }
 
