@@ -93,14 +93,19 @@ extension EventLoop {
         core.driver.close()
     }
 
-    /// A callback is dropped and says so; a job runs elsewhere.
+    /// A callback is dropped and says so, unless it is an alarm; a job runs elsewhere.
     private func passOn(_ word: ReadyWord) {
-        if let call = word.takeCall() { call.cancel() } else { Afterlife.run(word) }
+        if let call = word.takeCall() { call.loopHasClosed(timeLeft: .zero) } else { Afterlife.run(word) }
     }
 
-    /// A task that sleeps must not wake early, wherever it wakes.
+    /// A task that sleeps must not wake early, wherever it wakes; nor must an alarm ring.
     private func sleepOn(_ word: ReadyWord, until deadline: Instant) {
-        if word.kind == .call { passOn(word) } else { Afterlife.loop.arm(word, after: now.duration(to: deadline)) }
+        let timeLeft = now.duration(to: deadline)
+        if let call = word.takeCall() {
+            call.loopHasClosed(timeLeft: timeLeft)
+        } else {
+            Afterlife.loop.arm(word, after: timeLeft)
+        }
     }
 
     private func refuse(_ remote: RemoteOperation) {

@@ -16,7 +16,7 @@ extension StreamListener where Connection == TCPStream {
     /// for all of them see ``StreamServer/bind(_:_:options:on:)``.
     ///
     /// Suspends only to look up a name. Throws ``IOError``: `EADDRINUSE`, `EACCES` for a port below 1024,
-    /// `EADDRNOTAVAIL`.
+    /// `EADDRNOTAVAIL`; ``ResolutionError`` for the name.
     public static func bind(
         _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPListener {
@@ -65,7 +65,7 @@ extension StreamServer where Connection == TCPStream {
         _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPServer {
         let loop = try EventLoop.required(loop)
-        return try await bind(to: Resolver.addresses(of: host, port, on: loop), options: options, on: loop)
+        return try await bind(to: lookUp(host, port), options: options, on: loop)
     }
 
     /// Listens on several addresses. Those with port 0 get the same one. As ``bind(_:_:options:on:)``.

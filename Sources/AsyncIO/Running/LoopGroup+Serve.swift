@@ -37,8 +37,7 @@ extension LoopGroup {
     public func bind(
         _ host: String, _ port: UInt16, spread: Spread = .reusePort, options: TCPOptions = TCPOptions()
     ) async throws -> TCPServer {
-        let addresses = try await Resolver.addresses(of: host, port, on: loops[0])
-        return try await bind(to: addresses, spread: spread, options: options)
+        try await bind(to: lookUp(host, port), spread: spread, options: options)
     }
 
     /// Listens on several addresses with all loops. As ``bind(_:_:spread:options:)``.
