@@ -12,7 +12,7 @@ import SystemPackage
 /// same time, elsewhere.
 ///
 /// A call that finds what it needs in the buffer does not suspend. Nothing is lost: a call that throws has taken
-/// nothing, whether its task was cancelled, something was too long, or the data ended early; the next call finds it all.
+/// nothing, whether its task was cancelled, something was too long, or the data ended early; the next one finds it all.
 /// Only ``skip(_:)`` and its siblings drop as they go.
 ///
 /// The memory is bounded by the limits of the calls plus the size of one read, and is given back when all has been
@@ -22,7 +22,7 @@ public final class BufferedReader<Stream: ByteStream> {
     public let stream: Stream
     /// The most that is read ahead.
     public let readSize: Int
-    var received = ReceivedBytes()
+    @safe @exclusivity(unchecked) var received = ReceivedBytes()
     /// How many bytes have come in all.
     private var arrived = 0
 
@@ -123,7 +123,7 @@ public final class BufferedReader<Stream: ByteStream> {
 
     /// Reads exactly so many bytes of UTF-8 text.
     ///
-    /// Throws ``UnexpectedEndError`` as ``read(exactly:)`` does, and ``InvalidTextError`` if the text is to be rejected.
+    /// Throws ``UnexpectedEndError`` as ``read(exactly:)`` does, and ``InvalidTextError`` if it is to be rejected.
     public func readText(exactly count: Int, invalid: InvalidText = .replace) async throws -> String {
         if let text = try await take({ try $0.takeText(exactly: count, invalid: invalid) }) { return text }
         throw UnexpectedEndError(bytes: received.all, expected: count)

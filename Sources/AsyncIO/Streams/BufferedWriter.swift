@@ -22,8 +22,8 @@ import SystemPackage
 /// accepted before is sent all the same. One exception: a message larger than the high-water mark that is cancelled
 /// while it is being sent leaves the stream in the middle of it, and the writer fails.
 ///
-/// If sending fails, everybody who waits gets the error, and so does every later call. If nobody calls any more, it goes
-/// to the loop's error handler when the writer is let go.
+/// If sending fails, everybody who waits gets the error, and so does every later call. If nobody calls any more, it
+/// goes to the loop's error handler when the writer is let go; where no loop runs, there is nobody to tell.
 public final class BufferedWriter<Stream: ByteStream>: Sendable, CustomStringConvertible {
     /// Where the bytes go. Nobody else should write to it.
     public let stream: Stream

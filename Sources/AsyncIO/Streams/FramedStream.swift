@@ -77,8 +77,8 @@ public final class FrameSender<Stream: ByteStream, Encoder: FrameEncoder>: Senda
         self.encoder = encoder
     }
 
-    /// Sends a frame, and suspends while the writer is full: see ``BufferedWriter/write(_:)-(RawSpan)``. Throws what the
-    /// encoder throws; nothing is sent then.
+    /// Sends a frame, and suspends while the writer is full: see ``BufferedWriter/write(_:)-(RawSpan)``. Throws what
+    /// the encoder throws; nothing is sent then.
     public func send(_ frame: Encoder.Frame) async throws {
         var bytes: [UInt8] = []
         try encoder.encode(frame, into: &bytes)

@@ -11,8 +11,8 @@ extension ReceivedBytes {
 
     /// Takes what stands before the first of the separators to end, and drops the separator; nil if none is there yet.
     ///
-    /// If several end at the same place, it is the longest of them. Throws ``TooLongError`` if more bytes than the limit
-    /// stand before it, and ``IOError`` with `EINVAL` for no separator, or an empty one; nothing is taken then.
+    /// If several end at the same place, it is the longest of them. Throws ``TooLongError`` if more bytes than the
+    /// limit stand before it, and ``IOError`` with `EINVAL` for no separator, or an empty one; nothing is taken then.
     public mutating func take(untilAny separators: [[UInt8]], limit: Int = 65_536) throws -> Delimited? {
         guard let (extent, index) = try find(separators, limit: limit) else { return nil }
         let found = Delimited(bytes: peek(extent.content), separator: separators[index])

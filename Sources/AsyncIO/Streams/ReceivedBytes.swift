@@ -52,8 +52,8 @@ public struct ReceivedBytes: Sendable {
         }
     }
 
-    /// Makes room for more bytes at the cost of at most as many moves as bytes were taken; a large array of which little
-    /// is left goes.
+    /// Makes room for more bytes at the cost of at most as many moves as bytes were taken; a large array of which
+    /// little is left goes.
     mutating func compact() {
         guard start > 0, start >= count else { return }
         bytes = Array(bytes[start...])

@@ -97,6 +97,34 @@ struct BufferedWriterTests {
         }
     }
 
+    @Test("lets nobody in between the marks: a write that waits goes on at the low-water mark, not before")
+    func lowWaterMark() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 10)
+            let writer = BufferedWriter(stream, highWater: 100, lowWater: 20)
+            try await writer.write([UInt8](repeating: 1, count: 10))
+            try await writer.flush()
+            // One batch is on its way, and another one stands behind it.
+            try await writer.write([UInt8](repeating: 2, count: 60))
+            for _ in 0..<5 { await EventLoop.yield() }
+            try await writer.write([UInt8](repeating: 3, count: 40))
+            let isThrough = Gate()
+            let waiting = loop.spawn {
+                try await writer.write([UInt8](repeating: 4, count: 30))
+                isThrough.open()
+            }
+            for _ in 0..<5 { await EventLoop.yield() }
+            let reader = BufferedReader(peer, readSize: 1)
+            _ = try await reader.read(exactly: 60)
+            for _ in 0..<5 { await EventLoop.yield() }
+            #expect(writer.bufferedCount == 40 && !isThrough.isOpen)
+            _ = try await reader.read(exactly: 40)
+            try await waiting.value
+            #expect(writer.bufferedCount <= 30)
+            writer.abort()
+        }
+    }
+
     @Test("sends a message that is larger than the buffer from where it is, in its turn")
     func largeMessage() async throws {
         try await withVirtualTime(limit: .seconds(30)) { loop async throws in

@@ -13,7 +13,7 @@ struct MemoryStreamTests {
         for (from, to) in [(one, other), (other, one)] {
             #expect(try unsafe from.tryWrite([UInt8](repeating: 1, count: 600).span.bytes) == 600)
             #expect(try unsafe from.tryWrite([UInt8](repeating: 2, count: 600).span.bytes) == 400)
-            #expect(try unsafe from.tryWrite([3].span.bytes) == 0)
+            #expect(try unsafe from.tryWrite([3 as UInt8].span.bytes) == 0)
             #expect(to.availableBytes == 1_000)
         }
     }
@@ -26,7 +26,7 @@ struct MemoryStreamTests {
         for _ in 0..<2 {
             let error = await #expect(throws: IOError.self) { try await one.write("hello?") }
             #expect(error?.code == .brokenPipe && error?.subject == "line a")
-            #expect(throws: IOError.self) { try unsafe one.tryWrite([1].span.bytes) }
+            #expect(throws: IOError.self) { try unsafe one.tryWrite([1 as UInt8].span.bytes) }
         }
         #expect(try await one.read() == Array("last words".utf8))
         #expect(try await one.read() == nil)
@@ -40,7 +40,7 @@ struct MemoryStreamTests {
                     switch call {
                     case 0: _ = try await third.read()
                     case 1: try await third.write("no")
-                    case 2: _ = try unsafe third.tryWrite([1].span.bytes)
+                    case 2: _ = try unsafe third.tryWrite([1 as UInt8].span.bytes)
                     default: try await third.closeWriting()
                     }
                 }
@@ -75,6 +75,19 @@ struct MemoryStreamTests {
             #expect("\(error.map { "\($0)" } ?? "")".contains(#" "lark" is at it already"#))
             try await other.write("x")
             #expect(try await first.value == [120])
+        }
+    }
+
+    @Test("closed between the coming of bytes and its reader's next turn, it says that it was closed meanwhile")
+    func closedMeanwhile() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (one, other) = MemoryStream.pair()
+            let reader = Task(executorPreference: loop) { try await one.read() }
+            await EventLoop.yield()
+            #expect(try unsafe other.tryWrite([1 as UInt8].span.bytes) == 1)
+            one.close()
+            let error = await #expect(throws: IOError.self) { try await reader.value }
+            #expect(error?.code == .canceled)
         }
     }
 

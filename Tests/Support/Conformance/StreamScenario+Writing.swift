@@ -64,8 +64,7 @@ extension StreamScenario {
             var last = -1
             while written.value != last {
                 last = written.value
-                // sleeps: that the writer has come to rest shows in time alone
-                try await Task.sleep(for: .milliseconds(60))
+                try await Task.sleep(for: .milliseconds(60))  // sleeps: that a writer is at rest shows in time alone
             }
             try demand(last < total, "\(last) bytes were taken, and nobody has read one")
             var reader = PatternReader(other)
