@@ -122,7 +122,7 @@ private final class NameQuestion: PooledWork, @unchecked Sendable {
     enum Event {
         /// It is asked now; the closure is called when there is an answer, before anybody hears of it.
         case begins(finished: () -> Void)
-        case cannotBegin(ResolutionError)
+        case cannotBegin(any Error)
     }
     enum Phase: UInt8, AtomicRepresentable { case wanted, abandoned, answered }
     enum Timing { case inTime, tooLate }
@@ -147,7 +147,8 @@ private final class NameQuestion: PooledWork, @unchecked Sendable {
     func run() { handle(.begins { self.lane.hasAnswered(self) }) }
 
     func end(_ ending: WorkEnding) {
-        isNotAsked(ResolutionError(.failed, subject: name, detail: "called off before it was asked"))
+        // Nobody waits any more, and nobody needs to hear of it.
+        isNotAsked(CancellationError())
     }
 
     func end(for error: IOError) -> Bool {
@@ -155,7 +156,7 @@ private final class NameQuestion: PooledWork, @unchecked Sendable {
         return true
     }
 
-    private func isNotAsked(_ error: ResolutionError) {
+    private func isNotAsked(_ error: any Error) {
         phase.store(.answered, ordering: .relaxed)
         handle(.cannotBegin(error))
     }
