@@ -61,7 +61,8 @@ def flood(port):
 def redis(port):
     begin = time.monotonic()
     run = subprocess.run(
-        ["redis-benchmark", "-p", str(port), "-n", str(o.requests), "-c", str(o.clients), "-t", "get", "-d", "64", "-q"],
+        ["redis-benchmark", "-p", str(port), "-n", str(o.requests), "-c", str(o.clients),
+         "-t", "get", "-d", "64", "-q"],
         capture_output=True, text=True)
     seconds = time.monotonic() - begin
     assert re.search(r"GET: [\d.]+ requests per second", run.stdout), run.stdout + run.stderr

@@ -10,15 +10,17 @@ def free_port():
 
 
 def cpu_seconds(pid):
-    """What all threads of a process, and its children so far, have used."""
+    """What all threads of a process, and its children so far, have used. One that ends meanwhile counts with its
+    parent."""
     total = 0.0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with contextlib.suppress(OSError):
-            total += int(open(f"/proc/{pid}/task/{thread}/schedstat").read().split()[0]) / 1e9
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    ended_children = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                total += int(open(f"/proc/{pid}/task/{thread}/schedstat").read().split()[0]) / 1e9
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        total += (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
     running = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
-    return total + ended_children + sum(cpu_seconds(int(child)) for child in running)
+    return total + sum(cpu_seconds(int(child)) for child in running)
 
 
 def memory(pid, what="VmRSS"):

@@ -107,7 +107,8 @@ def one(number, address, listener_queue):
     for sender, ear in zip(sides, ears):
         equal = sender.digest.digest() == ear.digest.digest()
         if not is_broken and (not equal or sender.error or ear.error):
-            failures.append(f"connection {number}: sent {sender.sent} {sender.error}, received {ear.received} {ear.error}")
+            failures.append(f"connection {number}: sent {sender.sent} {sender.error}, "
+                            f"received {ear.received} {ear.error}")
         if ear.received > sender.sent:
             failures.append(f"connection {number}: more received than sent")
     client.close()
@@ -166,7 +167,8 @@ def main():
         for thread in threads:
             thread.join(620)
         deadline = time.monotonic() + 10
-        while any(processes.descriptors(p.pid) > b[1] + 40 for p, b in zip(chain, base)) and time.monotonic() < deadline:
+        while time.monotonic() < deadline and any(
+                processes.descriptors(p.pid) > b[1] + 40 for p, b in zip(chain, base)):
             time.sleep(0.1)
         seconds = time.monotonic() - begin
         print(f"{moved / 1e9:.2f} GB in {seconds:.0f} s over {finished} connections ({broken} broken off on purpose)")

@@ -96,6 +96,16 @@ final class Caller: Sendable {
         }
     }
 
+    /// The bytes until the end.
+    func restOfBytes() throws -> [UInt8] {
+        let deadline = Date(timeIntervalSinceNow: RunningCommand.patience)
+        while let bytes = try Waiting.read(socket, until: deadline) { unread.withLock { $0 += bytes } }
+        return unread.withLock { unread in
+            defer { unread = [] }
+            return unread
+        }
+    }
+
     /// Everything until the end.
     func rest() throws -> [String] {
         var lines: [String] = []

@@ -111,7 +111,9 @@ final class RunningCommand: Sendable {
         return try #require(UInt16(match.1))
     }
 
-    func interrupt() { kill(process, SIGINT) }
+    func interrupt() { signal(SIGINT) }
+
+    func signal(_ number: Int32) { kill(process, number) }
 
     /// Reads everything that is left, and waits for the end.
     func finish() throws -> (code: Int32, output: String, errors: String) {
