@@ -177,6 +177,8 @@ struct UnixListenerTests {
                 _ = try await listener.accept()
                 client.close()
                 listener.close()
+                // The loop has closed it when it has answered.
+                _ = await loop.statistics
             }
             let chosen = try await UnixListener.bind(to: .unnamedUnix, on: loop)
             #expect("\(chosen.address)".hasPrefix("unix:@"))
