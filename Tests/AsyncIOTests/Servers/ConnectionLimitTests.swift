@@ -119,6 +119,7 @@ struct ConnectionLimitTests {
                     steps.add(listener.statistics.accepted)
                     await EventLoop.yield()
                 }
+                steps.add(listener.statistics.accepted)
             }
             async let serving: Void = listener.serve { connection in while try await connection.read() != nil {} }
             await watching.value

@@ -177,7 +177,7 @@ struct UnixListenerTests {
                 _ = try await listener.accept()
                 client.close()
                 listener.close()
-                // From elsewhere the close is on its way to the loop: what asks the loop next comes after it.
+                // The loop has closed it when it has answered.
                 _ = await loop.statistics
             }
             let chosen = try await UnixListener.bind(to: .unnamedUnix, on: loop)
