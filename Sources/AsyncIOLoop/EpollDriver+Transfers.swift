@@ -180,9 +180,9 @@ extension EpollDriver {
         return unsafe SystemCall.receive(handle.descriptor, message)
     }
 
+    /// Also while another message waits: it may be for somebody else, and messages of several tasks have no order.
     func sendMessageNow(_ handle: Handle, _ message: UnsafeMutablePointer<msghdr>) -> Int {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
-        guard sockets[Int(handle.descriptor)].writer == nil else { return Errno.resourceBusy.negated }
         return unsafe SystemCall.send(handle.descriptor, message)
     }
 

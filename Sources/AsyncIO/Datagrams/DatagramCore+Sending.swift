@@ -4,9 +4,9 @@ import CAsyncIO
 import Glibc
 import SystemPackage
 
-// A datagram is sent whole or not at all, and mostly at once: the headers stand on the stack then, nothing is allocated,
-// and nothing is awaited. Only when the kernel has no room, or when the caller runs elsewhere, they move to memory that
-// travels with the operation.
+// A datagram is sent whole or not at all, and mostly at once: the headers stand on the stack then, nothing is
+// allocated, and nothing is awaited. Only when the kernel has no room, or when the caller runs elsewhere, they move to
+// memory that travels with the operation.
 extension DatagramCore {
     @inline(__always)
     func send(_ bytes: RawSpan, to peer: SocketAddress?) async throws {
@@ -33,8 +33,7 @@ extension DatagramCore {
         }
         guard let outcome else { return false }
         if outcome.result >= 0 { return true }
-        let code = Errno(negated: outcome.result)
-        if code == .wouldBlock || code == .resourceBusy { return false }
+        if isFull(outcome) { return false }
         throw failure(outcome, bytes.byteCount, peer)
     }
 
@@ -100,10 +99,8 @@ extension DatagramCore {
         }
     }
 
-    /// Whether it was not sent for want of room, or because another task waits for room.
-    private func isFull(_ outcome: Outcome) -> Bool {
-        outcome.result == Errno.wouldBlock.negated || outcome.result == Errno.resourceBusy.negated
-    }
+    /// Whether it was not sent for want of room.
+    private func isFull(_ outcome: Outcome) -> Bool { outcome.result == Errno.wouldBlock.negated }
 
     // MARK: Batches
 
@@ -133,8 +130,8 @@ extension DatagramCore {
         }
         let first = item(sent)
         let length = first.length
-        // The route, or its network card, cannot cut: the datagrams are longer than its packets (EINVAL, EMSGSIZE), or it
-        // computes no checksums (EIO). They are sent one by one then, now and later.
+        // The route, or its network card, cannot cut: the datagrams are longer than its packets (EINVAL, EMSGSIZE), or
+        // it computes no checksums (EIO). They are sent one by one then, now and later.
         if room.beginsWithSegments {
             switch Errno(negated: outcome.result) {
             case .invalidArgument, .messageTooLong: return state.withLock { $0.segmentLimit = length - 1 }

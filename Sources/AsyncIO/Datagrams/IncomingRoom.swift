@@ -4,9 +4,9 @@ import Glibc
 
 /// Memory that messages are received into, with what has been received and not been taken yet.
 ///
-/// A room belongs to one receive at a time, and travels with its operation. It goes back to the socket afterwards and is
-/// used again, so that a loop of receives allocates nothing but what it hands out. A receive that was given more than it
-/// had asked for (one message may be many datagrams) leaves the rest in the room, for the next one.
+/// A room belongs to one receive at a time, and travels with its operation. It goes back to the socket afterwards and
+/// is used again, so that a loop of receives allocates nothing but what it hands out. A receive that was given more
+/// than it had asked for (one message may be many datagrams) leaves the rest in the room, for the next one.
 ///
 /// Unchecked, because it is passed from task to task by a lock and never shared.
 @safe

@@ -15,16 +15,17 @@ public struct UDPOptions: Sendable {
     /// Bytes that the kernel keeps until they are on their way (SO_SNDBUF of socket(7)). The kernel doubles the number,
     /// for its own needs, within the system's `wmem_max`.
     public var sendBuffer: Int?
-    /// Bytes that the kernel keeps until they are received (SO_RCVBUF of socket(7)); what comes when they are used up is
-    /// dropped. Each datagram counts with several hundred bytes of overhead. As for ``sendBuffer``, within `rmem_max`.
+    /// Bytes that the kernel keeps until they are received (SO_RCVBUF of socket(7)); what comes when they are used up
+    /// is dropped. Each datagram counts with several hundred bytes of overhead. As for ``sendBuffer``, within
+    /// `rmem_max`.
     public var receiveBuffer: Int?
     /// A socket bound to `::` takes IPv6 only, and not IPv4 in addresses like `::ffff:10.0.0.1` (IPV6_V6ONLY of
     /// ipv6(7)).
     public var onlyIPv6: Bool?
     /// How many routers a datagram may pass (IP_TTL, IPV6_UNICAST_HOPS), 1 to 255.
     public var hopLimit: Int?
-    /// The same for datagrams to a group (IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS), 0 to 255; the system's value is 1, the
-    /// own link.
+    /// The same for datagrams to a group (IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS), 0 to 255; the system's value is 1,
+    /// the own link.
     public var multicastHopLimit: Int?
     /// Whether what is sent to a group comes to this machine's members as well (IP_MULTICAST_LOOP); the system's value
     /// is yes.
@@ -114,8 +115,8 @@ extension UDPOptions {
             && SystemCall.setOption(descriptor, UDPOption.level, UDPOption.coalesce, CInt(1).optionBytes) >= 0
     }
 
-    /// The largest datagrams worth cutting. A kernel that does not know the control message would ignore it and send all
-    /// as one: it is asked before.
+    /// The largest datagrams worth cutting. A kernel that does not know the control message would ignore it and send
+    /// all as one: it is asked before.
     func segmentLimit(_ descriptor: CInt) -> Int {
         guard segmentsSent, SystemCall.option(descriptor, UDPOption.level, UDPOption.segment, 4).0 >= 0 else {
             return 0

@@ -3,8 +3,8 @@ public import AsyncIOKernel
 extension UDPSocket {
     /// Sends one datagram to a peer. An empty one is a datagram, too.
     ///
-    /// Suspends only while the kernel has no room for it; that it has left says nothing of its arrival. A cancelled task
-    /// gets `CancellationError`, and the datagram was not sent. Throws ``IOError``: `EMSGSIZE` if it is too long,
+    /// Suspends only while the kernel has no room for it; that it has left says nothing of its arrival. A cancelled
+    /// task gets `CancellationError`, and the datagram was not sent. Throws ``IOError``: `EMSGSIZE` if it is too long,
     /// `ENETUNREACH`, `EACCES` for a broadcast without ``UDPOptions/broadcast``, `EBADF` on a closed socket, and, on a
     /// connected one, what an earlier datagram has caused.
     public func send(_ bytes: [UInt8], to peer: SocketAddress) async throws {
@@ -24,7 +24,8 @@ extension UDPSocket {
     /// Sends one datagram to a peer from one of our addresses: a server of many addresses answers from the one that it
     /// was asked at, ``Datagram/Info/destination``. The port is the socket's.
     ///
-    /// As ``send(_:to:)-([UInt8],_)``. Throws ``IOError`` with `EINVAL` or `ENETUNREACH` if the address is none of ours.
+    /// As ``send(_:to:)-([UInt8],_)``. Throws ``IOError`` with `EINVAL` or `ENETUNREACH` if the address is none of
+    /// ours.
     public func send(_ bytes: [UInt8], to peer: SocketAddress, from source: SocketAddress) async throws {
         unsafe try await core.send(bytes.span.bytes, to: peer, from: source)
     }
@@ -47,8 +48,7 @@ extension UDPSocket {
     }
 
     /// Sends one datagram if the kernel takes it at once, and says whether it did. Never waits; elsewhere than on the
-    /// socket's loop, and while another task waits to send, nothing is taken. Without a peer it goes to that of a
-    /// connected socket.
+    /// socket's loop nothing is taken. Without a peer it goes to that of a connected socket.
     ///
     /// Throws ``IOError`` as ``send(_:to:)-([UInt8],_)`` does.
     public func trySend(_ bytes: RawSpan, to peer: SocketAddress? = nil) throws -> Bool {
@@ -60,7 +60,8 @@ extension UDPSocket {
     ///
     /// Suspends while the kernel has no room; other senders wait meanwhile. If the first datagram fails, its error is
     /// thrown, as ``send(_:to:)-([UInt8],_)`` does; if a later one fails or the task is cancelled, the result says how
-    /// many had been sent, and why no more. No datagrams are no operation.
+    /// many had been sent, and why no more. Of what the network reports about the batch's datagrams, the next call is
+    /// told the last. No datagrams are no operation.
     public func sendBatch(_ datagrams: [Datagram]) async throws -> SentBatch {
         // The arrays are held by the caller's list, and are not changed, until this function returns.
         let sent = try await core.sendBatch(datagrams.count) { index in

@@ -12,15 +12,16 @@ import SystemPackage
 /// }
 /// ```
 ///
-/// One task receives at a time, a second one gets ``IOError`` with `EBUSY` that names the first. Any number may send:
-/// a datagram mostly leaves at once, and when the kernel has no room for it, its sender waits behind those that wait
-/// already. Every method may be called from any thread; on the socket's loop it costs no hop. Letting go of the last
-/// reference closes the socket. There is no other way to end it: nothing is under way that could be broken off.
+/// One task receives at a time, a second one gets ``IOError`` with `EBUSY` that names the first. Any number may send: a
+/// datagram mostly leaves at once, and when the kernel has no room for it, its sender waits behind those that wait
+/// already; datagrams of several tasks have no order. Every method may be called from any thread; on the socket's loop
+/// it costs no hop. Letting go of the last reference closes the socket. There is no other way to end it: nothing is
+/// under way that could be broken off.
 ///
 /// **Errors of the network.** A connected socket is told by ICMP that its peer cannot be reached. Linux keeps the error
 /// for the next call, a send or a receive, which throws it, once (`ECONNREFUSED`, `EHOSTUNREACH`, …): that datagram was
-/// not sent, the socket lives on, and the call after it does its work. A socket that is not connected is told nothing of
-/// the kind, so that one peer who has gone does not disturb what comes from the others.
+/// not sent, the socket lives on, and the call after it does its work. A socket that is not connected is told nothing
+/// of the kind, so that one peer who has gone does not disturb what comes from the others.
 public final class UDPSocket: Sendable, CustomStringConvertible {
     let core: DatagramCore
 
@@ -126,7 +127,8 @@ public final class UDPSocket: Sendable, CustomStringConvertible {
     /// Closes the socket. What has been sent is on its way; what has been received and not been taken is gone. Calling
     /// it again does nothing.
     ///
-    /// Does not wait. Operations that are under way end with ``IOError`` `ECANCELED`, loops over the datagrams just end.
+    /// Does not wait. Operations that are under way end with ``IOError`` `ECANCELED`, loops over the datagrams just
+    /// end.
     public func close() { core.close() }
 }
 
@@ -172,8 +174,8 @@ extension UDPSocket: AsyncSequence {
 
     /// Receives what is there, at least one datagram and at most so many, in one system call (recvmmsg(2)).
     ///
-    /// Suspends until there is one. The room for them is kept for the next batch: `count` times `limit` bytes of address
-    /// space, of which what datagrams have filled is memory. As ``receive(upTo:)``.
+    /// Suspends until there is one. The room for them is kept for the next batch: `count` times `limit` bytes of
+    /// address space, of which what datagrams have filled is memory. As ``receive(upTo:)``.
     public func receiveBatch(upTo count: Int = 64, limit: Int = maximumLength) async throws -> [Datagram] {
         var batch: [Datagram] = []
         batch.reserveCapacity(Swift.min(Swift.max(count, 0), 64))
@@ -183,8 +185,8 @@ extension UDPSocket: AsyncSequence {
         return batch
     }
 
-    /// Receives what is there as ``receiveBatch(upTo:limit:)`` does, and shows it in place, one datagram after the other:
-    /// nothing is copied or allocated. Returns how many there were.
+    /// Receives what is there as ``receiveBatch(upTo:limit:)`` does, and shows it in place, one datagram after the
+    /// other: nothing is copied or allocated. Returns how many there were.
     ///
     /// If the body throws, so does this; what the body has not seen yet is received next.
     public func receiveBatch(

@@ -111,11 +111,11 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
         return UnixDatagramSocket(DatagramCore(loop, handle, DatagramCore.Traits(isUnix: true), state))
     }
 
-    /// Closes the socket, and removes its file. What has been received and not been taken is gone. Calling it again does
-    /// nothing.
+    /// Closes the socket, and removes its file. What has been received and not been taken is gone. Calling it again
+    /// does nothing.
     ///
-    /// Does not wait. Operations that are under way end with ``IOError`` `ECANCELED`, loops over the datagrams just end;
-    /// the next send of a connected peer fails with `ECONNREFUSED`.
+    /// Does not wait. Operations that are under way end with ``IOError`` `ECANCELED`, loops over the datagrams just
+    /// end; the next send of a connected peer fails with `ECONNREFUSED`.
     public func close() { core.close() }
 
     // MARK: Sending
@@ -134,6 +134,11 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
         try await core.send(bytes, to: peer)
     }
 
+    /// Sends a text as UTF-8 to whoever is bound to an address, in one datagram. As ``send(_:to:)-([UInt8],_)``.
+    public func send(_ text: String, to peer: SocketAddress) async throws {
+        try await core.send(Array(text.utf8), to: peer)
+    }
+
     /// Sends one datagram to the peer of a connected socket. As ``send(_:to:)-([UInt8],_)``.
     public func send(_ bytes: [UInt8]) async throws {
         try await core.send(bytes, to: nil)
@@ -150,7 +155,7 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
     }
 
     /// Sends one datagram if it is taken at once, and says whether it was. Never waits; elsewhere than on the socket's
-    /// loop, and while another task waits to send, nothing is taken.
+    /// loop nothing is taken.
     public func trySend(_ bytes: RawSpan, to peer: SocketAddress? = nil) throws -> Bool {
         try core.trySend(bytes, to: peer)
     }
