@@ -91,6 +91,58 @@ struct UnixDatagramTests {
         }
     }
 
+    @Test("goes on when there is room in a queue that others have filled", arguments: Setting.all)
+    func othersQueue(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            // Nothing of our own is in the queue, so no memory of ours becomes free when it is taken: nothing tells us.
+            let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)
+            let filler = try await UnixDatagramSocket.connect(to: server.local, on: loop)
+            let count = Counter()
+            try await onLoop(loop) {
+                let byte: [UInt8] = [1]
+                while try unsafe filler.trySend(byte.span.bytes) { count.add() }
+            }
+            for isConnected in [true, false] {
+                let client =
+                    isConnected
+                    ? try await UnixDatagramSocket.connect(to: server.local, on: loop)
+                    : try await UnixDatagramSocket.bind(to: .unnamedUnix, on: loop)
+                let sending = Task(executorPreference: loop) {
+                    try await client.send([2], orTo: isConnected ? nil : server.local)
+                }
+                for _ in 0..<1_000 { await Task.yield() }
+                for _ in 0..<count.value { #expect(try await server.receive().bytes == [1]) }
+                #expect(try await server.receive().bytes == [2])
+                try await sending.value
+                for _ in 0..<count.value { try await filler.send([1]) }
+            }
+        }
+    }
+
+    @Test("that waits for a receiver does not keep the loop busy", arguments: [true, false])
+    func idleWait(isConnected: Bool) async throws {
+        try await withLoop(Setting(driver: .epoll, caller: .onLoop)) { loop in
+            let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)
+            let peer = isConnected ? nil : server.local
+            let client =
+                isConnected
+                ? try await UnixDatagramSocket.connect(to: server.local, on: loop)
+                : try await UnixDatagramSocket.bind(to: .unnamedUnix, on: loop)
+            let byte: [UInt8] = [1]
+            var count = 0
+            while try unsafe client.trySend(byte.span.bytes, to: peer) { count += 1 }
+            let sending = Task(executorPreference: loop) { try await client.send([2], orTo: peer) }
+            let before = await loop.statistics.polls
+            // sleeps: what happens in real time is the subject.
+            try await loop.sleep(for: .milliseconds(100))
+            let polls = await loop.statistics.polls - before
+            #expect(polls < 60)
+            for _ in 0..<count { #expect(try await server.receive().bytes == [1]) }
+            #expect(try await server.receive().bytes == [2])
+            try await sending.value
+        }
+    }
+
     @Test("that waits for a receiver can be cancelled, and nothing is sent", arguments: Setting.all, [true, false])
     func cancelled(setting: Setting, isConnected: Bool) async throws {
         try await withLoop(setting) { loop in
