@@ -46,6 +46,11 @@ package enum Operation: @unchecked Sendable {
     case spliceIn(Handle, pipe: CInt, count: Int)
     /// Moves all of so many bytes out of a pipe that holds them. Result: their number.
     case spliceOut(Handle, pipe: CInt, count: Int)
+    /// Passes on what comes from one socket to another, as long as the pieces are small and are taken at once: a message
+    /// costs its two system calls, and wakes no task. Takes the reader's place of the one and the writer's of the other.
+    /// Result: 0 at the end; otherwise the bytes that were received last and are the caller's to send. Bytes that were
+    /// passed on are counted.
+    case relay(Handle, to: Handle, ByteCounter)
     /// Sends bytes of a regular file from the offset, which moves, as sendfile(2). Result: bytes; fewer than asked for
     /// only at the end of the file.
     case sendFile(Handle, file: CInt, offset: UnsafeMutablePointer<Int64>, count: Int)
@@ -75,7 +80,8 @@ extension Operation {
         case .adopt: "adopt"
         case .accept: "accept"
         case .connect: "connect"
-        case .receive, .receiveBytes, .receiveMessage, .receiveMessageNow, .receiveMessages, .spliceIn: "read"
+        case .receive, .receiveBytes, .receiveMessage, .receiveMessageNow, .receiveMessages, .spliceIn, .relay:
+            "read"
         case .send, .sendVector, .sendNow, .sendMessage, .sendMessageNow, .sendMessages, .spliceOut: "write"
         case .sendFile: "send file"
         case .finishSending: "close writing"
@@ -95,7 +101,8 @@ extension Operation {
         case .adopt(let number, _), .waitReadable(let number), .waitWritable(let number): number
         case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
             .receiveMessage(let handle, _), .receiveMessageNow(let handle, _), .receiveMessages(let handle, _),
-            .spliceIn(let handle, _, _), .send(let handle, _), .sendVector(let handle, _), .sendNow(let handle, _),
+            .spliceIn(let handle, _, _), .relay(let handle, _, _), .send(let handle, _), .sendVector(let handle, _),
+            .sendNow(let handle, _),
             .sendMessage(let handle, _), .sendMessageNow(let handle, _), .sendMessages(let handle, _),
             .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
             .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
@@ -109,7 +116,7 @@ extension Operation {
     package var side: Side? {
         switch self {
         case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessageNow, .receiveMessages, .spliceIn,
-            .waitReadable:
+            .relay, .waitReadable:
             .reader
         case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessageNow, .sendMessages, .spliceOut,
             .sendFile, .finishSending, .waitWritable:

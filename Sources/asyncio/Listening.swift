@@ -25,6 +25,9 @@ struct CannotListen: Error, CustomStringConvertible {
     }
 
     private static func reason(_ error: any Error, _ port: UInt16) -> String {
+        if let error = error as? ResolutionError {
+            return "that host cannot be found (\(error.detail ?? "\(error.reason)")); try --host 127.0.0.1"
+        }
         guard let error = error as? IOError else { return "\(error)" }
         let other = port < 65_535 ? port + 1 : 0
         return switch error.code {
@@ -34,8 +37,6 @@ struct CannotListen: Error, CustomStringConvertible {
             "ports below 1024 are for root; choose a higher one (--port \(8000 + port))"
         case .addressNotAvailable:
             "this machine does not have that address; try --host 127.0.0.1, or --host 0.0.0.0 for all that it has"
-        case .noSuchAddressOrDevice, .invalidArgument:
-            "no such host (\(error.detail ?? "\(error.code)")); try --host 127.0.0.1"
         default:
             "\(error.code)"
         }

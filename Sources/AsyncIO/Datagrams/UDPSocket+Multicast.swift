@@ -1,5 +1,6 @@
 public import AsyncIOKernel
 import AsyncIOLoop
+import CAsyncIO
 import Glibc
 import SystemPackage
 

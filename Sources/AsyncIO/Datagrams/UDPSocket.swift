@@ -1,5 +1,6 @@
 public import AsyncIOKernel
 public import AsyncIOLoop
+import CAsyncIO
 import Glibc
 import SystemPackage
 
@@ -52,7 +53,9 @@ public final class UDPSocket: Sendable, CustomStringConvertible {
         _ host: String, _ port: UInt16, options: UDPOptions = UDPOptions(), on loop: EventLoop? = nil
     ) async throws -> UDPSocket {
         let loop = try EventLoop.required(loop)
-        let address = try await address(of: host, port, "bind", on: loop)
+        guard let address = try await lookUp(host, port).first else {
+            throw IOError(.addressNotAvailable, operation: "bind", subject: "\(host):\(port)")
+        }
         return try await bind(to: address, options: options, on: loop)
     }
 
@@ -89,7 +92,10 @@ public final class UDPSocket: Sendable, CustomStringConvertible {
         on loop: EventLoop? = nil
     ) async throws -> UDPSocket {
         let loop = try EventLoop.required(loop)
-        let address = try await address(of: host, port, "connect", on: loop)
+        let version: SocketAddress.IPVersion? = local.map { $0.family == .ipv6 ? .v6 : .v4 }
+        guard let address = try await lookUp(host, port, version: version).first else {
+            throw IOError(.addressNotAvailable, operation: "connect", subject: "\(host):\(port)")
+        }
         return try await connect(to: address, from: local, options: options, on: loop)
     }
 
@@ -113,15 +119,6 @@ public final class UDPSocket: Sendable, CustomStringConvertible {
     /// `ENETUNREACH` without a route, `EBUSY` while a send waits.
     public func connect(to address: SocketAddress) async throws {
         try await core.connect(to: address)
-    }
-
-    private static func address(
-        of host: String, _ port: UInt16, _ operation: String, on loop: EventLoop
-    ) async throws -> SocketAddress {
-        guard let address = try await Resolver.addresses(of: host, port, on: loop).first else {
-            throw IOError(.addressNotAvailable, operation: operation, subject: "\(host):\(port)")
-        }
-        return address
     }
 
     /// Closes the socket. What has been sent is on its way; what has been received and not been taken is gone. Calling

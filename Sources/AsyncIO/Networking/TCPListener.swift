@@ -40,7 +40,7 @@ public final class TCPListener: Sendable, CustomStringConvertible {
         _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPListener {
         let loop = try EventLoop.required(loop)
-        guard let address = try await Resolver.addresses(of: host, port, on: loop).first else {
+        guard let address = try await lookUp(host, port).first else {
             throw IOError(.addressNotAvailable, operation: "bind", subject: "\(host):\(port)")
         }
         return try await bind(to: address, options: options, on: loop)

@@ -18,6 +18,12 @@ enum {
     CASYNCIO_SOCK_CLOEXEC = 02000000,
 };
 
+// F_SETPIPE_SZ and F_GETPIPE_SZ of fcntl(2), which <fcntl.h> defines only for _GNU_SOURCE.
+enum {
+    CASYNCIO_SET_PIPE_SIZE = 1031,
+    CASYNCIO_GET_PIPE_SIZE = 1032,
+};
+
 /// accept4(2), which <sys/socket.h> declares only for _GNU_SOURCE.
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 /// pipe2(2), close-on-exec and non-blocking.
