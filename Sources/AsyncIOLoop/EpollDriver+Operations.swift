@@ -63,6 +63,8 @@ extension EpollDriver {
             return .completed(Outcome(beginOwnership(of: number, isAdopted: true, medium).rawValue))
         case .close(let handle, let closing):
             return .completed(Outcome(closeNow(handle, closing)))
+        case .disown(let handle):
+            return .completed(Outcome(disown(handle)))
         case .waitReadable(let number):
             return waitForeign(number, .waitReadable, token)
         case .waitWritable(let number):
@@ -256,6 +258,15 @@ extension EpollDriver {
         endOwnership(of: handle.descriptor)
         if closing == .abortive && state.medium == .socket { SystemCall.lingerNoTime(handle.descriptor) }
         return SystemCall.close(handle.descriptor)
+    }
+
+    private func disown(_ handle: Handle) -> Int {
+        guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
+        let state = sockets[Int(handle.descriptor)]
+        guard state.reader == nil && state.writer == nil else { return Errno.resourceBusy.negated }
+        if state.isRegistered { _ = unregister(handle.descriptor) }
+        endOwnership(of: handle.descriptor)
+        return Int(handle.descriptor)
     }
 
     // MARK: Descriptors of others

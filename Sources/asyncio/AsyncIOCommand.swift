@@ -31,8 +31,9 @@ struct Serve: ParsableCommand {
             EXAMPLES
               asyncio serve chat --port 7000
               asyncio serve echo --host 0.0.0.0 --port 7007 --loops 4
+              asyncio serve proxy --listen :8080 --to example.org:80
 
             Ctrl-C ends a server in good order, with exit code 0; a second Ctrl-C ends it at once.
             """,
-        subcommands: [ServeChat.self, ServeEcho.self])
+        subcommands: [ServeChat.self, ServeEcho.self, ServeProxy.self])
 }

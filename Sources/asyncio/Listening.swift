@@ -43,22 +43,22 @@ struct CannotListen: Error, CustomStringConvertible {
     }
 }
 
-extension TCPListener {
+extension Place {
     /// Listens, or says in a line that a person understands why that does not work.
-    static func bind(for place: Place, port: UInt16, options: TCPOptions, on loop: EventLoop?) async throws
-        -> TCPListener
-    {
+    func listen<Listener>(port: UInt16, _ bind: (String, UInt16) async throws -> Listener) async throws -> Listener {
         do {
-            return try await bind(place.host, port, options: options, on: loop)
+            return try await bind(host, port)
         } catch let error where !(error is CancellationError) {
-            throw CannotListen(place.address(port: port), port: port, error)
+            throw CannotListen(address(port: port), port: port, error)
         }
     }
+}
 
+extension SocketAddress {
     /// What a person on this machine types to get in.
     var invitation: String {
-        let host = ["0.0.0.0", "::"].contains(address.host) ? "localhost" : address.host
-        return "nc \(host) \(address.port ?? 0)"
+        let host = ["0.0.0.0", "::"].contains(host) ? "localhost" : host
+        return "nc \(host) \(port ?? 0)"
     }
 }
 

@@ -159,7 +159,7 @@ struct ConnectTests {
     func latePort() throws {
         for version in [SocketAddress.IPVersion.v4, .v6] {
             let local = SocketAddress.loopback(port: 0, version: version)
-            let socket = try Socket.open(for: local, "connect")
+            let socket = try Socket.openTCP(for: local, "connect")
             try Socket.bind(socket.number, asCaller: local, TCPOptions())
             #expect(Socket.localAddress(socket.number)?.port == 0)
         }

@@ -33,17 +33,17 @@ enum Endpoint: Sendable, Equatable, CustomStringConvertible {
 }
 
 extension Endpoint {
-    /// Connects, or says in a line that a person understands why that does not work.
-    func connect(within limit: Duration) async throws -> any ByteStream {
-        do {
-            return try await withTimeout(limit) {
-                switch self {
-                case .tcp(let host, let port): try await TCPStream.connect(host, port) as any ByteStream
-                case .unix(let address): try await UnixStream.connect(to: address)
-                }
+    /// Connects within a limit in time.
+    func connect(within limit: Duration, resolver: (any Resolver)? = nil) async throws -> any ByteStream {
+        switch self {
+        case .tcp(let host, let port):
+            return try await TCPStream.connect(host, port, options: ConnectOptions(timeout: limit, resolver: resolver))
+        case .unix(let address):
+            do {
+                return try await withTimeout(limit) { try await UnixStream.connect(to: address) }
+            } catch is TimeoutError {
+                throw IOError(.timedOut, operation: "connect", subject: "\(self)", detail: "no answer within \(limit)")
             }
-        } catch is TimeoutError {
-            throw IOError(.timedOut, operation: "connect", subject: "\(self)", detail: "no answer within \(limit)")
         }
     }
 }
