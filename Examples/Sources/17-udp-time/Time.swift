@@ -5,17 +5,22 @@ import Foundation
 /// `17-udp-time ask HOST PORT` asks, and asks again when no answer comes: datagrams may get lost.
 @main
 struct Time {
-    static func main() throws {
+    static func main() {
         let arguments = CommandLine.arguments
         guard arguments.count == 4, ["serve", "ask"].contains(arguments[1]), let port = UInt16(arguments[3]) else {
             print("usage: 17-udp-time serve|ask HOST PORT")
             exit(64)
         }
-        try EventLoop.run {
-            switch arguments[1] {
-            case "serve": try await serve(arguments[2], port)
-            default: print(try await ask(arguments[2], port).formatted(.iso8601))
+        do {
+            try EventLoop.run {
+                switch arguments[1] {
+                case "serve": try await serve(arguments[2], port)
+                default: print(try await ask(arguments[2], port).formatted(.iso8601))
+                }
             }
+        } catch {
+            FileHandle.standardError.write(Data("17-udp-time: \(error)\n".utf8))
+            exit(1)
         }
     }
 

@@ -88,9 +88,10 @@ extension DatagramCore {
     /// Sends again after a pause, until the receiver's queue has room.
     ///
     /// The kernel says when our own buffer has room again, and, to a connected socket, when its peer's queue has. Of
-    /// another receiver's queue it says nothing: unix_dgram_poll looks at the peer alone. Worse, the memory of a message
-    /// that was refused is given back at once, which counts as room: whoever waits for that, spins. So everybody who
-    /// sends to a named receiver tries again, and each for itself, since their receivers need not be the same.
+    /// another receiver's queue it says nothing: unix_dgram_poll looks at the peer alone. Worse, the memory of a
+    /// message that was refused is given back at once, which counts as room: whoever waits for that, spins. So
+    /// everybody who sends to a named receiver tries again, and each for itself, since their receivers need not be the
+    /// same.
     private func retry(_ room: OutgoingRoom, _ outcome: inout Outcome) async throws {
         var pause = Duration.microseconds(100)
         while isFull(outcome) {
@@ -114,7 +115,7 @@ extension DatagramCore {
                 defer { giveBack(room) }
                 while sent < count { try await sendSome(&sent, of: count, room, item) }
             }
-        } catch  where sent > 0 {
+        } catch where sent > 0 {
             return SentBatch(sent: sent, failure: error)
         }
         return SentBatch(sent: sent, failure: nil)

@@ -131,7 +131,7 @@ struct UDPBatchTests {
     func refusedSegments(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, true), on: loop)
-            // Without checksums there is no segmentation: EINVAL, as for datagrams that are longer than the link's packets.
+            // Without checksums there is no segmentation: EINVAL, as for datagrams longer than the link's packets.
             let one = CInt(1).optionBytes
             let outcome = await loop.perform(
                 .setOption(client.core.handle, level: SOL_SOCKET, name: SO_NO_CHECK, value: one))
