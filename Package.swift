@@ -89,6 +89,7 @@ let package = Package(
             name: "AsyncIOTests",
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe", "probe-activation",
+                "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -18,5 +18,8 @@ let package = Package(
         .executableTarget(
             name: "task-costs", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
+        .executableTarget(
+            name: "datagrams", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
     ]
 )

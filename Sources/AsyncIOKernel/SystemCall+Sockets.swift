@@ -27,18 +27,20 @@ extension SystemCall {
         result { unsafe sendmsg(descriptor, message, CInt(MSG_NOSIGNAL)) }
     }
 
-    /// recvmsg(2); descriptors that come along are close-on-exec.
+    /// recvmsg(2); descriptors that come along are close-on-exec. With `MSG_TRUNC` in the header's flags the result is
+    /// a datagram's real length, also if there was no room for all of it.
     package static func receive(_ descriptor: CInt, _ message: UnsafeMutablePointer<msghdr>) -> Int {
-        result { unsafe recvmsg(descriptor, message, closeOnExec) }
+        let flags = unsafe message.pointee.msg_flags & wantedFlags | closeOnExec
+        return result { unsafe recvmsg(descriptor, message, flags) }
     }
 
-    /// recvmmsg(2).
+    /// recvmmsg(2). The first header's flags count for all, as above.
     package static func receive(
         _ descriptor: CInt, _ messages: UnsafeMutablePointer<casyncio_message>, _ count: Int
     ) -> Int {
-        result {
-            unsafe casyncio_receive_messages(descriptor, messages, CUnsignedInt(clamping: count), closeOnExec)
-        }
+        guard count > 0 else { return 0 }
+        let flags = unsafe messages[0].header.msg_flags & wantedFlags | closeOnExec
+        return result { unsafe casyncio_receive_messages(descriptor, messages, CUnsignedInt(clamping: count), flags) }
     }
 
     /// sendmmsg(2).
@@ -51,6 +53,8 @@ extension SystemCall {
     }
 
     private static var closeOnExec: CInt { CInt(truncatingIfNeeded: MSG_CMSG_CLOEXEC) }
+    /// What a caller may ask for in a header that is received into.
+    private static var wantedFlags: CInt { CInt(truncatingIfNeeded: MSG_TRUNC) }
 
     /// socketpair(2) of Unix sockets, close-on-exec and non-blocking: two new numbers, which the caller owns.
     package static func socketPair(_ type: CInt) throws(IOError) -> (CInt, CInt) {

@@ -43,6 +43,10 @@ extension EpollDriver {
             return unsafe begin(.accept, handle, nil, 0, token)
         case .sendNow(let handle, let bytes):
             return unsafe .completed(Outcome(sendNow(handle, bytes)))
+        case .receiveMessageNow(let handle, let message):
+            return unsafe .completed(Outcome(receiveMessageNow(handle, message)))
+        case .sendMessageNow(let handle, let message):
+            return unsafe .completed(Outcome(sendMessageNow(handle, message)))
         case .option(let handle, let level, let name, let size):
             return .completed(option(handle, level, name, size))
         case .setOption(let handle, let level, let name, let value):

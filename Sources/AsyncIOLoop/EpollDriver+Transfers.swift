@@ -172,6 +172,20 @@ extension EpollDriver {
         return noteMessage(operation, unsafe SystemCall.receive(operation.descriptor, message))
     }
 
+    /// The hints are neither asked nor told: a datagram socket that cannot send to one peer may well send to another,
+    /// and a call that never waits must not depend on an event that nobody has registered for.
+    func receiveMessageNow(_ handle: Handle, _ message: UnsafeMutablePointer<msghdr>) -> Int {
+        guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
+        guard sockets[Int(handle.descriptor)].reader == nil else { return Errno.resourceBusy.negated }
+        return unsafe SystemCall.receive(handle.descriptor, message)
+    }
+
+    /// Also while another message waits: it may be for somebody else, and messages of several tasks have no order.
+    func sendMessageNow(_ handle: Handle, _ message: UnsafeMutablePointer<msghdr>) -> Int {
+        guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
+        return unsafe SystemCall.send(handle.descriptor, message)
+    }
+
     func receiveMessages(_ operation: PendingOperation) -> Outcome? {
         guard let messages = unsafe operation.memory?.assumingMemoryBound(to: casyncio_message.self) else {
             return Outcome(Errno.badAddress.negated)

@@ -32,8 +32,12 @@ package enum Operation: @unchecked Sendable {
     case sendNow(Handle, UnsafeRawBufferPointer)
     /// Receives one message, as recvmsg(2). Result: bytes; the rest stands in the header.
     case receiveMessage(Handle, UnsafeMutablePointer<msghdr>)
+    /// Receives one message that is there, or `EAGAIN`. Never waits.
+    case receiveMessageNow(Handle, UnsafeMutablePointer<msghdr>)
     /// Sends one message, whole, as sendmsg(2). Result: bytes.
     case sendMessage(Handle, UnsafeMutablePointer<msghdr>)
+    /// Sends one message if it is taken at once, or `EAGAIN`. Never waits.
+    case sendMessageNow(Handle, UnsafeMutablePointer<msghdr>)
     /// Receives the messages that are there, at least one, as recvmmsg(2). Result: their number.
     case receiveMessages(Handle, UnsafeMutableBufferPointer<casyncio_message>)
     /// Sends as many of the messages as are taken, at least one, as sendmmsg(2). Result: their number.
@@ -79,8 +83,9 @@ extension Operation {
         case .adopt: "adopt"
         case .accept: "accept"
         case .connect: "connect"
-        case .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay: "read"
-        case .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut: "write"
+        case .receive, .receiveBytes, .receiveMessage, .receiveMessageNow, .receiveMessages, .spliceIn, .relay:
+            "read"
+        case .send, .sendVector, .sendNow, .sendMessage, .sendMessageNow, .sendMessages, .spliceOut: "write"
         case .sendFile: "send file"
         case .finishSending: "close writing"
         case .localAddress: "local address"
@@ -99,10 +104,11 @@ extension Operation {
         switch self {
         case .adopt(let number, _), .waitReadable(let number), .waitWritable(let number): number
         case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
-            .receiveMessage(let handle, _), .receiveMessages(let handle, _), .spliceIn(let handle, _, _),
-            .relay(let handle, _, _),
-            .send(let handle, _), .sendVector(let handle, _), .sendNow(let handle, _), .sendMessage(let handle, _),
-            .sendMessages(let handle, _), .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
+            .receiveMessage(let handle, _), .receiveMessageNow(let handle, _), .receiveMessages(let handle, _),
+            .spliceIn(let handle, _, _), .relay(let handle, _, _), .send(let handle, _), .sendVector(let handle, _),
+            .sendNow(let handle, _),
+            .sendMessage(let handle, _), .sendMessageNow(let handle, _), .sendMessages(let handle, _),
+            .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
             .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
             .setOption(let handle, _, _, _), .close(let handle, _), .disown(let handle):
             handle.descriptor
@@ -113,10 +119,11 @@ extension Operation {
     /// Which of a descriptor's two places it takes while it is under way: one reader, one writer.
     package var side: Side? {
         switch self {
-        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay, .waitReadable:
+        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessageNow, .receiveMessages, .spliceIn,
+            .relay, .waitReadable:
             .reader
-        case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut, .sendFile,
-            .finishSending, .waitWritable:
+        case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessageNow, .sendMessages, .spliceOut,
+            .sendFile, .finishSending, .waitWritable:
             .writer
         case .adopt, .localAddress, .option, .setOption, .close, .disown, .sleep: nil
         }

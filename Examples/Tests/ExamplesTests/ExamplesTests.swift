@@ -148,4 +148,27 @@ struct ExamplesTests {
         #expect(outcome.status == 0, "\(outcome.errors)")
         await thread.shutdown()
     }
+
+    @Test("the time goes over UDP, and nobody there is an error")
+    func time() async throws {
+        let server = Process()
+        let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        server.executableURL = folder.appendingPathComponent("17-udp-time")
+        server.arguments = ["serve", "127.0.0.1", "0"]
+        let output = Pipe()
+        server.standardOutput = output
+        try server.run()
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let port = try #require(
+            line.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespacesAndNewlines) })
+        let answer = try await run("17-udp-time", ["ask", "127.0.0.1", port])
+        #expect(answer.status == 0, "\(answer.errors)")
+        let time = try Date(answer.lines.first ?? "", strategy: .iso8601)
+        #expect(abs(time.timeIntervalSinceNow) < 60)
+        server.terminate()
+        server.waitUntilExit()
+        let refused = try await run("17-udp-time", ["ask", "127.0.0.1", port])
+        #expect(refused.status != 0)
+        #expect(refused.errors.contains("Connection refused"), "\(refused.errors)")
+    }
 }

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import CAsyncIO
 import Glibc
 import SystemPackage
 

@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOLoop
+import CAsyncIO
 import Glibc
 import SystemPackage
 

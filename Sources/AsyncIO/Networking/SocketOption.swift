@@ -1,4 +1,5 @@
 import AsyncIOLoop
+import CAsyncIO
 import Glibc
 
 /// An option of a socket with the value to set, as setsockopt(2) takes it.

@@ -1,5 +1,6 @@
 public import AsyncIOKernel
 public import AsyncIOLoop
+import CAsyncIO
 import Glibc
 public import SystemPackage
 
