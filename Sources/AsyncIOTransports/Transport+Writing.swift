@@ -48,8 +48,8 @@ extension Transport {
     /// Sends what is taken now; a task is left to send the rest.
     func flush() {
         sendNow()
-        if isOver || isSending { return }
-        if !buffer.isEmpty || eof == .wanted { startSending() }
+        if isOver { return }
+        if !isSending && (!buffer.isEmpty || eof == .wanted) { startSending() }
         noteBuffer()
         closeIfFlushed()
     }

@@ -13,7 +13,7 @@ import Synchronization
 ///
 /// The loop owns the connection: nobody has to keep the transport for it to go on. At the loop's end, transports that
 /// are left are closed, what the kernel does not take at once is dropped, and their protocols get `connectionLost`.
-public actor Transport: LoopActor, CustomStringConvertible {
+public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     /// The loop that does the connection's work.
     public nonisolated let loop: EventLoop
     /// What the transport stands on, for questions about the socket: options, credentials. Whoever reads or writes it
@@ -91,6 +91,9 @@ public actor Transport: LoopActor, CustomStringConvertible {
 
     /// `Transport(TCPStream(10.0.0.1:80))`.
     public nonisolated var description: String { "Transport(\(stream))" }
+
+    /// Shows no more than the description: a look inside would read the loop's state on whatever thread.
+    public nonisolated var customMirror: Mirror { Mirror(self, children: []) }
 
     // MARK: Writing
 
