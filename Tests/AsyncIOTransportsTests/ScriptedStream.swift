@@ -107,14 +107,13 @@ final class ScriptedStream: ByteStream, CustomStringConvertible {
     }
 
     func tryWrite(_ bytes: RawSpan) throws -> Int {
-        let copy = (0..<bytes.byteCount).map { unsafe bytes.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
-        return try state.withLock { state throws(IOError) in
+        try state.withLock { state throws(IOError) in
             if state.isClosed { throw IOError(.canceled, operation: "write") }
             if let failure = state.writeError { throw failure }
-            let count = min(copy.count, state.room)
+            let count = min(bytes.byteCount, state.room)
             guard count > 0 else { return 0 }
             if state.room != .max { state.room -= count }
-            state.written += copy[..<count]
+            unsafe bytes.withUnsafeBytes { unsafe state.written += UnsafeRawBufferPointer(rebasing: $0[..<count]) }
             state.calls.append(count)
             return count
         }
