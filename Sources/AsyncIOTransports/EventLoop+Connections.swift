@@ -51,7 +51,7 @@ extension EventLoop {
         do {
             transport = try await makeTransport(stream, listener, limits)
         } catch {
-            stream.abort()
+            stream.close()
             throw error
         }
         try await transport.begin()
@@ -65,7 +65,7 @@ extension EventLoop {
         do {
             listener = try factory(self)
         } catch {
-            stream.abort()
+            stream.close()
             throw error
         }
         return (try await attach(stream, to: listener, limits: limits), listener)

@@ -109,14 +109,9 @@ public final class TransportServer: Sendable, CustomStringConvertible {
 
     private func serve() async throws {
         try await listener.accept { stream in
-            let transport: Transport
-            do {
-                let listener = try self.makeProtocol(self.loop)
-                transport = try await self.loop.makeTransport(stream, listener, self.limits)
-            } catch {
-                stream.abort()
-                throw error
-            }
+            // What this throws is reported, and the stream is closed.
+            let listener = try self.makeProtocol(self.loop)
+            let transport = try await self.loop.makeTransport(stream, listener, self.limits)
             self.state.withLock { $0.clients[ObjectIdentifier(transport)] = transport }
             await transport.serve()
             _ = self.state.withLock { $0.clients.removeValue(forKey: ObjectIdentifier(transport)) }

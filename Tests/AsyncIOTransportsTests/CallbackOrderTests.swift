@@ -154,8 +154,8 @@ struct CallbackOrderTests {
             stage.transport.pauseReading()
             stage.transport.resumeReading()
             stage.transport.writeEOF()
-            #expect(stage.transport.currentProtocol == nil)
-            await until { stage.transport.isClosing }
+            await until { stage.transport.currentProtocol == nil }
+            #expect(stage.transport.isClosing)
             await stage.expect(.made, .lost(nil))
         }
     }
