@@ -50,12 +50,11 @@ public import AsyncIOLoop
 /// | `pause_writing`, `resume_writing` | ``pauseWriting()``, ``resumeWriting()`` |
 /// | `loop.create_server(Echo, host, port)` | `loop.createServer(host, port) { Echo(loop: $0) }` |
 /// | `loop.create_connection(Echo, host, port)` | `loop.createConnection(host, port) { Echo(loop: $0) }` |
-/// | `create_connection(sock=…)`, `connect_accepted_socket`, `connect_read_pipe` | `loop.attach(stream, to: protocol)` |
-/// | `create_unix_server`, `create_unix_connection` | `createUnixServer`, `createUnixConnection` |
-/// | `create_datagram_endpoint` | `createDatagramEndpoint` |
+/// | `create_connection(sock=…)`, `connect_read_pipe`, … | `loop.attach(stream, to: protocol)` |
+/// | `create_unix_connection` | `loop.createUnixConnection(path) { Echo(loop: $0) }` |
 /// | `transport.writelines` | ``Transport/write(contentsOf:)`` |
 /// | `transport.set_protocol`, `get_protocol` | ``Transport/setProtocol(_:)``, ``Transport/currentProtocol`` |
-/// | `get_extra_info("peername")`, `("sockname")`, `("socket")` | ``Transport/peer``, ``Transport/local``, ``Transport/stream`` |
+/// | `get_extra_info` | ``Transport/peer``, ``Transport/local``, ``Transport/stream`` |
 /// | `asyncio.create_task(self.work())` in a callback | `loop.spawn { await self.work() }` |
 /// | `loop.call_later(5, self.timed_out)` | `loop.callLater(.seconds(5)) { self.assumeIsolated { $0.timedOut() } }` |
 /// | an attribute of another object on the loop | `other.assumeIsolated { $0.attribute }`, checked when it runs |

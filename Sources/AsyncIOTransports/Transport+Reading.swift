@@ -89,13 +89,13 @@ extension Transport {
         }
     }
 
-    func pause() {
+    func stopReading() {
         guard reading == .open else { return }
         reading = .paused
         visible.withLock { $0.isReading = false }
     }
 
-    func resume() {
+    func goOnReading() {
         guard reading == .paused else { return }
         reading = .open
         visible.withLock { $0.isReading = true }

@@ -159,10 +159,10 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     /// buffers are full. One chunk that is under way is kept. Calling it again does nothing.
     ///
     /// The end of the peer's data waits as well. That the connection broke off does not.
-    public nonisolated func pauseReading() { onLoop { $0.pause() } }
+    public nonisolated func pauseReading() { onLoop { $0.stopReading() } }
 
     /// Goes on where ``pauseReading()`` stopped. Calling it again does nothing.
-    public nonisolated func resumeReading() { onLoop { $0.resume() } }
+    public nonisolated func resumeReading() { onLoop { $0.goOnReading() } }
 
     /// Whether bytes are waited for: not paused, not closing, and not at the end of the peer's data.
     public nonisolated var isReading: Bool { visible.withLock { $0.isReading && !$0.isClosing } }

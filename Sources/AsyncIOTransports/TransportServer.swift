@@ -62,15 +62,15 @@ public final class TransportServer: Sendable, CustomStringConvertible {
 
     /// Begins to accept. Calling it again does nothing, also after ``close()``.
     public func startServing() {
-        let isFirst = state.withLock { state in
-            defer { if state.phase == .bound { state.phase = .serving } }
-            return state.phase == .bound
+        let task = state.withLock { state -> BackgroundTask<Void>? in
+            guard state.phase == .bound else { return nil }
+            state.phase = .serving
+            // Under the lock, so that who sees a server that serves also sees its task. Nothing of it runs here.
+            state.task = loop.spawn(name: "server \(address)") { try await self.serve() }
+            return state.task
         }
-        guard isFirst else { return }
-        let task = loop.spawn(name: "server \(address)") { try await self.serve() }
-        // On a loop that has ended the task never begins.
-        _ = task.observe(.watches) { _ in self.finish() }
-        state.withLock { $0.task = task }
+        // On a loop that has ended, the task has, too.
+        _ = task?.observe(.watches) { _ in self.finish() }
     }
 
     /// Begins to accept, if that has not begun, and suspends until the server is closed and its connections have ended.

@@ -29,7 +29,7 @@ public struct WriteBufferLimits: Hashable, Sendable, CustomStringConvertible {
         guard 0 <= low, low <= high, high <= hard else {
             throw IOError(
                 .invalidArgument, operation: "set write buffer limits",
-                detail: "low \(low), high \(high), hard \(hard): they must not be negative, and must come in this order")
+                detail: "low \(low), high \(high), hard \(hard): none may be negative or larger than the next")
         }
         self.init(unchecked: high, low, hard: hard)
     }

@@ -52,7 +52,9 @@ enum Callback: String, CaseIterable, Sendable {
 
 @Suite("A protocol's own failures, and ends from inside")
 struct FailingProtocolTests {
-    @Test("what a callback throws loses its connection with it, and is reported", arguments: Setting.all, Callback.allCases)
+    @Test(
+        "what a callback throws loses its connection with it, and is reported",
+        arguments: Setting.all, Callback.allCases)
     func throwing(_ setting: Setting, _ callback: Callback) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -99,7 +101,9 @@ struct FailingProtocolTests {
         }
     }
 
-    @Test("close inside a callback: nothing more is called but connectionLost", arguments: Setting.all, Callback.allCases)
+    @Test(
+        "close inside a callback: nothing more is called but connectionLost",
+        arguments: Setting.all, Callback.allCases)
     func closing(_ setting: Setting, _ callback: Callback) async throws {
         try await withLoop(setting, reports: Errors()) { loop in
             let script = callback.script { transport in
@@ -119,7 +123,9 @@ struct FailingProtocolTests {
         }
     }
 
-    @Test("abort inside a callback: nothing more is called but connectionLost", arguments: Setting.all, Callback.allCases)
+    @Test(
+        "abort inside a callback: nothing more is called but connectionLost",
+        arguments: Setting.all, Callback.allCases)
     func aborting(_ setting: Setting, _ callback: Callback) async throws {
         try await withLoop(setting, reports: Errors()) { loop in
             let script = callback.script { transport in

@@ -154,7 +154,9 @@ struct FlowControlTests {
         #expect("\(error)".contains("hard"))
     }
 
-    @Test("a peer that never reads costs the hard limit and no more: the connection is broken off", arguments: Setting.all)
+    @Test(
+        "a peer that never reads costs the hard limit and no more: the connection is broken off",
+        arguments: Setting.all)
     func hardLimit(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in

@@ -140,7 +140,8 @@ struct SocketTransportTests {
             try await server.waitClosed()
             let witness = try #require(casting.all.first)
             #expect(witness.received == Bytes.pattern(1 << 20))
-            #expect(witness.calls.filter { $0 != .pause && $0 != .resume } == [.made, .data(1 << 20), .eof, .lost(nil)])
+            #expect(
+                witness.calls.filter { $0 != .pause && $0 != .resume } == [.made, .data(1 << 20), .eof, .lost(nil)])
             #expect(witness.faults == [])
         }
     }
@@ -149,10 +150,11 @@ struct SocketTransportTests {
     func weFinishFirst(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let ours = Bytes.pattern(4 << 20)
-            let casting = Casting(Script(made: { transport in
-                transport.write(ours)
-                transport.writeEOF()
-            }))
+            let casting = Casting(
+                Script(made: { transport in
+                    transport.write(ours)
+                    transport.writeEOF()
+                }))
             let server = try await loop.createServer("127.0.0.1", 0) { casting.make($0) }
             let peer = try Peer(to: server.address)
             let received = try await AsyncIOTestSupport.onThread {
@@ -173,10 +175,11 @@ struct SocketTransportTests {
     func closeDelivers(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let all = [UInt8](repeating: 0x5a, count: 64 << 20)
-            let casting = Casting(Script(made: { transport in
-                transport.write(all)
-                transport.close()
-            }))
+            let casting = Casting(
+                Script(made: { transport in
+                    transport.write(all)
+                    transport.close()
+                }))
             let server = try await loop.createServer("127.0.0.1", 0) { casting.make($0) }
             let peer = try Peer(to: server.address)
             let received = try await AsyncIOTestSupport.onThread {
@@ -220,7 +223,8 @@ struct SocketTransportTests {
     func otherStreams(_ setting: Setting, _ isPipe: Bool) async throws {
         try await withLoop(setting) { loop in
             let echo = Witness(loop: loop, .echo)
-            let asker = Witness(loop: loop, Script(made: { $0.write("ping") }, data: { transport, _ in transport.writeEOF() }))
+            let asker = Witness(
+                loop: loop, Script(made: { $0.write("ping") }, data: { transport, _ in transport.writeEOF() }))
             if isPipe {
                 let (left, right) = try await PipeStream.pair(on: loop)
                 try await loop.attach(left, to: echo)
@@ -241,10 +245,12 @@ struct SocketTransportTests {
     func oneWay(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (reading, writing) = try await PipeStream.oneWay(on: loop)
-            let writer = Witness(loop: loop, Script(made: { transport in
-                transport.pauseReading()
-                transport.write("down")
-            }))
+            let writer = Witness(
+                loop: loop,
+                Script(made: { transport in
+                    transport.pauseReading()
+                    transport.write("down")
+                }))
             let reader = Witness(loop: loop)
             let transport = try await loop.attach(writing, to: writer)
             try await loop.attach(reading, to: reader)
@@ -294,7 +300,9 @@ struct SocketTransportTests {
             let server = try await loop.createServer("127.0.0.1", 0) { casting.make($0) }
             let made = Casting()
             for round in 0..<50 {
-                let dialling = loop.submit { try await loop.createConnection(to: server.address) { made.make($0) }.transport }
+                let dialling = loop.submit {
+                    try await loop.createConnection(to: server.address) { made.make($0) }.transport
+                }
                 for _ in 0..<round % 5 { await Task.yield() }
                 dialling.cancel()
                 // Either it throws and nothing is left, or it is there.

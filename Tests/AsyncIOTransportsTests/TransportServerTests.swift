@@ -42,7 +42,9 @@ struct TransportServerTests {
             #expect(server.isServing)
             var clients: [(Transport, Witness)] = []
             for _ in 0..<3 { clients.append(try await loop.createConnection(to: server.address) { Witness(loop: $0) }) }
-            for (index, (transport, _)) in clients.enumerated() { transport.write([UInt8](repeating: 1, count: index + 1)) }
+            for (index, (transport, _)) in clients.enumerated() {
+                transport.write([UInt8](repeating: 1, count: index + 1))
+            }
             for (index, (transport, witness)) in clients.enumerated() {
                 await until { witness.count == index + 1 }
                 #expect(transport.peer == server.address)
@@ -62,7 +64,8 @@ struct TransportServerTests {
         try await withLoop(setting) { loop in
             let casting = Casting()
             let server = try await loop.createServer("127.0.0.1", 0) { casting.make($0) }
-            let (client, _) = try await loop.createConnection("127.0.0.1", server.address.port ?? 0) { Witness(loop: $0) }
+            let port = server.address.port ?? 0
+            let (client, _) = try await loop.createConnection("127.0.0.1", port) { Witness(loop: $0) }
             await casting.connected(1)
             let line = try #require(casting.all.first?.line)
             #expect(line.local == server.address)
@@ -111,7 +114,9 @@ struct TransportServerTests {
                 try await server.waitClosed()
                 isClosed.open()
             }
-            let refused = try await ioError { try await loop.createConnection(to: server.address) { Witness(loop: $0) } }
+            let refused = try await ioError {
+                try await loop.createConnection(to: server.address) { Witness(loop: $0) }
+            }
             #expect(refused.code == .connectionRefused)
             client.write([1])
             await until { witness.count == 1 }
@@ -142,7 +147,9 @@ struct TransportServerTests {
             let casting = Casting(Script(made: { $0.write("hello") }))
             let server = try await loop.createServer("127.0.0.1", 0) { casting.make($0) }
             var witnesses: [Witness] = []
-            for _ in 0..<3 { witnesses.append(try await loop.createConnection(to: server.address) { Witness(loop: $0) }.protocol) }
+            for _ in 0..<3 {
+                witnesses.append(try await loop.createConnection(to: server.address) { Witness(loop: $0) }.protocol)
+            }
             await casting.connected(3)
             #expect(server.clients.count == 3)
             server.closeClients()
@@ -201,7 +208,9 @@ struct TransportServerTests {
         #expect(reports.lines == [])
     }
 
-    @Test("serveForever returns when somebody closes the server, and its last connection has ended", arguments: Setting.all)
+    @Test(
+        "serveForever returns when somebody closes the server, and its last connection has ended",
+        arguments: Setting.all)
     func returns(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await loop.createServer("127.0.0.1", 0) { Witness(loop: $0) }
