@@ -22,34 +22,47 @@ extension Transport {
     }
 
     /// The whole life of a connection, as the calling task's.
-    func serve() async {
-        connect()
+    nonisolated func serve() async {
+        await here { $0.connect() }
         await live()
     }
 
     /// The connection's life after ``connect()``, up to the last callback.
-    func live() async {
+    nonisolated func live() async {
         do {
-            while !isOver { try await step() }
+            while let step = await here({ $0.nextStep() }) {
+                switch step {
+                case .wait: try await attention.wait()
+                case .read:
+                    let bytes = try await stream.read(upTo: Self.chunkSize)
+                    await here { $0.arrived(bytes.map(Arrival.bytes) ?? .end) }
+                }
+            }
         } catch {
-            interrupted(error)
+            await here { $0.interrupted(error) }
         }
-        tellLost()
+        await here { $0.tellLost() }
     }
 
-    /// Takes what has come, or waits until something may be taken.
-    private func step() async throws {
-        if !mayRead {
-            // Nothing runs between this look at the state and the wait: what changes it comes on this thread.
-            attention.clear()
-            return try await attention.wait()
-        }
-        if let arrival = held {
+    /// What the connection's task does next.
+    private enum Step { case read, wait }
+
+    /// Nil at the end.
+    private func nextStep() -> Step? {
+        while !isOver {
+            guard mayRead else {
+                attention.clear()
+                return .wait
+            }
+            guard let arrival = held else { return .read }
             held = nil
-            return take(arrival)
+            take(arrival)
         }
-        let bytes = try await stream.read(upTo: Self.chunkSize)
-        let arrival = bytes.map(Arrival.bytes) ?? .end
+        return nil
+    }
+
+    private func arrived(_ arrival: Arrival) {
+        if isOver { return }
         if mayRead { take(arrival) } else { held = arrival }
     }
 

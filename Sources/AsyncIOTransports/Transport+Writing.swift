@@ -71,29 +71,54 @@ extension Transport {
     }
 
     /// The task that waits for the peer.
-    private func sendBuffer() async {
+    private nonisolated func sendBuffer() async {
         do {
-            while !isOver {
-                if let (chunk, offset) = buffer.first {
-                    let end = min(chunk.count, offset + Self.pieceSize)
-                    unsafe try await stream.write(chunk.span.bytes.extracting(offset..<end))
-                    if isOver { break }
-                    buffer.removeFirst(end - offset)
-                    noteBuffer()
-                } else if eof == .wanted {
+            while let piece = await here({ $0.nextPiece() }) {
+                switch piece {
+                case .bytes(let chunk, let range):
+                    unsafe try await stream.write(chunk.span.bytes.extracting(range))
+                case .end:
                     try await stream.closeWriting()
-                    eof = .sent
-                } else {
-                    break
                 }
+                await here { $0.sent(piece) }
             }
-        } catch is CancellationError {
-            // The loop ends. The task that reads knows as well, and what to do.
         } catch {
-            if !isOver { end(error) }
+            await here { $0.sendingFailed(error) }
         }
+    }
+
+    /// What the sending task offers to the stream.
+    private enum Piece {
+        case bytes([UInt8], Range<Int>)
+        /// That nothing more will come.
+        case end
+    }
+
+    /// Nil when all has been sent: the task ends.
+    private func nextPiece() -> Piece? {
+        if !isOver, let (chunk, offset) = buffer.first {
+            return .bytes(chunk, offset..<min(chunk.count, offset + Self.pieceSize))
+        }
+        if !isOver && eof == .wanted { return .end }
         isSending = false
         closeIfFlushed()
+        return nil
+    }
+
+    private func sent(_ piece: Piece) {
+        if isOver { return }
+        switch piece {
+        case .bytes(_, let range):
+            buffer.removeFirst(range.count)
+            noteBuffer()
+        case .end: eof = .sent
+        }
+    }
+
+    private func sendingFailed(_ error: any Error) {
+        isSending = false
+        // At the loop's end, the task that reads knows as well, and what to do.
+        if !(error is CancellationError) { end(error) }
     }
 
     func finishWriting() {

@@ -201,6 +201,19 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
         onLoop { $0.handOver(to: listener) }
     }
 
+    /// Takes a step of one of the connection's tasks. They run on the loop's thread, but are not isolated: an isolated
+    /// task is queued twice for everything that it waits for.
+    nonisolated func here<Result: Sendable>(_ step: @Sendable (isolated Transport) -> Result) async -> Result {
+        // Behind a stream that visits actors of other threads, a task may go on there.
+        loop.isCurrent ? atOnce(step) : await inTurn(step)
+    }
+
+    private nonisolated func atOnce<Result: Sendable>(
+        _ step: @Sendable (isolated Transport) -> Result
+    ) -> Result { assumeIsolated(step) }
+
+    private func inTurn<Result: Sendable>(_ step: @Sendable (isolated Transport) -> Result) -> Result { step(self) }
+
     private nonisolated func onLoop(_ body: @escaping @Sendable (isolated Transport) -> Void) {
         if loop.isCurrent { assumeIsolated(body) } else { loop.callSoon { self.assumeIsolated(body) } }
     }
