@@ -86,13 +86,17 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // Takes over the sockets that a test hands to it.
+        .executableTarget(
+            name: "probe-activation", dependencies: ["AsyncIO"], path: "Tests/Probes/Activation",
+            swiftSettings: strict),
         // Serves and dials while Tests/Faults/faults.py makes its system calls fail.
         .executableTarget(
             name: "fault-probe", dependencies: ["AsyncIO"], path: "Tests/Faults/Probe", swiftSettings: strict),
         .testTarget(
             name: "AsyncIOTests",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe",
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe", "probe-activation",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

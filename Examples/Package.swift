@@ -14,7 +14,7 @@ let asyncIO = Target.Dependency.product(name: "AsyncIO", package: "swift-asyncio
 let programs = [
     "01-hello", "02-gulls-one-by-one", "03-gulls-gather", "04-tasks-and-results", "05-blocking-and-offload",
     "06-call-later", "07-background", "08-producer-consumer", "09-timeouts-and-shield", "10-worker-pool",
-    "11-chat-client", "13-echo",
+    "11-chat-client", "13-echo", "18-sharded-chat", "19-reload",
 ]
 
 let package = Package(

@@ -44,4 +44,15 @@ extension Descriptor {
         let wanted = CInt(truncatingIfNeeded: flags) | O_NONBLOCK
         try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_SETFL, wanted) }
     }
+
+    /// Gives the numbers 0, 1 and 2 to `/dev/null` if the process was started without them: the next socket would get
+    /// them, and whoever writes a message to standard error would write it to a peer.
+    package static func fillStandardNumbers() { _ = standardNumbersAreFilled }
+
+    private static let standardNumbersAreFilled: Void = {
+        for number in 0...2 where !isOpen(CInt(number)) {
+            // The lowest free number is this one: those below are open.
+            _ = SystemCall.result { unsafe open("/dev/null", O_RDWR) }
+        }
+    }()
 }

@@ -6,6 +6,11 @@ package import Synchronization
 /// As `Synchronization.Mutex`, but its atomic operations are compiled into this package, so that the thread sanitizer
 /// sees them, and taking and giving back are two calls. The word is 0 when free, 1 when taken, 2 when taken and
 /// somebody sleeps (Drepper, "Futexes are tricky"). Not recursive, and never held while a task suspends or is resumed.
+///
+/// It is not handed over in turn: whoever comes first when it is free has it. Where what it guards takes a few
+/// instructions, and a visit as many again outside of it, that keeps nobody away for long: three threads that flood a
+/// queue leave the loop its timers, to which a test holds them. What the loop guards takes system calls and grows
+/// arrays; there a lock without turns did keep the loop away, and `Locked`, which has turns, stands one floor above.
 package struct FutexLock: ~Copyable, Sendable {
     @usableFromInline let word = Atomic<UInt32>(0)
 

@@ -61,7 +61,7 @@ extension SocketAddress {
 
     /// A piece of foreign text, safe to print: what does not print is escaped, and what would flood a log is cut.
     /// A backslash stays as it was written.
-    private static func quoted(_ text: Substring) -> String {
+    package static func quoted(_ text: Substring) -> String {
         let limit = 256
         let bytes = Array(text.utf8.prefix(limit + 1))
         let text = escaped(bytes.prefix(limit)).replacing(escape(UInt8(ascii: "\\")), with: "\\")

@@ -14,22 +14,6 @@ extension SystemCall {
         result { unsafe Glibc.send(descriptor, memory, count, CInt(MSG_NOSIGNAL)) }
     }
 
-    /// read(2), for what is no socket.
-    package static func read(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-        result { unsafe Glibc.read(descriptor, memory, count) }
-    }
-
-    /// write(2), for what is no socket, without SIGPIPE.
-    package static func write(_ descriptor: CInt, _ memory: UnsafeRawPointer?, _ count: Int) -> Int {
-        var vector = unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: memory), iov_len: count)
-        return result { unsafe casyncio_writev(descriptor, &vector, 1) }
-    }
-
-    /// writev(2), without SIGPIPE.
-    package static func write(_ descriptor: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
-        result { unsafe casyncio_writev(descriptor, vectors, CInt(clamping: count)) }
-    }
-
     /// sendmsg(2) of a list of vectors.
     package static func send(_ descriptor: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
         var message = unsafe msghdr()
@@ -67,30 +51,6 @@ extension SystemCall {
     }
 
     private static var closeOnExec: CInt { CInt(truncatingIfNeeded: MSG_CMSG_CLOEXEC) }
-
-    /// splice(2) from a socket or pipe into a pipe.
-    package static func spliceIn(_ descriptor: CInt, _ pipe: CInt, _ count: Int) -> Int {
-        result { casyncio_splice_in(descriptor, pipe, count) }
-    }
-
-    /// splice(2) out of a pipe, without SIGPIPE.
-    package static func spliceOut(_ pipe: CInt, _ descriptor: CInt, _ count: Int) -> Int {
-        result { casyncio_splice_out(pipe, descriptor, count) }
-    }
-
-    /// sendfile(2), without SIGPIPE.
-    package static func sendFile(
-        _ descriptor: CInt, _ file: CInt, _ offset: UnsafeMutablePointer<Int64>, _ count: Int
-    ) -> Int {
-        result { unsafe casyncio_send_file(descriptor, file, offset, count) }
-    }
-
-    /// pipe2(2), close-on-exec and non-blocking: two new numbers, which the caller owns.
-    package static func pipe() throws(IOError) -> (reader: CInt, writer: CInt) {
-        var ends: [CInt] = [-1, -1]
-        try call("pipe") { unsafe casyncio_pipe(&ends) }
-        return (ends[0], ends[1])
-    }
 
     /// socketpair(2) of Unix sockets, close-on-exec and non-blocking: two new numbers, which the caller owns.
     package static func socketPair(_ type: CInt) throws(IOError) -> (CInt, CInt) {

@@ -36,11 +36,19 @@ extension EventLoop {
         start(name: name, place: place, reports: true, .shielded, body)
     }
 
+    /// Starts background work that is done for the calling task: it inherits its task locals and priority.
+    package func spawnForCaller<Success: Sendable>(
+        name: String, place: String, _ body: sending @escaping () async throws -> Success
+    ) -> BackgroundTask<Success> {
+        start(name: name, place: place, reports: true, inherits: true, .ordinary, body)
+    }
+
     private func start<Success: Sendable>(
-        name: String?, place: String, reports: Bool, _ kind: BackgroundKind,
+        name: String?, place: String, reports: Bool, inherits: Bool = false, _ kind: BackgroundKind,
         _ body: sending @escaping () async throws -> Success
     ) -> BackgroundTask<Success> {
-        let handle = BackgroundTask<Success>(loop: self, name: name ?? "task at \(place)", kind)
+        let handle = BackgroundTask<Success>(
+            loop: self, name: name ?? "task at \(place)", place: place, reports: reports, kind)
         guard let entry = background.add(handle.name, kind, cancel: { handle.cancel() }) else {
             handle.finish(.failure(EventLoopError.closed(self.name)))
             return handle
@@ -49,19 +57,21 @@ extension EventLoop {
         let run: @concurrent @Sendable () async -> Void = { [self] in
             let result: Result<Success, any Error>
             do { result = .success(try await work.run()) } catch { result = .failure(error) }
-            let isAwaited = handle.finish(result)
+            handle.finish(result)
             background.remove(entry)
-            guard reports, !isAwaited, case .failure(let error) = result, !(error is CancellationError) else { return }
-            report(error, context: handle.name, place: place)
+            handle.reportError()
         }
         switch kind {
-        case .ordinary: handle.started(makeTask(name: handle.name, run))
+        case .ordinary: handle.started(inherits ? startTask(named: handle.name, run) : makeTask(name: handle.name, run))
         // By preference even where the default executor leads here: no plain task, which the loop's end would cancel.
         case .shielded: handle.started(Task(name: handle.name, executorPreference: self, operation: run))
         }
         return handle
     }
 }
+
+/// What has become of a task's end that an observer was told of.
+package enum EndReception: Sendable { case taken, dropped }
 
 /// A task that a loop owns: what ``EventLoop/spawn(name:file:line:_:)`` and ``EventLoop/submit(name:file:line:_:)``
 /// return.
@@ -70,6 +80,8 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
         var result: Result<Success, any Error>?
         var task: Task<Void, Never>?
         var isCancelled = false
+        /// Somebody has the error, or it has been reported.
+        var errorIsKnown = false
         /// Tasks and threads that wait for the result.
         var waiting = 0
         var waiters: [UInt64: Waiter] = [:]
@@ -85,11 +97,15 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     /// The name given, or the place of creation.
     public let name: String
     private let loop: EventLoop
+    private let place: String
+    private let reports: Bool
     private let state = Condition(State())
 
-    init(loop: EventLoop, name: String, _ kind: BackgroundKind) {
+    init(loop: EventLoop, name: String, place: String, reports: Bool, _ kind: BackgroundKind) {
         self.loop = loop
         self.name = name
+        self.place = place
+        self.reports = reports
         // The owner counts from the start: the work may fail before he has begun to wait.
         if kind == .shielded { state.withLock { $0.waiting = 1 } }
     }
@@ -132,6 +148,7 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
             // In one breath: a result that comes later finds nobody, and is reported.
             let result = state.withLock { state in
                 state.waiting -= 1
+                if state.result != nil { state.errorIsKnown = true }
                 return state.result
             }
             guard let result else { throw CancellationError() }
@@ -150,12 +167,36 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
         _ = state.wait(until: deadline) { $0.result == nil ? nil : true }
         let result = state.withLock { state in
             state.waiting -= 1
+            if state.result != nil { state.errorIsKnown = true }
             return state.result
         }
         guard let result else {
             throw IOError(.timedOut, operation: "wait for", subject: name)
         }
         return try result.get()
+    }
+
+    /// An observer that ``Attention/awaits`` was told of the end, and has handed it on or let it fall. Once.
+    package func wasReceived(_ reception: EndReception) {
+        state.withLock { state in
+            state.waiting -= 1
+            if reception == .taken { state.errorIsKnown = true }
+        }
+        reportError()
+    }
+
+    /// Tells the loop's error handler of the task's error, once, if nobody has it or will. Not of a cancellation, nor
+    /// of an error of submitted work, which is for whoever asks the handle.
+    fileprivate func reportError() {
+        let error: (any Error)? = state.withLock { state in
+            guard reports, state.waiting == 0, !state.errorIsKnown, case .failure(let error) = state.result else {
+                return nil
+            }
+            state.errorIsKnown = true
+            return error
+        }
+        guard let error, !(error is CancellationError) else { return }
+        loop.report(error, context: name, place: place)
     }
 
     /// What an observer of a task's end means for an error.
@@ -167,14 +208,15 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
     }
 
     /// Calls back once, when the task has ended, on whatever thread it ends; at once, and returning nil, if it has.
+    /// Whoever ``Attention/awaits`` may say later what became of the error: ``wasReceived(_:)``.
     package func observe(
         _ attention: Attention, _ body: @escaping @Sendable (Result<Success, any Error>) -> Void
     ) -> UInt64? {
         let (number, result): (UInt64?, Result<Success, any Error>?) = state.withLock { state in
+            if attention == .awaits { state.waiting += 1 }
             if let result = state.result { return (nil, result) }
             let number = state.number()
             state.observers[number] = (attention, body)
-            if attention == .awaits { state.waiting += 1 }
             return (number, nil)
         }
         if let result { body(result) }
@@ -200,24 +242,19 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
         if isCancelled { task.cancel() }
     }
 
-    /// Stores the result and wakes who waits. True if somebody does.
-    @discardableResult
-    func finish(_ result: Result<Success, any Error>) -> Bool {
-        let (isAwaited, waiters, observers) = state.withLock { state in
+    /// Stores the result and wakes who waits.
+    func finish(_ result: Result<Success, any Error>) {
+        let (waiters, observers) = state.withLock { state in
             state.result = result
             state.task = nil
             defer {
                 state.waiters = [:]
                 state.observers = [:]
             }
-            return (
-                state.waiting > 0, Array(state.waiters.values),
-                state.observers.sorted { $0.key < $1.key }.map(\.value.body)
-            )
+            return (Array(state.waiters.values), state.observers.sorted { $0.key < $1.key }.map(\.value.body))
         }
         state.broadcast()
         for waiter in waiters { waiter.wake() }
         for observer in observers { observer(result) }
-        return isAwaited
     }
 }

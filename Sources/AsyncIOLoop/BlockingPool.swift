@@ -1,4 +1,4 @@
-import AsyncIOKernel
+package import AsyncIOKernel
 import Synchronization
 
 extension EventLoop {
@@ -35,9 +35,12 @@ extension EventLoop {
 }
 
 /// A bounded set of threads for work that blocks: started when needed, ended when idle for ten seconds.
-final class BlockingPool: Sendable {
+///
+/// Each loop has one for what is offloaded; the resolver has another, so that names which nobody answers for keep
+/// neither files nor other work waiting.
+package final class BlockingPool<Work: PooledWork>: Sendable {
     private struct State {
-        var queue = JobLanes()
+        var queue = JobLanes<Work>()
         var threads = 0
         var idle = 0
         var running: [ObjectIdentifier: String] = [:]
@@ -48,21 +51,26 @@ final class BlockingPool: Sendable {
         var peak = 0
     }
 
-    private static let idleTime = Duration.seconds(10)
+    private enum Admission { case queued, needsThread, refused, cancelled }
+    private enum Wake { case job(Work), closed }
+
+    private static var idleTime: Duration { .seconds(10) }
+    /// What its threads are called.
     private let name: String
     private let limit: Int
+    private let source: ThreadSource
     private let state = Condition(State())
 
-    init(name: String, limit: Int) {
+    package init(name: String, limit: Int, source: ThreadSource = .system) {
         self.name = name
         self.limit = max(limit, 1)
+        self.source = source
     }
 
-    func submit(_ job: BlockingJob) {
-        enum Step { case queued, needsThread, refused, cancelled }
-        let step: Step = state.withLock { state in
+    package func submit(_ job: Work) {
+        let step: Admission = state.withLock { state in
             if state.isClosed { return .refused }
-            if job.isCancelled {
+            if job.place.isCancelled {
                 state.cancelled += 1
                 return .cancelled
             }
@@ -80,28 +88,32 @@ final class BlockingPool: Sendable {
         }
     }
 
-    /// Takes a job out of the queue, if it has not begun.
-    func cancel(_ job: BlockingJob) {
+    /// Takes a job out of the queue. False if it has begun, or was never there.
+    @discardableResult
+    package func cancel(_ job: Work) -> Bool {
         let isOut = state.withLock { state in
-            job.isCancelled = true
+            job.place.isCancelled = true
             guard state.queue.remove(job) else { return false }
             state.cancelled += 1
             return true
         }
         if isOut { job.end(.cancelled) }
+        return isOut
     }
 
     private func startThread() {
         do {
-            try SystemThread.start(name: "\(name)-blocking") { self.work() }.detach()
+            try source.start(name) { self.work() }
         } catch {
-            // No thread to be had: the others will do the work, or, if there are none, this thread does.
+            // No thread to be had: the others will do the work, or, if there are none, this thread does, or nobody.
             let isLast = state.withLock { state in
                 state.threads -= 1
                 return state.threads == 0
             }
             guard isLast else { return }
-            while let job = state.withLock({ $0.queue.takeNext() }) { perform(job) }
+            while let job = state.withLock({ $0.queue.takeNext() }) {
+                if !job.end(for: error) { perform(job) }
+            }
         }
     }
 
@@ -111,8 +123,7 @@ final class BlockingPool: Sendable {
     }
 
     /// Waits for a job; nil when the thread has been idle for too long, or the pool is closed.
-    private func nextJob() -> BlockingJob? {
-        enum Wake { case job(BlockingJob), closed }
+    private func nextJob() -> Work? {
         let deadline = Instant.monotonicNow.advanced(by: Self.idleTime)
         state.withLock { $0.idle += 1 }
         // A thread that has taken a job is no longer idle, in the same breath: else the next job would wait for it.
@@ -139,7 +150,7 @@ final class BlockingPool: Sendable {
         }
     }
 
-    private func perform(_ job: BlockingJob) {
+    private func perform(_ job: Work) {
         state.withLock { state in
             state.started += 1
             state.running[ObjectIdentifier(job)] = job.name
@@ -148,7 +159,7 @@ final class BlockingPool: Sendable {
     }
 
     /// The work of a job is done. Said before its task leaves the thread, so that the task finds it in the statistics.
-    func hasFinished(_ job: BlockingJob) {
+    package func hasFinished(_ job: Work) {
         state.withLock { state in
             state.finished += 1
             state.running[ObjectIdentifier(job)] = nil
@@ -156,7 +167,7 @@ final class BlockingPool: Sendable {
     }
 
     /// Ends the pool: what queues is refused, what runs may take until the deadline. Returns the names of what is left.
-    func close(until deadline: Instant) -> [String] {
+    package func close(until deadline: Instant) -> [String] {
         let refused = state.withLock { state in
             state.isClosed = true
             return state.queue.takeAll()
@@ -170,12 +181,27 @@ final class BlockingPool: Sendable {
     /// Whether work queues or runs.
     var isBusy: Bool { state.withLock { $0.queue.count > 0 || !$0.running.isEmpty } }
 
-    var statistics: BlockingStatistics {
+    package var statistics: BlockingStatistics {
         state.withLock { state in
             BlockingStatistics(
                 threads: state.threads, peakThreads: state.peak, limit: limit, queued: state.queue.count,
                 running: state.running.values.sorted(), finished: state.finished, cancelled: state.cancelled)
         }
+    }
+}
+
+/// Where threads come from: the system, or a test whose threads run out.
+package struct ThreadSource: Sendable {
+    let start: @Sendable (String, @escaping @Sendable () -> Void) throws(IOError) -> Void
+
+    package init(
+        _ start: @escaping @Sendable (String, @escaping @Sendable () -> Void) throws(IOError) -> Void
+    ) {
+        self.start = start
+    }
+
+    package static let system = ThreadSource { (name, body) throws(IOError) in
+        try SystemThread.start(name: name, body).detach()
     }
 }
 

@@ -35,20 +35,43 @@ public final class Deadline: Sendable, CustomStringConvertible {
         /// The body has ended: it is no longer in force, wherever it may have been inherited.
         var isOver = false
         var timer = Timer.none
+        /// The one around it, when it was made or later: those that are over are left out.
+        var outer: Deadline?
         /// The task that runs the body. Valid in the phases `running` and `expiring`: the task leaves through `end`.
         var task: UnsafeMutableRawPointer?
     }
 
     private let loop: EventLoop
-    private let outer: Deadline?
     @safe @exclusivity(unchecked) nonisolated(unsafe) private var state: State
     private let lock = FutexLock()
 
     /// A deadline on a loop's clock, inside of the one that is in force here.
     package init(_ expiration: Instant, on loop: EventLoop) {
         self.loop = loop
-        outer = Deadline.current
-        state = unsafe State(expiration: expiration)
+        let outer = Deadline.current?.inForce
+        // A task may start the next one inside of its deadline, and so on: what is over must not hang on to it for
+        // ever.
+        outer?.leaveOutWhatIsOver()
+        state = unsafe State(expiration: expiration, outer: outer)
+    }
+
+    /// This one, or the next one around it that is in force.
+    private var inForce: Deadline? {
+        var deadline: Deadline? = self
+        while let next = deadline, let outer = next.withLock({ $0.isOver ? .some($0.outer) : nil }) { deadline = outer }
+        return deadline
+    }
+
+    private func leaveOutWhatIsOver() {
+        guard let outer = withLock({ $0.outer }) else { return }
+        let inForce = outer.inForce
+        guard inForce !== outer else { return }
+        // Let go outside of the lock.
+        let former = withLock { state in
+            defer { state.outer = inForce }
+            return state.outer
+        }
+        withExtendedLifetime(former) {}
     }
 
     // MARK: Reading
@@ -62,15 +85,13 @@ public final class Deadline: Sendable, CustomStringConvertible {
     /// Whether it has expired and the body was cancelled for it.
     public var hasExpired: Bool { withLock { $0.phase == .expired || $0.phase == .expiring } }
 
-    private var isInForce: Bool { withLock { !$0.isOver } }
-
     /// The earliest expiration among the deadlines around the code that runs now; nil if there are none.
     public static var effective: Instant? {
         var earliest: Instant?
-        var deadline = current
+        var deadline = current?.inForce
         while let next = deadline {
-            if next.isInForce { earliest = min(earliest ?? .distantFuture, next.expiration) }
-            deadline = next.outer
+            earliest = min(earliest ?? .distantFuture, next.expiration)
+            deadline = next.withLock({ $0.outer })?.inForce
         }
         return earliest
     }
@@ -111,20 +132,20 @@ public final class Deadline: Sendable, CustomStringConvertible {
 
     /// The body begins, in the task that runs here.
     package func begin() {
-        withLock { state in
+        let isArmed = withLock { state in
             state.phase = .running
             unsafe state.task = swift_task_getCurrent()
+            // The common case in one breath: a time to come on this thread's own loop.
+            guard loop.isCurrent, state.expiration != .distantFuture, loop.now < state.expiration else { return false }
+            state.timer = .own(loop.core.addTimer(at: state.expiration, .expire(self)))
+            return true
         }
-        arm()
+        if !isArmed { arm() }
     }
 
-    /// The body has ended, in the same task: nobody cancels it any more.
-    package func end() async {
-        while !hasEnded() { await Task.yield() }
-    }
-
-    /// False while another thread is just cancelling the task, which must not go away meanwhile.
-    private func hasEnded() -> Bool {
+    /// The body has ended, in the same task: nobody cancels it any more. False while another thread is just cancelling
+    /// the task, which must not go away meanwhile: ask again.
+    package func end() -> Bool {
         let timer: Timer? = withLock { state in
             if state.phase == .expiring { return nil }
             unsafe state.task = nil
@@ -141,12 +162,11 @@ public final class Deadline: Sendable, CustomStringConvertible {
         let expiration = expiration
         guard expiration != .distantFuture else { return }
         if expiration <= loop.now { return expire() }
-        if loop.isClosed { return armElsewhere(expiration) }
-        let timer: Timer =
-            loop.isCurrent
-            ? .own(loop.core.addTimer(at: expiration, .expire(self)))
-            : .call(loop.callAt(expiration) { self.expire() })
-        keep(timer, for: expiration)
+        if loop.isCurrent {
+            keep(.own(loop.core.addTimer(at: expiration, .expire(self))), for: expiration)
+        } else {
+            setAlarm(for: expiration)
+        }
     }
 
     private func keep(_ timer: Timer, for expiration: Instant) {
@@ -160,16 +180,15 @@ public final class Deadline: Sendable, CustomStringConvertible {
         if !isUseful { disarm(timer) }
     }
 
-    /// The loop has ended, and its tasks go on where no loop is: so do their limits.
-    private func armElsewhere(_ expiration: Instant) {
-        let call = Afterlife.loop.callLater(loop.now.duration(to: expiration)) { self.expire() }
-        keep(.call(call), for: expiration)
+    /// A loop may have ended, or end, and its tasks go on where no loop is: so do their limits.
+    private func setAlarm(for expiration: Instant) {
+        keep(.call(loop.alarm(at: expiration) { self.expire() }), for: expiration)
     }
 
     /// The loop closes: the timer that it had for this goes elsewhere.
     func moveToAfterlife() {
         disarm(withLock { takeTimer(of: &$0) })
-        armElsewhere(expiration)
+        setAlarm(for: expiration)
     }
 
     private func disarm(_ timer: Timer) {

@@ -35,6 +35,8 @@ extension EpollDriver {
             return unsafe begin(.spliceIn, handle, nil, count, other: pipe, token)
         case .spliceOut(let handle, let pipe, let count):
             return unsafe begin(.spliceOut, handle, nil, count, other: pipe, token)
+        case .relay(let source, let sink, let counter):
+            return relay(source, to: sink, counter, token)
         case .sendFile(let handle, let file, let offset, let count):
             return unsafe begin(.sendFile, handle, offset, count, other: file, token)
         case .accept(let handle):
@@ -57,6 +59,8 @@ extension EpollDriver {
             return .completed(Outcome(beginOwnership(of: number, isAdopted: true, medium).rawValue))
         case .close(let handle, let closing):
             return .completed(Outcome(closeNow(handle, closing)))
+        case .disown(let handle):
+            return .completed(Outcome(disown(handle)))
         case .waitReadable(let number):
             return waitForeign(number, .waitReadable, token)
         case .waitWritable(let number):
@@ -92,7 +96,7 @@ extension EpollDriver {
     }
 
     /// Puts an operation to sleep until its descriptor is ready, registering the descriptor the first time.
-    private func keep(_ operation: PendingOperation, _ handle: Handle, _ token: Token) -> Submission {
+    func keep(_ operation: PendingOperation, _ handle: Handle, _ token: Token) -> Submission {
         let number = Int(handle.descriptor)
         if !sockets[number].isRegistered {
             let code = register(handle)
@@ -113,6 +117,7 @@ extension EpollDriver {
         case .receiveMessage: receiveMessage(operation)
         case .receiveMessages: receiveMessages(operation)
         case .spliceIn: spliceIn(operation)
+        case .relay: relay(operation)
         case .send: send(&operation)
         case .sendVector: sendVector(&operation)
         case .sendMessage: sendMessage(operation)
@@ -152,7 +157,9 @@ extension EpollDriver {
             return nil
         }
         let state = sockets[Int(operation.descriptor)]
-        return side == .reader ? state.reader : state.writer
+        let rival = side == .reader ? state.reader : state.writer
+        guard rival == nil, case .relay(_, let sink, _) = operation, isCurrent(sink) else { return rival }
+        return sockets[Int(sink.descriptor)].writer
     }
 
     private func connect(_ handle: Handle, _ address: SocketAddress, _ token: Token) -> Submission {
@@ -219,6 +226,7 @@ extension EpollDriver {
             if operation.takesTurns { takingTurns.append(token) }
             return nil
         }
+        if operation.kind == .relay { vacate(token, operation) }
         forget(token)
         return outcome
     }
@@ -227,14 +235,13 @@ extension EpollDriver {
 
     package func cancel(_ token: Token) {
         guard let operation = pendingOperation(token) else { return }
-        let number = Int(operation.descriptor)
-        if sockets[number].reader == token { sockets[number].reader = nil }
-        if sockets[number].writer == token { sockets[number].writer = nil }
         end(token, Errno.canceled.negated)
-        if !sockets[number].isAdopted { updateForeign(operation.descriptor) }
+        if !sockets[Int(operation.descriptor)].isAdopted { updateForeign(operation.descriptor) }
     }
 
     func end(_ token: Token, _ result: Int) {
+        guard let operation = pendingOperation(token) else { return }
+        vacate(token, operation)
         forget(token)
         ended.append(Completion(token, Outcome(result)))
     }
@@ -242,12 +249,20 @@ extension EpollDriver {
     private func closeNow(_ handle: Handle, _ closing: Closing) -> Int {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
         let state = sockets[Int(handle.descriptor)]
-        if let reader = state.reader { end(reader, Errno.canceled.negated) }
-        if let writer = state.writer { end(writer, Errno.canceled.negated) }
+        endWaiting(Int(handle.descriptor), Errno.canceled.negated)
         if state.isRegistered { _ = unregister(handle.descriptor) }
         endOwnership(of: handle.descriptor)
         if closing == .abortive && state.medium == .socket { SystemCall.lingerNoTime(handle.descriptor) }
         return SystemCall.close(handle.descriptor)
+    }
+
+    private func disown(_ handle: Handle) -> Int {
+        guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
+        let state = sockets[Int(handle.descriptor)]
+        guard state.reader == nil && state.writer == nil else { return Errno.resourceBusy.negated }
+        if state.isRegistered { _ = unregister(handle.descriptor) }
+        endOwnership(of: handle.descriptor)
+        return Int(handle.descriptor)
     }
 
     // MARK: Descriptors of others

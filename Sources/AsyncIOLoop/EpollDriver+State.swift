@@ -27,8 +27,8 @@ struct SocketState {
 @safe
 struct PendingOperation {
     enum Kind {
-        case none, accept, connect, receive, receiveBytes, receiveMessage, receiveMessages, spliceIn, send, sendVector,
-            sendMessage, sendMessages, spliceOut, sendFile, waitReadable, waitWritable
+        case none, accept, connect, receive, receiveBytes, receiveMessage, receiveMessages, spliceIn, relay, send,
+            sendVector, sendMessage, sendMessages, spliceOut, sendFile, waitReadable, waitWritable
     }
 
     var kind = Kind.none
@@ -49,7 +49,8 @@ struct PendingOperation {
 
     var isReader: Bool {
         switch kind {
-        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .waitReadable: true
+        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay, .waitReadable:
+            true
         case .none, .connect, .send, .sendVector, .sendMessage, .sendMessages, .spliceOut, .sendFile, .waitWritable:
             false
         }
@@ -70,15 +71,20 @@ extension EpollDriver {
         let index = Int(number)
         sockets.reserve(index)
         // The number can only be new if somebody closed it behind our back: whoever still waits there is told.
-        for token in [sockets[index].reader, sockets[index].writer].compactMap({ $0 }) {
-            end(token, Errno.badFileDescriptor.negated)
-        }
+        endWaiting(index, Errno.badFileDescriptor.negated)
         var state = SocketState()
         state.generation = nextGeneration(after: sockets[index].generation)
         state.isAdopted = isAdopted
         state.medium = medium
         sockets[index] = state
         return Handle(descriptor: number, generation: state.generation)
+    }
+
+    /// Ends what is under way on a number.
+    func endWaiting(_ index: Int, _ result: Int) {
+        if let reader = sockets[index].reader { end(reader, result) }
+        // A relay between two directions of one socket is both.
+        if let writer = sockets[index].writer { end(writer, result) }
     }
 
     func endOwnership(of number: CInt) {

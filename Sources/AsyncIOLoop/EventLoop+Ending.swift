@@ -3,9 +3,10 @@ import SystemPackage
 
 extension EventLoop {
     /// Ends the loop for good, on its thread: cancels what is left, waits the grace period, names what would not stop,
-    /// closes descriptors and threads.
-    func end(_ sleepers: Sleepers = .areOver) {
-        let deadline = Instant.monotonicNow.advanced(by: options.grace)
+    /// closes descriptors and threads. Returns who would not stop, if somebody would not; the error handler knows it.
+    @discardableResult
+    func end(_ sleepers: Sleepers = .areOver, grace: Duration? = nil) -> EventLoopError? {
+        let deadline = Instant.monotonicNow.advanced(by: grace ?? options.grace)
         core.isEnding = true
         // Clean-up that begins now may still shield a part of its work.
         background.admit(.shielded)
@@ -15,9 +16,8 @@ extension EventLoop {
         background.admit(.none)
         let working = pool.close(until: deadline).map { "offloaded work \"\($0)\"" }
         let stubborn = background.names + plainNames + working
-        if !stubborn.isEmpty {
-            report(EventLoopError.ignoredCancellation(stubborn), context: "loop \(name)")
-        }
+        let failure = stubborn.isEmpty ? nil : EventLoopError.ignoredCancellation(stubborn)
+        if let failure { report(failure, context: "loop \(name)") }
         background.cancelAll(.shielded)
         // Whoever still waits for the outside world hears that it has ended. Each gets its completion, and a few turns
         // to act.
@@ -28,6 +28,7 @@ extension EventLoop {
         core.plainTasks.removeAll()
         if stubborn.isEmpty && ownsDefaultExecutor && sleepers == .areOver { runLeftoverWakeUps() }
         discard()
+        return failure
     }
 
     /// The names of plain tasks that are left. Background tasks are such tasks, too, on a loop that has taken over.
@@ -92,14 +93,19 @@ extension EventLoop {
         core.driver.close()
     }
 
-    /// A callback is dropped and says so; a job runs elsewhere.
+    /// A callback is dropped and says so, unless it is an alarm; a job runs elsewhere.
     private func passOn(_ word: ReadyWord) {
-        if let call = word.takeCall() { call.cancel() } else { Afterlife.run(word) }
+        if let call = word.takeCall() { call.loopHasClosed(timeLeft: .zero) } else { Afterlife.run(word) }
     }
 
-    /// A task that sleeps must not wake early, wherever it wakes.
+    /// A task that sleeps must not wake early, wherever it wakes; nor must an alarm ring.
     private func sleepOn(_ word: ReadyWord, until deadline: Instant) {
-        if word.kind == .call { passOn(word) } else { Afterlife.loop.arm(word, after: now.duration(to: deadline)) }
+        let timeLeft = now.duration(to: deadline)
+        if let call = word.takeCall() {
+            call.loopHasClosed(timeLeft: timeLeft)
+        } else {
+            Afterlife.loop.arm(word, after: timeLeft)
+        }
     }
 
     private func refuse(_ remote: RemoteOperation) {

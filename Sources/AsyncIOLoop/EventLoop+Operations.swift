@@ -69,7 +69,7 @@ extension EventLoop {
     }
 
     /// Asks for an operation's early end, from whatever thread.
-    func cancel(_ token: Token) {
+    package func cancel(_ token: Token) {
         if isCurrent { core.cancel(token) } else { post(.cancel(token)) }
     }
 

@@ -175,14 +175,16 @@ extension EventLoop {
         ownsDefaultExecutor = false
     }
 
-    /// Runs the loop on this thread until the condition holds, then ends it: the life of a ``LoopThread``.
-    func serve(until isDone: () -> Bool, started: () -> Void) {
+    /// Runs the loop on this thread until the condition holds, then ends it: the life of a ``LoopThread``. Returns who
+    /// would not stop.
+    func serve(until isDone: () -> Bool, started: () -> Void, grace: () -> Duration?) -> EventLoopError? {
         enter()
         started()
         while !isDone() { core.tick() }
-        end()
+        let failure = end(grace: grace())
         leave()
         retire()
+        return failure
     }
 }
 

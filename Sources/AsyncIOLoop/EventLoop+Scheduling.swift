@@ -38,6 +38,24 @@ extension EventLoop {
         return call
     }
 
+    /// Calls back after a duration, as ``callLater(_:_:)``, and also if the loop closes before: then where its tasks go
+    /// on. For limits, whose end somebody waits for.
+    package func alarm(after delay: Duration, _ body: @escaping @Sendable () -> Void) -> ScheduledCall {
+        alarm(at: now.advanced(by: delay), body)
+    }
+
+    /// Calls back at an instant of the loop's clock, as ``alarm(after:_:)``.
+    package func alarm(at deadline: Instant, _ body: @escaping @Sendable () -> Void) -> ScheduledCall {
+        let call = ScheduledCall(loop: self, ifItCloses: .callsElsewhere, body)
+        let word = ReadyWord(retaining: call)
+        if isCurrent {
+            call.armed(core.addTimer(at: deadline, .makeReady(word)), in: core)
+        } else if !post(.arm(deadline, word, call)) {
+            word.takeCall()?.loopHasClosed(timeLeft: now.duration(to: deadline))
+        }
+        return call
+    }
+
     /// Queues a job of Swift's runtime later.
     func arm(_ word: ReadyWord, after delay: Duration) {
         let deadline = now.advanced(by: delay)
@@ -54,6 +72,8 @@ extension EventLoop {
 /// Letting go of the handle does not cancel the call.
 public final class ScheduledCall: Sendable {
     private enum Phase: UInt8, AtomicRepresentable { case waiting, finished, cancelled }
+    /// What becomes of a call whose loop closes first.
+    enum Fate { case isCancelled, callsElsewhere }
 
     // No lock: a call is made for every callback, and a mutex would cost as much as all the rest of it.
     private let phase = Atomic(Phase.waiting)
@@ -62,9 +82,11 @@ public final class ScheduledCall: Sendable {
     /// Belongs to whoever ends the waiting.
     @safe private nonisolated(unsafe) var body: (@Sendable () -> Void)?
     private let loop: EventLoop
+    private let fate: Fate
 
-    init(loop: EventLoop, _ body: @escaping @Sendable () -> Void) {
+    init(loop: EventLoop, ifItCloses fate: Fate = .isCancelled, _ body: @escaping @Sendable () -> Void) {
         self.loop = loop
+        self.fate = fate
         self.body = body
     }
 
@@ -85,6 +107,14 @@ public final class ScheduledCall: Sendable {
     func armed(_ timer: TimerID, in core: LoopCore) {
         self.timer.store(timer.bits, ordering: .sequentiallyConsistent)
         if phase.load(ordering: .sequentiallyConsistent) != .waiting { core.removeTimer(timer) }
+    }
+
+    /// The loop has closed before it made the call.
+    func loopHasClosed(timeLeft: Duration) {
+        switch fate {
+        case .isCancelled: cancel()
+        case .callsElsewhere: Afterlife.loop.callLater(timeLeft) { self.run() }
+        }
     }
 
     /// Runs the call, unless it was cancelled. Once.

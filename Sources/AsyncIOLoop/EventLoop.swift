@@ -23,7 +23,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     let inbox: Inbox
     let background = BackgroundRegistry()
-    let pool: BlockingPool
+    let pool: BlockingPool<BlockingJob>
     /// The loop's thread alone may touch it.
     @safe nonisolated(unsafe) let core: LoopCore
     /// Whether the process's default executor leads here. Set on the loop's thread, around its run.
@@ -39,11 +39,12 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     /// Makes a loop that does not run yet.
     init(options: Options, driver: (any Driver)? = nil) throws {
+        Descriptor.fillStandardNumbers()
         let driver = try driver ?? options.driver.make()
         inbox = Inbox()
         name = options.name
         self.options = options
-        pool = BlockingPool(name: options.name, limit: options.blockingThreads)
+        pool = BlockingPool(name: "\(options.name)-blocking", limit: options.blockingThreads)
         core = LoopCore(driver: driver, inbox: inbox, fairness: options.fairness)
         core.instrument = options.instrument
         unsafe serial.loop = self

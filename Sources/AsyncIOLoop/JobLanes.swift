@@ -1,22 +1,22 @@
 /// The jobs that wait for a thread: the higher priority first, and of equal ones the older.
 ///
 /// Every eighth job that leaves is the oldest of all: whoever waits, with whatever priority, comes to be that one.
-struct JobLanes {
-    private static let turnsOfPriority = 7
+struct JobLanes<Work: PooledWork> {
+    private static var turnsOfPriority: Int { 7 }
 
-    private var lanes = [JobQueue](repeating: JobQueue(), count: 4)
+    private var lanes = [JobQueue<Work>](repeating: JobQueue(), count: 4)
     private var appended: UInt64 = 0
     private var turns = 0
 
     var count: Int { lanes.reduce(0) { $0 + $1.count } }
 
-    mutating func append(_ job: BlockingJob) {
+    mutating func append(_ job: Work) {
         appended += 1
-        job.age = appended
+        job.place.age = appended
         lanes[Self.lane(of: job)].append(job)
     }
 
-    mutating func takeNext() -> BlockingJob? {
+    mutating func takeNext() -> Work? {
         var chosen: Int?
         if turns < Self.turnsOfPriority {
             chosen = lanes.firstIndex { $0.count > 0 }
@@ -24,8 +24,8 @@ struct JobLanes {
         } else {
             var oldest = UInt64.max
             for index in lanes.indices {
-                guard let job = lanes[index].first, job.age < oldest else { continue }
-                oldest = job.age
+                guard let job = lanes[index].first, job.place.age < oldest else { continue }
+                oldest = job.place.age
                 chosen = index
             }
             turns = 0
@@ -35,11 +35,11 @@ struct JobLanes {
     }
 
     /// False if the job does not wait here.
-    mutating func remove(_ job: BlockingJob) -> Bool { lanes[Self.lane(of: job)].remove(job) }
+    mutating func remove(_ job: Work) -> Bool { lanes[Self.lane(of: job)].remove(job) }
 
-    mutating func takeAll() -> [BlockingJob] { lanes.indices.flatMap { lanes[$0].takeAll() } }
+    mutating func takeAll() -> [Work] { lanes.indices.flatMap { lanes[$0].takeAll() } }
 
-    private static func lane(of job: BlockingJob) -> Int {
+    private static func lane(of job: Work) -> Int {
         switch job.priority {
         case .high...: 0
         case .medium...: 1

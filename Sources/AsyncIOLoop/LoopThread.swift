@@ -17,6 +17,8 @@ public final class LoopThread: Sendable {
         var hasEnded = false
         var isJoined = false
         var isReleased = false
+        var grace: Duration?
+        var failure: EventLoopError?
         /// Tasks that wait for the end.
         var waiters: [Waiter] = []
     }
@@ -31,14 +33,16 @@ public final class LoopThread: Sendable {
         self.state = state
         do {
             thread = try SystemThread.start(name: options.name) {
-                loop.serve(
+                let failure = loop.serve(
                     until: { state.withLock { $0.isStopping } },
                     started: {
                         state.withLock { $0.hasStarted = true }
                         state.broadcast()
-                    })
+                    },
+                    grace: { state.withLock { $0.grace } })
                 let waiters = state.withLock { state in
                     state.hasEnded = true
+                    state.failure = failure
                     defer { state.waiters = [] }
                     return state.waiters
                 }
@@ -76,13 +80,17 @@ public final class LoopThread: Sendable {
         if claimJoin() { thread.join() }
     }
 
-    private func askForEnd() {
+    private func askForEnd(grace: Duration? = nil) {
         let isFirst = state.withLock { state in
             defer { state.isStopping = true }
+            if !state.isStopping { state.grace = grace }
             return !state.isStopping
         }
         if isFirst { loop.callSoon { [loop] in loop.core.wantsAttention = true } }
     }
+
+    /// Who ignored his cancellation, once the loop has ended.
+    package var failure: EventLoopError? { state.withLock { $0.failure } }
 
     /// True for the one caller who has to join or detach the thread.
     private func claimJoin() -> Bool {
@@ -94,11 +102,12 @@ public final class LoopThread: Sendable {
 
     /// Ends the loop and joins its thread, without blocking the caller's.
     ///
-    /// Suspends until the end; not cancellable, since it is itself the clean-up. A task on the loop itself is part of
-    /// what ends: there it only asks for the end, as ``close()``, and the task is cancelled soon.
-    public func shutdown() async {
+    /// Cancelled tasks may take the grace period given here, or else that of the loop's options. Suspends until the end;
+    /// not cancellable, since it is itself the clean-up. A task on the loop itself is part of what ends: there it only
+    /// asks for the end, as ``close()``, and the task is cancelled soon.
+    public func shutdown(grace: Duration? = nil) async {
+        askForEnd(grace: grace)
         guard !loop.isCurrent else { return close() }
-        askForEnd()
         await Waiter.suspend { waiter in
             state.withLock { state in
                 if !state.hasEnded { state.waiters.append(waiter) }

@@ -42,6 +42,11 @@ package enum Operation: @unchecked Sendable {
     case spliceIn(Handle, pipe: CInt, count: Int)
     /// Moves all of so many bytes out of a pipe that holds them. Result: their number.
     case spliceOut(Handle, pipe: CInt, count: Int)
+    /// Passes on what comes from one socket to another, as long as the pieces are small and are taken at once: a
+    /// message costs its two system calls, and wakes no task. Takes the reader's place of the one and the writer's of
+    /// the other. Result: 0 at the end; otherwise the bytes that were received last and are the caller's to send. Bytes
+    /// that were passed on are counted.
+    case relay(Handle, to: Handle, ByteCounter)
     /// Sends bytes of a regular file from the offset, which moves, as sendfile(2). Result: bytes; fewer than asked for
     /// only at the end of the file.
     case sendFile(Handle, file: CInt, offset: UnsafeMutablePointer<Int64>, count: Int)
@@ -60,6 +65,9 @@ package enum Operation: @unchecked Sendable {
     case waitWritable(CInt)
     /// Ends what is pending on the descriptor, with `ECANCELED`, and closes it.
     case close(Handle, Closing)
+    /// Takes an idle descriptor out of the driver's care, open. Result: its number, which is the caller's to close.
+    /// Refused with `EBUSY` while an operation is under way.
+    case disown(Handle)
     /// Waits until the instant. The loop's own; drivers never see it.
     case sleep(Instant)
 }
@@ -71,7 +79,7 @@ extension Operation {
         case .adopt: "adopt"
         case .accept: "accept"
         case .connect: "connect"
-        case .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn: "read"
+        case .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay: "read"
         case .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut: "write"
         case .sendFile: "send file"
         case .finishSending: "close writing"
@@ -81,6 +89,7 @@ extension Operation {
         case .waitReadable: "wait readable"
         case .waitWritable: "wait writable"
         case .close: "close"
+        case .disown: "hand over"
         case .sleep: "sleep"
         }
     }
@@ -91,10 +100,11 @@ extension Operation {
         case .adopt(let number, _), .waitReadable(let number), .waitWritable(let number): number
         case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
             .receiveMessage(let handle, _), .receiveMessages(let handle, _), .spliceIn(let handle, _, _),
+            .relay(let handle, _, _),
             .send(let handle, _), .sendVector(let handle, _), .sendNow(let handle, _), .sendMessage(let handle, _),
             .sendMessages(let handle, _), .spliceOut(let handle, _, _), .sendFile(let handle, _, _, _),
             .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
-            .setOption(let handle, _, _, _), .close(let handle, _):
+            .setOption(let handle, _, _, _), .close(let handle, _), .disown(let handle):
             handle.descriptor
         case .sleep: -1
         }
@@ -103,11 +113,12 @@ extension Operation {
     /// Which of a descriptor's two places it takes while it is under way: one reader, one writer.
     package var side: Side? {
         switch self {
-        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .waitReadable: .reader
+        case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay, .waitReadable:
+            .reader
         case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessages, .spliceOut, .sendFile,
             .finishSending, .waitWritable:
             .writer
-        case .adopt, .localAddress, .option, .setOption, .close, .sleep: nil
+        case .adopt, .localAddress, .option, .setOption, .close, .disown, .sleep: nil
         }
     }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -125,6 +126,33 @@ int casyncio_receive_messages(int descriptor, struct casyncio_message *messages,
 
 int casyncio_send_messages(int descriptor, struct casyncio_message *messages, unsigned int count, int flags) {
     return sendmmsg(descriptor, (struct mmsghdr *)messages, count, flags);
+}
+
+int casyncio_ignore_handshakes(int descriptor) {
+    // At a TCP socket, the packet begins with the TCP header; its flags are at 13: SYN is 2, ACK 16 (RFC 9293, 3.1).
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffff),
+    };
+    struct sock_fprog program = {.len = sizeof steps / sizeof *steps, .filter = steps};
+    return setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+int casyncio_usable_processors(void) {
+    // The kernel refuses a set that has no room for all the processors there might be.
+    for (int room = 1024; room <= 1 << 20; room *= 2) {
+        cpu_set_t *set = CPU_ALLOC(room);
+        if (set == NULL) return -1;
+        size_t size = CPU_ALLOC_SIZE(room);
+        int code = sched_getaffinity(0, size, set);
+        int count = code < 0 ? -1 : CPU_COUNT_S(size, set);
+        CPU_FREE(set);
+        if (code == 0 || errno != EINVAL) return count;
+    }
+    return -1;
 }
 
 int64_t casyncio_monotonic_nanoseconds(void) {

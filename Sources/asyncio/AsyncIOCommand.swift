@@ -12,6 +12,7 @@ struct AsyncIOCommand: ParsableCommand {
               asyncio tour                   what an event loop does, shown by running one
               asyncio serve chat             a chat; come in with: nc 127.0.0.1 7000
               asyncio serve echo --loops 2   an echo server: two threads share a port
+              asyncio connect 127.0.0.1:7000 talk to a server from the terminal
 
             EXIT CODES
               0     done; also a server that was ended by Ctrl-C and has said goodbye
@@ -19,7 +20,7 @@ struct AsyncIOCommand: ParsableCommand {
               64    the command line was not understood
               130   interrupted by Ctrl-C half-way
             """,
-        subcommands: [Tour.self, Serve.self])
+        subcommands: [Tour.self, Serve.self, Connect.self])
 }
 
 /// `asyncio serve`: the servers.
@@ -30,8 +31,9 @@ struct Serve: ParsableCommand {
             EXAMPLES
               asyncio serve chat --port 7000
               asyncio serve echo --host 0.0.0.0 --port 7007 --loops 4
+              asyncio serve proxy --listen :8080 --to example.org:80
 
             Ctrl-C ends a server in good order, with exit code 0; a second Ctrl-C ends it at once.
             """,
-        subcommands: [ServeChat.self, ServeEcho.self])
+        subcommands: [ServeChat.self, ServeEcho.self, ServeProxy.self])
 }

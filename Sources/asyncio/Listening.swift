@@ -25,6 +25,9 @@ struct CannotListen: Error, CustomStringConvertible {
     }
 
     private static func reason(_ error: any Error, _ port: UInt16) -> String {
+        if let error = error as? ResolutionError {
+            return "that host cannot be found (\(error.detail ?? "\(error.reason)")); try --host 127.0.0.1"
+        }
         guard let error = error as? IOError else { return "\(error)" }
         let other = port < 65_535 ? port + 1 : 0
         return switch error.code {
@@ -34,30 +37,28 @@ struct CannotListen: Error, CustomStringConvertible {
             "ports below 1024 are for root; choose a higher one (--port \(8000 + port))"
         case .addressNotAvailable:
             "this machine does not have that address; try --host 127.0.0.1, or --host 0.0.0.0 for all that it has"
-        case .noSuchAddressOrDevice, .invalidArgument:
-            "no such host (\(error.detail ?? "\(error.code)")); try --host 127.0.0.1"
         default:
             "\(error.code)"
         }
     }
 }
 
-extension TCPListener {
+extension Place {
     /// Listens, or says in a line that a person understands why that does not work.
-    static func bind(for place: Place, port: UInt16, options: TCPOptions, on loop: EventLoop?) async throws
-        -> TCPListener
-    {
+    func listen<Listener>(port: UInt16, _ bind: (String, UInt16) async throws -> Listener) async throws -> Listener {
         do {
-            return try await bind(place.host, port, options: options, on: loop)
+            return try await bind(host, port)
         } catch let error where !(error is CancellationError) {
-            throw CannotListen(place.address(port: port), port: port, error)
+            throw CannotListen(address(port: port), port: port, error)
         }
     }
+}
 
+extension SocketAddress {
     /// What a person on this machine types to get in.
     var invitation: String {
-        let host = ["0.0.0.0", "::"].contains(address.host) ? "localhost" : address.host
-        return "nc \(host) \(address.port ?? 0)"
+        let host = ["0.0.0.0", "::"].contains(host) ? "localhost" : host
+        return "nc \(host) \(port ?? 0)"
     }
 }
 

@@ -63,8 +63,10 @@ struct BindTests {
         try await withLoop(setting) { loop in
             let listener = try await TCPListener.bind("localhost", 0, on: loop)
             #expect(listener.address.isLoopback)
-            let error = try await ioError { try await TCPListener.bind("no-such-host.invalid", 0, on: loop) }
-            #expect(error.subject == "no-such-host.invalid")
+            let error = await #expect(throws: ResolutionError.self) {
+                try await TCPListener.bind("no-such-host.invalid", 0, on: loop)
+            }
+            #expect(error?.subject == "no-such-host.invalid")
         }
     }
 

@@ -1,10 +1,11 @@
-import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
 import Glibc
 import SystemPackage
 import Testing
+
+@testable import AsyncIO
 
 @Suite("Connecting", .timeLimit(.minutes(30)))
 struct ConnectTests {
@@ -96,22 +97,123 @@ struct ConnectTests {
             let stream = try await TCPStream.connect("localhost", port, on: loop)
             #expect(stream.peer == listener.address)
             listener.close()
-            let error = try await ioError { try await TCPStream.connect("localhost", 1, on: loop) }
-            #expect(error.code == .connectionRefused)
+            do {
+                _ = try await TCPStream.connect("localhost", 1, on: loop)
+                Issue.record("somebody listens on port 1")
+            } catch let error as IOError {
+                #expect(error.code == .connectionRefused)
+            } catch let error as ConnectError {
+                #expect(error.code == .connectionRefused)
+            }
         }
     }
 
-    @Test("to a name that does not exist says so, with the name", arguments: Setting.all)
+    @Test("to a name that does not exist, or cannot, says so with the name", arguments: Setting.all)
     func badNames(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let error = try await ioError { try await TCPStream.connect("no-such-host.invalid", 80, on: loop) }
-            #expect(error.operation == "resolve" && error.subject == "no-such-host.invalid")
-            #expect(error.code == .noSuchAddressOrDevice)
-            for name in ["", String(repeating: "a", count: 300), "a\0b"] {
-                let error = try await ioError { try await TCPStream.connect(name, 80, on: loop) }
-                #expect(error.code == .invalidArgument)
-                #expect("\(error)".contains("1 to 253 bytes"))
+            let resolver = ConnectOptions(resolver: StaticResolver())
+            for (name, reason) in [
+                ("no-such-host.invalid", ResolutionError.Reason.noSuchName), ("", .invalidName),
+                (String(repeating: "a", count: 300), .invalidName), ("a\0b", .invalidName),
+            ] {
+                let error = await #expect(throws: ResolutionError.self) {
+                    try await TCPStream.connect(name, 80, options: resolver, on: loop)
+                }
+                #expect(error?.reason == reason)
+                #expect(error.map { "\($0)".hasPrefix("resolve ") && "\($0)".contains(name.prefix(1)) } == true)
             }
+        }
+    }
+
+    // MARK: From a local address
+
+    @Test("from a local address, whose port the system chooses or the caller", arguments: Setting.all)
+    func localAddress(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let from = ConnectOptions(localAddress: .ipv4(127, 0, 0, 9, port: 0))
+            let chosen = try await TCPStream.connect(to: listener.address, options: from, on: loop)
+            let peer = try await listener.accept().peer
+            #expect(peer.host == "127.0.0.9" && peer.port != 0)
+            #expect(await chosen.local == peer)
+            chosen.close()
+            // One port again and again, although the last connection from it lingers.
+            let ours = try Peer(boundTo: .ipv4(127, 0, 0, 9, port: 0)).localAddress()
+            for _ in 0..<3 {
+                let other = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+                let options = ConnectOptions(localAddress: ours)
+                let stream = try await TCPStream.connect(to: other.address, options: options, on: loop)
+                #expect(await stream.local == ours)
+                let accepted = try await other.accept()
+                #expect(accepted.peer == ours)
+                stream.close()
+                #expect(try await accepted.read() == nil)
+                accepted.close()
+                other.close()
+            }
+            listener.close()
+        }
+    }
+
+    @Test("a port that the system chooses is not taken before the connection is made")
+    func latePort() throws {
+        for version in [SocketAddress.IPVersion.v4, .v6] {
+            let local = SocketAddress.loopback(port: 0, version: version)
+            let socket = try Socket.openTCP(for: local, "connect")
+            try Socket.bind(socket.number, asCaller: local, TCPOptions())
+            #expect(Socket.localAddress(socket.number)?.port == 0)
+        }
+    }
+
+    @Test("from an address that is not ours, or of the other version, says so", arguments: Setting.all)
+    func wrongLocalAddress(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let foreign = ConnectOptions(localAddress: .ipv4(192, 0, 2, 1, port: 0))
+            let error = try await ioError { try await TCPStream.connect("127.0.0.1", 1, options: foreign, on: loop) }
+            #expect("\(error)" == "bind 192.0.2.1:0: Cannot assign requested address")
+            let six = ConnectOptions(localAddress: .loopback(port: 0, version: .v6))
+            let other = await #expect(throws: ResolutionError.self) {
+                try await TCPStream.connect("127.0.0.1", 1, options: six, on: loop)
+            }
+            #expect(other?.reason == .noAddress)
+            #expect(other.map { "\($0)".contains("[::1]:0") } == true)
+        }
+    }
+
+    @Test("from the very port that is dialled does not go round for ever", arguments: Setting.all)
+    func selfConnectByChoice(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let address = try Self.closedEvenPort(of: .loopback(port: 0))
+            let error = try await ioError {
+                try await TCPStream.connect(to: address, options: ConnectOptions(localAddress: address), on: loop)
+            }
+            #expect(error.code == .connectionRefused)
+            #expect("\(error)".contains("reaches itself"))
+        }
+    }
+
+    @Test("options of the socket hold for the connection", arguments: Setting.all)
+    func socketOptions(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let port = try #require(listener.address.port)
+            for options in [TCPOptions(noDelay: true), TCPOptions(noDelay: false)] {
+                for stream in [
+                    try await TCPStream.connect("127.0.0.1", port, options: options, on: loop),
+                    try await TCPStream.connect(to: listener.address, options: options, on: loop),
+                    try await TCPStream.connect(
+                        "127.0.0.1", port, options: ConnectOptions(timeout: .seconds(60), socket: options), on: loop),
+                ] {
+                    var (value, length) = (CInt(-1), socklen_t(MemoryLayout<CInt>.size))
+                    let number = stream.handle.descriptor
+                    try SystemCall.call("getsockopt") {
+                        unsafe getsockopt(number, CInt(IPPROTO_TCP), TCP_NODELAY, &value, &length)
+                    }
+                    #expect((value != 0) == options.noDelay)
+                    stream.close()
+                }
+            }
+            listener.close()
         }
     }
 

@@ -63,7 +63,8 @@ struct CommandLineTests {
     @Test(
         "says in one line which host is wrong, and what to do",
         arguments: [
-            ("192.0.2.1", "does not have that address"), ("a.host.invalid", "no such host"), ("", "no such host"),
+            ("192.0.2.1", "does not have that address"), ("a.host.invalid", "cannot be found"),
+            ("", "the name is empty"),
         ])
     func badHost(_ host: String, reason: String) async throws {
         try await blocking {

@@ -22,14 +22,35 @@ final class RunningCommand: Sendable {
     /// Starts `asyncio` with arguments; it lies beside the program that runs the tests.
     convenience init(_ arguments: String...) throws { try self.init(arguments) }
 
+    /// What a command finds as its standard input or output.
+    enum Standard {
+        case inherited
+        /// A descriptor of the test's.
+        case descriptor(Int32)
+        /// None at all.
+        case closed
+    }
+
     /// As above.
-    init(_ arguments: [String], environment: [String] = ["PATH=/usr/bin:/bin"]) throws {
+    init(
+        _ arguments: [String], environment: [String] = ["PATH=/usr/bin:/bin"], input: Standard = .inherited,
+        output givenOutput: Standard = .inherited
+    ) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let path = URL(filePath: own).deletingLastPathComponent().appending(path: "asyncio").path()
         let outputPipe = try Pipe(), errorPipe = try Pipe()
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
-        unsafe posix_spawn_file_actions_adddup2(&actions, outputPipe.writing, 1)
+        switch input {
+        case .inherited: break
+        case .descriptor(let number): unsafe posix_spawn_file_actions_adddup2(&actions, number, 0)
+        case .closed: unsafe posix_spawn_file_actions_addclose(&actions, 0)
+        }
+        switch givenOutput {
+        case .inherited: unsafe posix_spawn_file_actions_adddup2(&actions, outputPipe.writing, 1)
+        case .descriptor(let number): unsafe posix_spawn_file_actions_adddup2(&actions, number, 1)
+        case .closed: unsafe posix_spawn_file_actions_addclose(&actions, 1)
+        }
         unsafe posix_spawn_file_actions_adddup2(&actions, errorPipe.writing, 2)
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)

@@ -13,7 +13,8 @@ package struct ProbeProcess: ~Copyable {
     private var pending: [UInt8] = []
     package private(set) var lines: [String] = []
 
-    package init(_ program: String, _ arguments: [String]) throws {
+    /// Starts a program; it gets copies of the descriptors from number 3 on, and no others.
+    package init(_ program: String, _ arguments: [String], passing descriptors: [CInt] = []) throws {
         var ends: [CInt] = [-1, -1]
         try SystemCall.call("pipe") { unsafe pipe(&ends) }
         let reader = Descriptor(owning: ends[0])
@@ -23,6 +24,12 @@ package struct ProbeProcess: ~Copyable {
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_adddup2(&actions, input.number, 1)
+        // From high numbers, so that none is overwritten before it is its turn.
+        let copies = descriptors.map { Descriptor.copy(of: $0) }
+        defer { for copy in copies { Glibc.close(copy) } }
+        for (index, copy) in copies.enumerated() {
+            unsafe posix_spawn_file_actions_adddup2(&actions, copy, CInt(3 + index))
+        }
         // The probe starts with the signals' own actions, whatever this process was started with.
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
@@ -45,7 +52,7 @@ package struct ProbeProcess: ~Copyable {
     }
 
     /// Where the build has put the tests, and the probes beside them.
-    static let folder: String = {
+    package static let folder: String = {
         var path = [CChar](repeating: 0, count: 4096)
         let count = unsafe readlink("/proc/self/exe", &path, path.count)
         let bytes = path.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }
@@ -97,6 +104,11 @@ package struct ProbeProcess: ~Copyable {
         _ = SystemCall.result { unsafe waitpid(identifier, &status, 0) }
         return status & 0x7f == 0 ? .exited((status >> 8) & 0xff) : .signalled(status & 0x7f)
     }
+}
+
+extension Descriptor {
+    /// A copy with a high number, close-on-exec.
+    fileprivate static func copy(of number: CInt) -> CInt { fcntl(number, F_DUPFD_CLOEXEC, 200) }
 }
 
 /// What a probe said, and how it ended.

@@ -49,3 +49,19 @@ package enum ProcessTable {
         }
     }
 }
+
+extension ProcessTable {
+    /// Threads that live under a name, of at most 15 bytes.
+    package static func threads(named name: String) -> Int {
+        guard let stream = unsafe opendir("/proc/self/task") else { return 0 }
+        defer { unsafe closedir(stream) }
+        var count = 0
+        while let entry = unsafe readdir(stream) {
+            let thread = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if text("/proc/self/task/\(thread)/comm") == name + "\n" { count += 1 }
+        }
+        return count
+    }
+}

@@ -104,8 +104,7 @@ public final class CancellationToken: Sendable, CustomStringConvertible {
     /// Suspends until the token is cancelled. Throws `CancellationError` if the calling task is cancelled before.
     public func waitUntilCancelled() async throws {
         try await Visit.enter()
-        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+        try await parking.wait { $0.wait($1) }
     }
 
     /// Calls back when the token is cancelled, once, on the thread that cancels it; now, if it is cancelled already.

@@ -28,16 +28,20 @@ public func withCleanup<Success: Sendable>(
     let outcome = await Result.of(body)
     let task = UncancelledTask.start(name: name) { try await cleanup(outcome) }
     let hasExceeded = OnceFlag()
-    let alarm = Alarm.set(after: limit, on: loop) {
+    let alarm = loop.alarm(after: limit) {
         hasExceeded.set()
         task.cancel()
     }
     let end = await task.result
     alarm.cancel()
-    var problem: CleanupError.Problem?
-    if case .failure(let error) = end { problem = .failed(error) }
-    if hasExceeded.isSet { problem = .exceeded(limit) }
-    guard let problem else { return try outcome.get() }
+    let problem: CleanupError.Problem
+    switch (end, hasExceeded.isSet) {
+    case (.success, false): return try outcome.get()
+    case (.failure(let error), false): problem = .failed(error)
+    // Its limit has cancelled it: that it says so is no news.
+    case (.success, true), (.failure(is CancellationError), true): problem = .exceeded(limit, error: nil)
+    case (.failure(let error), true): problem = .exceeded(limit, error: error)
+    }
     var bodyError: (any Error)?
     if case .failure(let error) = outcome { bodyError = error }
     throw CleanupError(name: name, problem: problem, bodyError: bodyError)
@@ -49,8 +53,9 @@ public struct CleanupError: Error, CustomStringConvertible {
     public enum Problem: Sendable {
         /// It threw.
         case failed(any Error)
-        /// It took longer than its limit and was cancelled.
-        case exceeded(Duration)
+        /// It took longer than its limit and was cancelled. The error is what it threw then, other than
+        /// `CancellationError`.
+        case exceeded(Duration, error: (any Error)?)
     }
 
     /// The name of the clean-up.
@@ -72,7 +77,9 @@ public struct CleanupError: Error, CustomStringConvertible {
         let before = bodyError.map { "; before that, the body failed: \($0)" } ?? ""
         switch problem {
         case .failed(let error): return "cleanup \"\(name)\" failed: \(error)\(before)"
-        case .exceeded(let limit): return "cleanup \"\(name)\" took longer than \(limit) and was cancelled\(before)"
+        case .exceeded(let limit, let error):
+            let then = error.map { ", and then failed: \($0)" } ?? ""
+            return "cleanup \"\(name)\" took longer than \(limit) and was cancelled\(then)\(before)"
         }
     }
 }

@@ -7,7 +7,8 @@ import AsyncIOLoop
 /// ```
 ///
 /// The iteration throws `CancellationError` as soon as its task is cancelled; ending it early cancels nothing. Tasks
-/// that have ended before come first, in any order.
+/// that have ended before come first, in any order. The error of a spawned task that has ended and was not taken when
+/// the iteration is let go is reported as if nobody had awaited the task.
 ///
 /// asyncio's `as_completed`.
 public func asCompleted<Handles: Collection>(
@@ -40,28 +41,44 @@ public struct CompletedTasks<Handle: TaskHandle>: AsyncSequence, Sendable {
         /// The next task that has ended; nil after the last. Throws `CancellationError`.
         public mutating func next() async throws -> Element? {
             guard left > 0 else { return nil }
-            let end = try await watch.results.get()
+            let end = try await watch.next()
             left -= 1
-            return (end.index, end.result)
+            return end
         }
     }
 }
 
-/// A task's place, and how it ended, on the way to whoever iterates.
-struct IndexedResult<Success: Sendable>: Sendable {
-    let index: Int
-    let result: Result<Success, any Error>
-}
-
-/// Watches tasks until it is let go.
+/// Watches tasks until it is let go, and keeps how they ended until somebody asks.
 final class ResultWatch<Success: Sendable> {
-    let results = AsyncQueue<IndexedResult<Success>>(capacity: .unbounded, name: "results of tasks")
+    private struct End: Sendable {
+        let index: Int
+        let result: Result<Success, any Error>
+        /// Wants to know what becomes of the error.
+        let task: (any ReportingHandle)?
+    }
+
+    private let ends = AsyncQueue<End>(capacity: .unbounded, name: "results of tasks")
     private var observations: [TaskObservation] = []
 
-    deinit { for observation in observations { observation.cancel() } }
+    deinit {
+        for observation in observations { observation.cancel() }
+        // One that comes just now finds the door closed.
+        ends.finish()
+        while let end = ends.tryGet() { end.task?.wasReceived(.dropped) }
+    }
 
     func add(_ handle: some TaskHandle<Success>, _ index: Int) {
-        let results = results
-        observations.append(handle.whenEnded { _ = results.tryPut(IndexedResult(index: index, result: $0)) })
+        let ends = ends
+        observations.append(
+            handle.whenEnded { result in
+                let end = End(index: index, result: result, task: handle as? any ReportingHandle)
+                if !ends.tryPut(end) { end.task?.wasReceived(.dropped) }
+            })
+    }
+
+    func next() async throws -> (index: Int, result: Result<Success, any Error>) {
+        let end = try await ends.get()
+        end.task?.wasReceived(.taken)
+        return (end.index, end.result)
     }
 }

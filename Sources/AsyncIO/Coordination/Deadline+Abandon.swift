@@ -15,19 +15,20 @@ import AsyncIOLoop
 /// the loop's error handler with the name; the loop's end waits for them for the grace period, and names those that are
 /// left.
 ///
-/// The body runs in a task of the loop's, not in the caller's isolation.
+/// The body runs in a task of the loop's, with the caller's task locals and priority, not in its isolation.
 public func withTimeout<Success: Sendable>(
-    _ timeout: Duration, orAbandon name: String, _ body: sending @escaping () async throws -> Success
+    _ timeout: Duration, orAbandon name: String, file: StaticString = #fileID, line: UInt = #line,
+    _ body: sending @escaping () async throws -> Success
 ) async throws -> Success {
     let loop = EventLoop.ambient
     let fate = Fate<Success>()
     let work = SentWork(body)
-    let task = loop.submit(name: name) {
+    let task = loop.spawnForCaller(name: name, place: "\(file):\(line)") {
         let result = await Result.of { try await work.run() }
         if fate.end(result) == .afterAbandonment {
             loop.abandonedTaskEnded()
             if case .failure(let error) = result, !(error is CancellationError) {
-                loop.report(error, context: name, place: "after its timeout")
+                loop.report(error, context: name, place: "\(file):\(line), after its timeout")
             }
         }
     }

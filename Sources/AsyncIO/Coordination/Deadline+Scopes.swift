@@ -113,7 +113,7 @@ private func perform(
     } catch {
         failure = error
     }
-    await deadline.end()
+    while !deadline.end() { await Task.yield() }
     return failure
 }
 

@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import AsyncIOLoop
 
 /// Runs pieces of work at the same time, as child tasks, and returns all their values, in the order of the arguments.
@@ -37,7 +38,7 @@ public func gather<each Output: Sendable>(
 public func gatherEach<Inputs: Sequence, Output: Sendable>(
     _ inputs: Inputs, limit: Int, _ work: @escaping @Sendable (Inputs.Element) async throws -> Output
 ) async throws -> [Output] where Inputs.Element: Sendable {
-    precondition(limit >= 1, "gatherEach needs a limit of at least one, not \(limit)")
+    demand(limit >= 1, "gatherEach needs a limit of at least one, not \(limit)")
     try await Visit.enter()
     return try await withThrowingTaskGroup(of: (Int, Output).self) { group in
         var (outputs, running): ([Output?], Int) = ([], 0)

@@ -4,8 +4,8 @@ struct ScopeJob: Sendable {
     let run: @Sendable () async -> Void
 }
 
-/// Decides what a scope's owner does next, and what counts as an error. No threads, tasks or time.
-struct ScopeMachine {
+/// Decides what a scope's owner does next, and what counts as an error.
+struct ScopeMachine: WaitMachine, ~Copyable {
     enum Step { case start([ScopeJob]), cancel, end }
     /// Why body and children were cancelled, the first reason first; but the owner's cancellation is told above all.
     enum Cause { case failure, request, owner }
@@ -20,45 +20,70 @@ struct ScopeMachine {
     /// reaches the children first.
     private(set) var sawCancellation = false
     private var jobs: [ScopeJob] = []
+    /// The owner, while it has nothing to do.
+    private var owner = ParkingLot()
     private var mustCancel = false
     private var hasEnded = false
 
     var isCancelled: Bool { cause != nil }
 
     /// Takes a child in. False if the scope has ended.
-    mutating func add(_ job: ScopeJob) -> Bool {
+    mutating func add(_ job: ScopeJob, waking woken: inout WakeList) -> Bool {
         guard !hasEnded else { return false }
         running += 1
         jobs.append(job)
+        callOwner(waking: &woken)
         return true
     }
 
     /// A child has ended.
-    mutating func hasEnded(_ name: String, _ error: (any Error)?) {
+    mutating func hasEnded(_ name: String, _ error: (any Error)?, waking woken: inout WakeList) {
         running -= 1
-        if running == 0 { hasEnded = true }
+        if running == 0 {
+            hasEnded = true
+            callOwner(waking: &woken)
+        }
         guard let error else { return }
         if error is CancellationError {
             sawCancellation = true
             if isCancelled { wasCutShort = true }
         } else {
             errors.append(TaskScopeError.Failure(name: name, error: error))
-            cancel(by: .failure)
+            cancel(by: .failure, waking: &woken)
         }
     }
 
-    mutating func cancel(by cause: Cause) {
+    mutating func cancel(by cause: Cause, waking woken: inout WakeList) {
         guard !hasEnded else { return }
         if self.cause == nil {
             self.cause = cause
             // The owner's group has been cancelled with it.
             mustCancel = cause != .owner
+            callOwner(waking: &woken)
         } else if cause == .owner {
             self.cause = .owner
         }
     }
 
-    var hasStep: Bool { mustCancel || !jobs.isEmpty || hasEnded }
+    private var hasStep: Bool { mustCancel || !jobs.isEmpty || hasEnded }
+
+    /// The owner waits for something to do.
+    mutating func wait(_ visitor: ParkedTask) -> Arrival {
+        guard !hasStep else {
+            visitor.grant()
+            return .answered
+        }
+        owner.append(visitor)
+        return .parked
+    }
+
+    private mutating func callOwner(waking woken: inout WakeList) {
+        if hasStep { owner.grantAll(waking: &woken) }
+    }
+
+    mutating func leave(_ waiter: ParkedTask, waking woken: inout WakeList) {
+        owner.remove(waiter)
+    }
 
     /// What the owner does next; nil if it has to wait.
     mutating func nextStep() -> Step? {

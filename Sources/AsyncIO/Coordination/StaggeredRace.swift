@@ -41,7 +41,7 @@ public func staggeredRace<Inputs: Sequence, Value: Sendable>(
                 let result = await Result.of { try await attempt(input) }
                 _ = events.tryPut(.ended(index, result))
             }
-            alarm = Alarm.set(after: delay, on: loop) { _ = events.tryPut(.delayIsOver(index)) }
+            alarm = loop.alarm(after: delay) { _ = events.tryPut(.delayIsOver(index)) }
         }
 
         startNext()

@@ -23,12 +23,19 @@ public final class TaskObservation: Sendable {
 }
 
 extension BackgroundTask: TaskHandle {
-    /// Calls back once, when the task has ended. Whoever observes it has the error: it is not reported elsewhere.
+    /// Calls back once, when the task has ended. Whoever is called has the error: it is not reported elsewhere.
     public func whenEnded(_ body: @escaping @Sendable (Result<Success, any Error>) -> Void) -> TaskObservation {
         let number = observe(.awaits, body)
         return TaskObservation { number.map(self.stopObserving) }
     }
 }
+
+/// A handle whose task's error is reported if nobody takes it: whoever was told of its end says what became of it.
+protocol ReportingHandle: Sendable {
+    func wasReceived(_ reception: EndReception)
+}
+
+extension BackgroundTask: ReportingHandle {}
 
 extension Task: TaskHandle {
     /// Calls back once, when the task has ended.

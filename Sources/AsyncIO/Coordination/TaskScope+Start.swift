@@ -13,9 +13,9 @@ extension TaskScope {
     /// ```
     ///
     /// If the child ends before it was ready, its error is thrown here and is no error of the scope, and
-    /// ``NotStartedError`` if it had none. If the calling task is cancelled meanwhile, the child is cancelled, awaited
-    /// until it has ended or become ready, and the call throws `CancellationError`. Throws ``ClosedError`` when the
-    /// scope has ended.
+    /// ``NotStartedError`` if it had none. If the calling task is cancelled before, the child is cancelled, awaited
+    /// until it has ended or become ready, and the call throws `CancellationError`; what the child throws then is the
+    /// scope's. Throws ``ClosedError`` when the scope has ended.
     ///
     /// trio's `nursery.start`.
     public func start<Value: Sendable>(
@@ -32,11 +32,12 @@ extension TaskScope {
         do {
             event = try await started.events.get()
         } catch {
-            started.callerLeaves()
-            token.cancel()
-            // Ended, or ready all the same.
-            _ = await UncancelledTask.start(name: "end of \(name)") { try await started.events.get() }.result
-            throw CancellationError()
+            let hasLeft = started.callerLeaves()
+            if hasLeft { token.cancel() }
+            // Ended, or ready; in the same moment, or because of this.
+            event = try await UncancelledTask.start(name: "end of \(name)") { try await started.events.get() }.value
+            // What the child said before anybody left is the answer: its error is nobody else's.
+            if hasLeft { throw CancellationError() }
         }
         return try event.get()
     }
@@ -59,13 +60,17 @@ public final class Started<Value: Sendable>: Sendable {
             defer { if phase != .ended { phase = .started } }
             return phase != .started
         }
-        precondition(isFirst, "\(name) has said twice that it is ready")
+        demand(isFirst, "\(name) has said twice that it is ready")
         _ = events.tryPut(.success(value))
     }
 
-    /// The caller of `start` is cancelled and takes no error any more.
-    func callerLeaves() {
-        phase.withLock { if $0 == .waiting { $0 = .abandoned } }
+    /// The caller of `start` is cancelled and takes no error any more. False if the child has said its word before.
+    func callerLeaves() -> Bool {
+        phase.withLock { phase in
+            guard phase == .waiting else { return false }
+            phase = .abandoned
+            return true
+        }
     }
 
     /// The child has ended. Returns the error that is the scope's business.

@@ -1,6 +1,3 @@
-import AsyncIOKernel
-import AsyncIOLoop
-
 /// Runs a body together with child tasks that it, and others, spawn in a scope; returns when all have ended, and
 /// reports all their errors.
 ///
@@ -48,7 +45,7 @@ public func withTaskScope<Success: Sendable>(
 public final class TaskScope: Sendable, CustomStringConvertible {
     /// What the scope is called in errors.
     public let name: String
-    private let state = Condition((machine: ScopeMachine(), owner: Waiter?.none))
+    private let parking = Parking(ScopeMachine(), sharing: .acrossThreads)
 
     init(name: String) { self.name = name }
 
@@ -61,9 +58,9 @@ public final class TaskScope: Sendable, CustomStringConvertible {
         let job = ScopeJob(name: name) { [self] in
             var error: (any Error)?
             do { try await work.run() } catch let thrown { error = thrown }
-            change { $0.hasEnded(name, error) }
+            parking.visit { $0.hasEnded(name, error, waking: &$1) }
         }
-        guard change({ $0.add(job) }) else {
+        guard parking.visit({ $0.add(job, waking: &$1) }) else {
             throw ClosedError(subject: "task scope \"\(self.name)\"", reason: .finished)
         }
     }
@@ -73,13 +70,13 @@ public final class TaskScope: Sendable, CustomStringConvertible {
     /// The scope then ends without an error if there was none: with the body's value if it has returned one; without,
     /// if it returns nothing anyway. A body that was to return a value and was cut short has none: the call throws
     /// `CancellationError`.
-    public func cancel() { change { $0.cancel(by: .request) } }
+    public func cancel() { parking.visit { $0.cancel(by: .request, waking: &$1) } }
 
     /// Whether body and children have been cancelled, for whatever reason.
-    public var isCancelled: Bool { state.withLock { $0.machine.isCancelled } }
+    public var isCancelled: Bool { parking.read { $0.isCancelled } }
 
     /// Children that have not ended, the body among them.
-    public var count: Int { state.withLock { $0.machine.running } }
+    public var count: Int { parking.read { $0.running } }
 
     /// `TaskScope(service, 3 children)`.
     public var description: String {
@@ -90,7 +87,7 @@ public final class TaskScope: Sendable, CustomStringConvertible {
     // MARK: The owner
 
     /// The owner has been cancelled, and with it body and children.
-    func interrupt() { change { $0.cancel(by: .owner) } }
+    func interrupt() { parking.visit { $0.cancel(by: .owner, waking: &$1) } }
 
     /// Starts children, in the owner's task, until all have ended. Deaf to cancellation: the children hear it.
     func serve() async {
@@ -108,8 +105,8 @@ public final class TaskScope: Sendable, CustomStringConvertible {
 
     /// What the call returns or throws.
     func judge<Success>(_ value: Success?, bodyError: (any Error)?) throws -> Success {
-        let (errors, cause, wasCutShort, sawCancellation) = state.withLock { state in
-            (state.machine.errors, state.machine.cause, state.machine.wasCutShort, state.machine.sawCancellation)
+        let (errors, cause, wasCutShort, sawCancellation) = parking.read { machine in
+            (machine.errors, machine.cause, machine.wasCutShort, machine.sawCancellation)
         }
         if !errors.isEmpty { throw TaskScopeError(scope: name, errors: errors) }
         if cause == .owner && wasCutShort || Task.isCancelled && sawCancellation { throw CancellationError() }
@@ -120,28 +117,10 @@ public final class TaskScope: Sendable, CustomStringConvertible {
 
     private func nextStep() async -> ScopeMachine.Step {
         while true {
-            if let step = state.withLock({ $0.machine.nextStep() }) { return step }
-            await Waiter.suspend { waiter in
-                state.withLock { state in
-                    guard !state.machine.hasStep else { return false }
-                    state.owner = waiter
-                    return true
-                }
-            }
+            if let step = parking.read({ $0.nextStep() }) { return step }
+            let visitor = await parking.park(patience: .endless) { machine, visitor, _ in machine.wait(visitor) }
+            parking.recycle(visitor)
         }
-    }
-
-    /// Changes the machine, and wakes the owner if that gives it something to do.
-    @discardableResult
-    private func change<Result: Sendable>(_ body: (inout ScopeMachine) -> Result) -> Result {
-        let (result, owner): (Result, Waiter?) = state.withLock { state in
-            let result = body(&state.machine)
-            guard state.machine.hasStep else { return (result, nil) }
-            defer { state.owner = nil }
-            return (result, state.owner)
-        }
-        owner?.wake()
-        return result
     }
 }
 

@@ -53,8 +53,7 @@ public final class TaskTracker: Sendable, CustomStringConvertible {
     /// Suspends until the tracker is closed and all its tasks have ended. Throws `CancellationError`.
     public func wait() async throws {
         try await Visit.enter()
-        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+        try await parking.wait { $0.wait($1) }
     }
 
     /// Whether it expects no more tasks.

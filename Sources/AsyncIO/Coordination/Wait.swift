@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import AsyncIOLoop
 
 /// When a wait for several tasks is over.
@@ -28,8 +29,8 @@ public struct WaitOutcome: Sendable, Hashable {
 /// ```
 ///
 /// No task is ever cancelled here, and the end of the timeout is no error. If the calling task is cancelled, the wait
-/// ends at once with `CancellationError`. No handles, no wait: the outcome is empty. Throws `EventLoopError.noLoop` if
-/// there is a timeout and no loop runs.
+/// ends at once with `CancellationError`. The error of a spawned task counts as awaited if the outcome tells of it. No
+/// handles, no wait: the outcome is empty. Throws `EventLoopError.noLoop` if there is a timeout and no loop runs.
 ///
 /// asyncio's `wait`.
 public func wait<Handles: Collection>(
@@ -56,7 +57,7 @@ public func wait(
 public func waitFirst<Handles: Collection>(
     of handles: Handles
 ) async throws -> (index: Int, result: Result<Handles.Element.Success, any Error>) where Handles.Element: TaskHandle {
-    precondition(!handles.isEmpty, "waitFirst needs at least one handle: of none, none is the first")
+    demand(!handles.isEmpty, "waitFirst needs at least one handle: of none, none is the first")
     var iterator = asCompleted(handles).makeAsyncIterator()
     guard let first = try await iterator.next() else { throw CancellationError() }
     return first
@@ -70,41 +71,57 @@ private final class EndWatch {
     }
 
     private let events = AsyncQueue<Event>(capacity: .unbounded, name: "ends of tasks")
-    private var observations: [TaskObservation] = []
+    private var tasks: [(observation: TaskObservation, reporting: (any ReportingHandle)?)] = []
     private var ended: [Int: Bool] = [:]
+    /// What the tasks hear of their ends: dropped, unless the caller gets to know.
+    private var reception = EndReception.dropped
 
-    deinit { for observation in observations { observation.cancel() } }
+    deinit {
+        for task in tasks { task.observation.cancel() }
+        // One that comes just now finds the door closed.
+        events.finish()
+        takeEvents()
+        for index in ended.keys { tasks[index].reporting?.wasReceived(reception) }
+    }
 
     func add(_ handle: some TaskHandle) {
-        let (index, events) = (observations.count, events)
-        observations.append(
-            handle.whenEnded { result in
-                var hasFailed = false
-                if case .failure = result { hasFailed = true }
-                _ = events.tryPut(.ended(index, hasFailed: hasFailed))
-            })
+        let (index, events) = (tasks.count, events)
+        let reporting = handle as? any ReportingHandle
+        let observation = handle.whenEnded { result in
+            var hasFailed = false
+            if case .failure = result { hasFailed = true }
+            if !events.tryPut(.ended(index, hasFailed: hasFailed)) { reporting?.wasReceived(.dropped) }
+        }
+        tasks.append((observation, reporting))
     }
 
     func wait(until end: WaitEnd, timeout: Duration?) async throws -> WaitOutcome {
         try await Visit.enter()
         let alarm = try timeout.map { [events] in
-            Alarm.set(after: $0, on: try EventLoop.required()) { _ = events.tryPut(.timeIsUp) }
+            try EventLoop.required().alarm(after: $0) { _ = events.tryPut(.timeIsUp) }
         }
         defer { alarm?.cancel() }
         while !isOver(end) {
             guard case .ended(let index, let hasFailed) = try await events.get() else { break }
             ended[index] = hasFailed
         }
-        // Those that have ended with it, or before a timeout that was too short to notice.
+        // Those that have ended with it, or before a timeout that was too short to notice; and no others: what the
+        // caller is not told of is not taken.
         await EventLoop.yield()
-        while let event = events.tryGet() {
-            if case .ended(let index, let hasFailed) = event { ended[index] = hasFailed }
-        }
+        events.finish()
+        takeEvents()
+        reception = .taken
         return outcome
     }
 
+    private func takeEvents() {
+        while let event = events.tryGet() {
+            if case .ended(let index, let hasFailed) = event { ended[index] = hasFailed }
+        }
+    }
+
     private func isOver(_ end: WaitEnd) -> Bool {
-        if ended.count == observations.count { return true }
+        if ended.count == tasks.count { return true }
         switch end {
         case .firstCompleted: return !ended.isEmpty
         case .firstError: return ended.values.contains(true)
@@ -113,7 +130,7 @@ private final class EndWatch {
     }
 
     private var outcome: WaitOutcome {
-        let all = observations.indices
+        let all = tasks.indices
         return WaitOutcome(
             done: all.filter { ended[$0] != nil }, failed: all.filter { ended[$0] == true },
             pending: all.filter { ended[$0] == nil })

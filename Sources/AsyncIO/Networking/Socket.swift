@@ -37,15 +37,31 @@ enum Socket {
     }
 
     static func apply(_ options: TCPOptions, to descriptor: CInt, _ subject: String) throws(IOError) {
-        let tcp = CInt(IPPROTO_TCP)
-        if options.noDelay { try set(descriptor, tcp, TCP_NODELAY, 1, subject) }
+        if options.noDelay { try set(descriptor, .noDelay(true), subject) }
+        if let time = options.userTimeout { try set(descriptor, .userTimeout(time), subject) }
         if let bytes = options.sendBuffer { try set(descriptor, SOL_SOCKET, SO_SNDBUF, size(bytes), subject) }
         if let bytes = options.receiveBuffer { try set(descriptor, SOL_SOCKET, SO_RCVBUF, size(bytes), subject) }
         guard let keepAlive = options.keepAlive else { return }
-        try set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1, subject)
-        try set(descriptor, tcp, TCP_KEEPIDLE, seconds(keepAlive.idle), subject)
-        try set(descriptor, tcp, TCP_KEEPINTVL, seconds(keepAlive.interval), subject)
-        try set(descriptor, tcp, TCP_KEEPCNT, CInt(clamping: max(keepAlive.count, 1)), subject)
+        for option in SocketOption.keepAlive(keepAlive) { try set(descriptor, option, subject) }
+    }
+
+    /// The options that matter before bind(2) and listen(2) alone.
+    static func applyForListening(
+        _ options: TCPOptions, to descriptor: CInt, _ address: SocketAddress
+    ) throws(IOError) {
+        let subject = "\(address)"
+        if options.reuseAddress { try set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1, subject) }
+        if options.reusePort { try set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1, subject) }
+        if let dualStack = options.dualStack, address.family == .ipv6 {
+            try set(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, dualStack == .onlyIPv6 ? 1 : 0, subject)
+        }
+        if let time = options.deferAccept {
+            try set(descriptor, CInt(IPPROTO_TCP), TCP_DEFER_ACCEPT, SocketOption.seconds(time), subject)
+        }
+    }
+
+    static func set(_ descriptor: CInt, _ option: SocketOption, _ subject: String) throws(IOError) {
+        try set(descriptor, option.level, option.name, option.value, subject)
     }
 
     static func set(
@@ -60,14 +76,43 @@ enum Socket {
     /// The kernel doubles it, and raises what is too little.
     private static func size(_ bytes: Int) -> CInt { CInt(clamping: max(bytes, 0)) }
 
-    private static func seconds(_ duration: Duration) -> CInt {
-        CInt(clamping: max(duration.components.seconds, 1))
-    }
-
     static func bind(_ descriptor: CInt, to address: SocketAddress) throws(IOError) {
         try SystemCall.call("bind", "\(address)") {
             unsafe address.withSockaddr { pointer, length in unsafe Glibc.bind(descriptor, pointer, length) }
         }
+    }
+
+    /// Looks at a socket that somebody else has opened, and returns the address on which it listens.
+    static func inspect(listening descriptor: CInt, _ subject: String) throws(IOError) -> SocketAddress {
+        let (code, type) = value(descriptor, SO_TYPE)
+        guard code >= 0 else {
+            let detail =
+                code == Errno.notSocket.negated ? "no socket; a listening stream socket is needed" : nil
+            throw IOError(Errno(negated: code), operation: "adopt", subject: subject, detail: detail)
+        }
+        guard type == CInt(SOCK_STREAM.rawValue) else {
+            throw IOError(
+                .invalidArgument, operation: "adopt", subject: subject,
+                detail: "this is no stream socket, but one of type \(type) (socket(2)); a listening one is needed")
+        }
+        guard value(descriptor, SO_ACCEPTCONN).value == 1 else {
+            throw IOError(
+                .invalidArgument, operation: "adopt", subject: subject,
+                detail: "this socket does not listen; whoever opens it has to call listen(2)")
+        }
+        guard let address = localAddress(descriptor) else {
+            throw IOError(
+                .addressFamilyNotSupported, operation: "adopt", subject: subject,
+                detail: "this socket is neither IPv4, IPv6 nor Unix")
+        }
+        try Descriptor.setNonBlocking(descriptor)
+        try SystemCall.call("fcntl", subject) { fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        return address
+    }
+
+    private static func value(_ descriptor: CInt, _ option: CInt) -> (code: Int, value: CInt) {
+        let (code, bytes) = SystemCall.option(descriptor, SOL_SOCKET, option, MemoryLayout<CInt>.size)
+        return (code, SocketOption.number(bytes))
     }
 
     /// The socket's own address.

@@ -3,44 +3,25 @@ public import AsyncIOLoop
 import Glibc
 import SystemPackage
 
-/// A listening TCP socket.
-///
-/// ```swift
-/// let listener = try await TCPListener.bind("127.0.0.1", 7000)
-/// try await listener.serve { connection in
-///     while let bytes = try await connection.read() { try await connection.write(bytes) }
-/// }
-/// ```
-///
-/// Letting go of the last reference closes it.
-public final class TCPListener: Sendable, CustomStringConvertible {
-    /// The loop that accepts, and that the connections' work is done on.
-    public let loop: EventLoop
-    /// Where it listens: with the port that the kernel chose, if none was asked for.
-    public let address: SocketAddress
-    let handle: Handle
-    let server = Locked(ServerState())
+/// A listening TCP socket. See ``StreamListener`` for how it serves.
+public typealias TCPListener = StreamListener<TCPStream>
 
-    private init(loop: EventLoop, handle: Handle, address: SocketAddress) {
-        self.loop = loop
-        self.handle = handle
-        self.address = address
-    }
+/// Several listening TCP sockets that serve one handler. See ``StreamServer``.
+public typealias TCPServer = StreamServer<TCPStream>
 
-    deinit { loop.performSoon(closing: handle) }
+extension StreamListener where Connection == TCPStream {
+    convenience init(_ core: ServerCore) { self.init(core) { TCPStream($0) } }
 
-    /// `TCPListener(127.0.0.1:7000)`.
-    public var description: String { "TCPListener(\(address))" }
-
-    /// Listens on a host and port; port 0 lets the kernel choose one. A name is looked up, and its first address taken.
+    /// Listens on a host and port; port 0 lets the kernel choose one. A name is looked up, and its first address taken;
+    /// for all of them see ``StreamServer/bind(_:_:options:on:)``.
     ///
     /// Suspends only to look up a name. Throws ``IOError``: `EADDRINUSE`, `EACCES` for a port below 1024,
-    /// `EADDRNOTAVAIL`.
+    /// `EADDRNOTAVAIL`; ``ResolutionError`` for the name.
     public static func bind(
         _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPListener {
         let loop = try EventLoop.required(loop)
-        guard let address = try await Resolver.addresses(of: host, port, on: loop).first else {
+        guard let address = try await lookUp(host, port).first else {
             throw IOError(.addressNotAvailable, operation: "bind", subject: "\(host):\(port)")
         }
         return try await bind(to: address, options: options, on: loop)
@@ -50,40 +31,119 @@ public final class TCPListener: Sendable, CustomStringConvertible {
     public static func bind(
         to address: SocketAddress, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
     ) async throws -> TCPListener {
+        TCPListener(try await ServerCore.bind(to: address, options, on: EventLoop.required(loop)))
+    }
+
+    /// Takes over a TCP socket that listens already: one that another program has opened, and handed to this one.
+    ///
+    /// Makes it close-on-exec and non-blocking; the latter holds for everybody who shares the socket. Of the options,
+    /// those for connections are set on it. The descriptor is closed if this throws: ``IOError`` with `EINVAL` if it is
+    /// no listening TCP socket, `EBADF` if it is not open.
+    public convenience init(
+        adopting descriptor: consuming Descriptor, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
+    ) async throws {
         let loop = try EventLoop.required(loop)
+        let address = try Socket.inspect(listening: descriptor.number, "descriptor \(descriptor.number)")
+        guard address.family != .unix else {
+            throw IOError(
+                .invalidArgument, operation: "adopt", subject: "\(address)",
+                detail: "this is a Unix socket; adopt it as a UnixListener")
+        }
+        try Socket.apply(options, to: descriptor.number, "\(address)")
+        let handle = try await loop.adopt(descriptor, "\(address)")
+        self.init(ServerCore(loop: loop, source: .socket(handle), address: address))
+    }
+}
+
+extension StreamServer where Connection == TCPStream {
+    /// Listens on all addresses of a host, all on the same port; port 0 lets the kernel choose one.
+    ///
+    /// For `localhost` that is `127.0.0.1` and `::1`. An IPv6 address takes IPv6 connections only, so that both versions
+    /// fit on one port. An address that this machine does not have is left out if another one is left. Suspends only
+    /// to look up a name. Throws ``IOError``: `EADDRINUSE` if any of them is taken, `EACCES`, `EADDRNOTAVAIL`.
+    public static func bind(
+        _ host: String, _ port: UInt16, options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
+    ) async throws -> TCPServer {
+        let loop = try EventLoop.required(loop)
+        return try await bind(to: lookUp(host, port), options: options, on: loop)
+    }
+
+    /// Listens on several addresses. Those with port 0 get the same one. As ``bind(_:_:options:on:)``.
+    public static func bind(
+        to addresses: [SocketAddress], options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil
+    ) async throws -> TCPServer {
+        let loop = try EventLoop.required(loop)
+        let parts = try await ServerCore.bind(to: addresses, options, on: loop)
+        return TCPServer(parts: parts) { TCPStream($0) }
+    }
+}
+
+extension ServerCore {
+    /// Whether further sockets may listen on the same address.
+    enum Sharing {
+        /// As the options say.
+        case asOptions
+        /// Not with those that are there already, but with those that come.
+        case afterwards
+    }
+
+    /// Listens on an address.
+    static func bind(
+        to address: SocketAddress, _ options: TCPOptions, sharing: Sharing = .asOptions, on loop: EventLoop
+    ) async throws -> ServerCore {
         let descriptor = try Socket.openTCP(for: address, "bind")
         let subject = "\(address)"
-        if options.reuseAddress { try Socket.set(descriptor.number, SOL_SOCKET, SO_REUSEADDR, 1, subject) }
-        if options.reusePort { try Socket.set(descriptor.number, SOL_SOCKET, SO_REUSEPORT, 1, subject) }
-        // Accepted sockets inherit these: no further call for each connection.
-        try Socket.apply(options, to: descriptor.number, subject)
-        try Socket.bind(descriptor.number, to: address)
         let number = descriptor.number
+        try Socket.applyForListening(options, to: number, address)
+        // Accepted sockets inherit these: no further call for each connection.
+        try Socket.apply(options, to: number, subject)
+        try Socket.bind(number, to: address)
+        // The kernel compares the options of both sockets when the second one binds.
+        if sharing == .afterwards { try Socket.set(number, SOL_SOCKET, SO_REUSEPORT, 1, subject) }
         try SystemCall.call("listen", subject) { listen(number, options.backlog) }
         let local = Socket.localAddress(number) ?? address
         let handle = try await loop.adopt(descriptor, subject)
-        return TCPListener(loop: loop, handle: handle, address: local)
+        return ServerCore(loop: loop, source: .socket(handle), address: local)
     }
 
-    /// Accepts one connection.
-    ///
-    /// Suspends until there is one. Throws ``IOError`` for whatever accept(2) reports, also for what a server would
-    /// survive: ``serve(drain:_:)`` knows which those are. A cancelled task gets `CancellationError`, and no connection
-    /// is lost.
-    public func accept() async throws -> TCPStream {
-        let outcome = await loop.perform(.accept(handle))
-        try loop.check(outcome, "accept", "\(address)")
-        return stream(from: outcome)
+    /// Listens on several addresses, those with port 0 on the same one.
+    static func bind(
+        to addresses: [SocketAddress], _ options: TCPOptions, sharing: Sharing = .asOptions, on loop: EventLoop
+    ) async throws -> [ServerCore] {
+        var options = options
+        let both = addresses.contains { $0.family == .ipv4 } && addresses.contains { $0.family == .ipv6 }
+        if both && options.dualStack == nil { options.dualStack = .onlyIPv6 }
+        // A port that is free at the first address may be taken at the second: then another one.
+        let choosesPort = addresses.contains { $0.port == 0 }
+        var attempts = 1
+        while true {
+            do {
+                return try await bindOnce(to: addresses, options, sharing, on: loop)
+            } catch let error as IOError where error.code == .addressInUse && choosesPort && attempts < 16 {
+                attempts += 1
+            }
+        }
     }
 
-    func stream(from outcome: Outcome) -> TCPStream {
-        let peer = outcome.bytes.flatMap(SocketAddress.init(sockaddr:)) ?? .unnamedUnix
-        let handle = Handle(rawValue: outcome.result)
-        return TCPStream(StreamCore(loop: loop, reader: handle, writer: handle, subject: .address(peer)))
-    }
-
-    /// Stops listening. Connections go on. Calling it again does nothing.
-    public func close() {
-        loop.performSoon(closing: handle)
+    private static func bindOnce(
+        to addresses: [SocketAddress], _ options: TCPOptions, _ sharing: Sharing, on loop: EventLoop
+    ) async throws -> [ServerCore] {
+        var bound: [ServerCore] = []
+        var absent: IOError?
+        for address in addresses {
+            let port = address.port == 0 ? bound.first?.address.port ?? 0 : address.port ?? 0
+            do {
+                bound.append(try await bind(to: address.with(port: port), options, sharing: sharing, on: loop))
+            } catch let error as IOError
+                where error.code == .addressNotAvailable || error.code == .addressFamilyNotSupported
+            {
+                absent = absent ?? error
+            } catch {
+                for other in bound { other.close() }
+                throw error
+            }
+        }
+        guard bound.isEmpty else { return bound }
+        throw absent ?? IOError(.addressNotAvailable, operation: "bind", detail: "no address to listen on was given")
     }
 }

@@ -4,13 +4,22 @@ public struct TCPOptions: Sendable {
     public var noDelay: Bool
     /// Ask an idle peer whether it is still there; nil means never (SO_KEEPALIVE of socket(7)).
     public var keepAlive: KeepAlive?
+    /// How long sent bytes may stay unacknowledged until the connection is given up, in whole milliseconds, at least
+    /// one; nil leaves it to the kernel, which takes a quarter of an hour (TCP_USER_TIMEOUT of tcp(7), RFC 5482).
+    public var userTimeout: Duration?
     /// Bind to an address whose earlier connections still linger (SO_REUSEADDR of socket(7)).
     public var reuseAddress: Bool
     /// Share the port with other listeners of the same user; the kernel spreads connections (SO_REUSEPORT of
     /// socket(7)).
     public var reusePort: Bool
+    /// Whether listening on an IPv6 address takes IPv4 connections as well; nil leaves it to the system's
+    /// `net.ipv6.bindv6only`. It matters for `::`, the address that means all.
+    public var dualStack: DualStack?
     /// How many connections the kernel keeps until they are accepted. The system's `somaxconn` limits it.
     public var backlog: Int32
+    /// Accept a connection only when its first bytes have come, or so much time has passed, in whole seconds, at least
+    /// one (TCP_DEFER_ACCEPT of tcp(7)). For protocols whose clients speak first.
+    public var deferAccept: Duration?
     /// Bytes that the kernel keeps until the peer has taken them (SO_SNDBUF of socket(7)); nil leaves it to the kernel,
     /// which grows it with the connection's speed. The kernel doubles the number, for its own needs, within the
     /// system's `wmem_max`.
@@ -21,14 +30,18 @@ public struct TCPOptions: Sendable {
 
     /// Creates options.
     public init(
-        noDelay: Bool = true, keepAlive: KeepAlive? = nil, reuseAddress: Bool = true, reusePort: Bool = false,
-        backlog: Int32 = 4096, sendBuffer: Int? = nil, receiveBuffer: Int? = nil
+        noDelay: Bool = true, keepAlive: KeepAlive? = nil, userTimeout: Duration? = nil, reuseAddress: Bool = true,
+        reusePort: Bool = false, dualStack: DualStack? = nil, backlog: Int32 = 4096, deferAccept: Duration? = nil,
+        sendBuffer: Int? = nil, receiveBuffer: Int? = nil
     ) {
         self.noDelay = noDelay
         self.keepAlive = keepAlive
+        self.userTimeout = userTimeout
         self.reuseAddress = reuseAddress
         self.reusePort = reusePort
+        self.dualStack = dualStack
         self.backlog = backlog
+        self.deferAccept = deferAccept
         self.sendBuffer = sendBuffer
         self.receiveBuffer = receiveBuffer
     }
@@ -48,5 +61,13 @@ public struct TCPOptions: Sendable {
             self.interval = interval
             self.count = count
         }
+    }
+
+    /// What an IPv6 listener takes (IPV6_V6ONLY of ipv6(7)).
+    public enum DualStack: Sendable {
+        /// IPv6 connections alone; another listener may have the port for IPv4.
+        case onlyIPv6
+        /// IPv4 connections as well, whose addresses look like `::ffff:10.0.0.1`.
+        case both
     }
 }

@@ -48,6 +48,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     private let lock = FutexLock()
     /// The loop that the machine is confined to.
     private let home: EventLoop?
+    /// What becomes of those who still wait when a visitor has left, where the machine cannot say: it knows no clock.
+    /// Set once, before the first visit; called under the lock, while a visitor keeps its owner alive.
+    @safe @exclusivity(unchecked) var visitorHasLeft: ((inout Machine, inout WakeList) -> Void)?
     /// One object for the next visit, so that a queue between two tasks allocates nothing. Under the lock.
     @safe @exclusivity(unchecked) private var spare: ParkedTask?
 
@@ -57,7 +60,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         case .acrossThreads: home = nil
         case .withinLoop:
             guard let loop = EventLoop.current else {
-                preconditionFailure("Sharing.withinLoop needs a loop that runs where the object is made")
+                mistake("Sharing.withinLoop needs a loop that runs where the object is made")
             }
             home = loop
         }
@@ -76,7 +79,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     }
 
     private func misused() {
-        preconditionFailure("made with Sharing.withinLoop, and used outside of the loop that it was made on")
+        mistake("made with Sharing.withinLoop, and used outside of the loop that it was made on")
     }
 
     @inline(__always)
@@ -132,6 +135,14 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         return waiter
     }
 
+    /// The half that suspends of a wait which ends well or by cancellation. Throws `CancellationError`.
+    func wait(_ arrive: (inout Machine, ParkedTask) -> Arrival) async throws {
+        try await Visit.takeTurns()
+        let visitor = await park { machine, visitor, _ in arrive(&machine, visitor) }
+        defer { recycle(visitor) }
+        guard visitor.phase == .granted else { throw CancellationError() }
+    }
+
     private func newcomer(note: Int) -> ParkedTask {
         enter()
         let spare = self.spare.take()
@@ -163,9 +174,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     func leave(_ waiter: ParkedTask) {
         if let home, !home.isCurrent, !home.isClosed {
             let visit = waiter.visit
-            let call = home.callSoon { if waiter.visit == visit { self.leave(waiter) } }
-            // Refused: the loop has closed just now, and the visit may be changed from here.
-            guard call.isCancelled else { return }
+            // An alarm: if the loop closes first, its tasks go on elsewhere, and this one must not wait there for ever.
+            _ = home.alarm(after: .zero) { if waiter.visit == visit { self.leave(waiter) } }
+            return
         }
         visit { machine, woken in
             switch waiter.phase {
@@ -174,8 +185,18 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
                 machine.leave(waiter, waking: &woken)
                 waiter.cancel()
                 woken.append(waiter)
+                visitorHasLeft?(&machine, &woken)
             case .granted, .ended, .cancelled: break
             }
+        }
+    }
+
+    /// Ends the visit of one that still waits, and would for ever.
+    func sendAway(_ waiter: ParkedTask) {
+        visit { machine, woken in
+            guard waiter.phase == .queued else { return }
+            machine.leave(waiter, waking: &woken)
+            woken.end(waiter)
         }
     }
 }

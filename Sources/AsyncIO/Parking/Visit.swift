@@ -17,7 +17,18 @@ enum Visit {
         return .isCancelled
     }
 
-    /// The same, and which task it is.
+    /// What a half that never suspends begins with: false if the other half has to take turns first. Throws
+    /// `CancellationError`.
+    @inline(__always)
+    static func mayGoOnNow() throws -> Bool {
+        switch begin() {
+        case .mayGoOn: return true
+        case .mustTakeTurns: return false
+        case .isCancelled: throw CancellationError()
+        }
+    }
+
+    /// As ``begin()``, and which task it is.
     @inline(__always)
     static func begin(as task: inout TaskID) -> Visit {
         if EventLoop.hasHadItsTurn { return .mustTakeTurns }

@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// A bounded queue between tasks: `put` suspends while it is full, `get` while it is empty.
 ///
 /// ```swift
@@ -51,11 +53,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// The half of `put` that does not suspend. False if the other half is needed.
     @usableFromInline
     func putNow(_ item: Element) throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn: break
-        case .mustTakeTurns: return false
-        case .isCancelled: throw CancellationError()
-        }
+        guard try Visit.mayGoOnNow() else { return false }
         return try putIfRoom(item)
     }
 
@@ -160,11 +158,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// The half of `next` that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow(into place: UnsafeMutablePointer<Element>) throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn: break
-        case .mustTakeTurns: return false
-        case .isCancelled: throw CancellationError()
-        }
+        guard try Visit.mayGoOnNow() else { return false }
         return unsafe takeIfAny(into: place) == .done
     }
 
@@ -222,7 +216,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// Calling it more often than items were put is a mistake in the program and stops it with a message.
     public func itemDone() {
         let wasOpen = parking.visit { $0.itemIsDone(waking: &$1) }
-        precondition(wasOpen, "itemDone() of \(name) was called more often than items were put")
+        demand(wasOpen, "itemDone() of \(name) was called more often than items were put")
     }
 
     /// Suspends until every item that was put has been reported by ``itemDone()``, or dropped by ``cancel()``.
@@ -320,7 +314,7 @@ public struct QueueCapacity: Hashable, Sendable, ExpressibleByIntegerLiteral {
 
     /// So many, at least one; anything less is a mistake in the program and stops it with a message.
     public init(_ limit: Int) {
-        precondition(limit > 0, "a queue for \(limit) items: give it room for at least one, or .unbounded")
+        demand(limit > 0, "a queue for \(limit) items: give it room for at least one, or .unbounded")
         self.limit = limit
     }
 

@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// One item for everybody: each subscription gets every item that was sent after it began.
 ///
 /// ```swift
@@ -25,7 +27,7 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
     ///   - name: What it is called in errors and in the task tree.
     ///   - sharing: Who may use it.
     public init(capacity: Int, name: String = "broadcast", sharing: Sharing = .acrossThreads) {
-        precondition(capacity > 0, "a broadcast that keeps \(capacity) items: let it keep at least one")
+        demand(capacity > 0, "a broadcast that keeps \(capacity) items: let it keep at least one")
         ring = BroadcastRing(capacity: capacity, name: name, sharing: sharing)
     }
 
@@ -135,11 +137,7 @@ public final class Broadcast<Element: Sendable>: Sendable, CustomStringConvertib
         /// The half of `next` that does not suspend. False if the other half is needed.
         @usableFromInline
         func takeNow(into place: UnsafeMutablePointer<Element>) throws -> Bool {
-            switch Visit.begin() {
-            case .mayGoOn: return unsafe try take(into: place) == .done
-            case .mustTakeTurns: return false
-            case .isCancelled: throw CancellationError()
-            }
+            unsafe try Visit.mayGoOnNow() && take(into: place) == .done
         }
 
         @usableFromInline

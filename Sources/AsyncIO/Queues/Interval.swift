@@ -1,4 +1,5 @@
-import Synchronization
+import AsyncIOKernel
+import AsyncIOLoop
 
 /// A tick every so often, on the current loop's clock.
 ///
@@ -41,13 +42,13 @@ public final class Interval: Sendable, CustomStringConvertible {
     public let policy: Policy
     private let first: First
     /// When the next tick is due; nil before the plan has begun.
-    private let plan = Mutex<Instant?>(nil)
+    private let plan = Locked<Instant?>(nil)
 
     /// Makes an interval whose plan begins with the first call of ``tick()``.
     ///
     /// A period that is zero or negative is a mistake in the program and stops it with a message.
     public init(every period: Duration, policy: Policy = .burst, first: First = .atOnce) {
-        precondition(period > .zero, "an interval of \(period): the time between two ticks must be more than zero")
+        demand(period > .zero, "an interval of \(period): the time between two ticks must be more than zero")
         self.period = period
         self.policy = policy
         self.first = first

@@ -1,3 +1,6 @@
+import AsyncIOLoop
+import Synchronization
+
 /// One value, or one error, that arrives later: as many tasks as you like wait for it.
 ///
 /// ```swift
@@ -7,7 +10,9 @@
 /// ```
 ///
 /// A promise has two sides, so that none is forgotten silently: if the last reference to its ``Resolver`` goes and
-/// nothing has come, the promise fails with ``BrokenPromiseError``, and whoever waits gets that.
+/// nothing has come, the promise fails with ``BrokenPromiseError``, and whoever waits gets that. Nor is an error: if
+/// nobody has asked for it when the promise goes, it is told to the error handler of the loop that runs there, or of
+/// the main loop.
 ///
 /// asyncio's `Future` without its callbacks, tokio's `oneshot` with many receivers.
 @safe
@@ -20,6 +25,8 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
     nonisolated(unsafe) private let place: UnsafeMutablePointer<Value>
     @safe @exclusivity(unchecked) nonisolated(unsafe) private var hasValue = false
     @safe @exclusivity(unchecked) nonisolated(unsafe) private var error: (any Error)?
+    /// Whether somebody has seen the error.
+    private let errorIsKnown = Atomic(false)
 
     private init(name: String, sharing: Sharing) {
         self.name = name
@@ -30,6 +37,8 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
     deinit {
         if hasValue { unsafe place.deinitialize(count: 1) }
         unsafe place.deallocate()
+        guard let error, !errorIsKnown.load(ordering: .acquiring), !(error is CancellationError) else { return }
+        EventLoop.ambient.report(error, context: "promise \"\(name)\", which nobody has awaited")
     }
 
     /// Makes a promise, and the side that fulfils it.
@@ -82,26 +91,22 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
     /// The half of waiting that does not suspend. False if the other half is needed.
     @usableFromInline
     func hasComeNow() throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn: return isFulfilled
-        case .mustTakeTurns: return false
-        case .isCancelled: throw CancellationError()
-        }
+        try Visit.mayGoOnNow() && isFulfilled
     }
 
     /// The half of waiting that suspends.
     @usableFromInline
     func waitSlowly() async throws {
-        try await Visit.takeTurns()
-        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
-        defer { parking.recycle(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+        try await parking.wait { $0.wait($1) }
     }
 
     /// What has come. Only for those who have seen that it has.
     @usableFromInline
     func outcome() throws -> Value {
-        if let error { throw error }
+        if let error {
+            errorIsKnown.store(true, ordering: .releasing)
+            throw error
+        }
         return unsafe place.pointee
     }
 
@@ -126,6 +131,11 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Nobody is left who could fulfil it. If nobody waits either, that is no news.
+    fileprivate func breakUp() {
+        if fail(BrokenPromiseError(subject: name)) { errorIsKnown.store(true, ordering: .releasing) }
+    }
+
     /// The side of a promise that fulfils it. When the last reference to it goes and nothing has come, the promise
     /// fails with ``BrokenPromiseError``.
     public final class Resolver: Sendable, CustomStringConvertible {
@@ -137,7 +147,7 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
         }
 
         deinit {
-            if !promise.isFulfilled { _ = promise.fail(BrokenPromiseError(subject: promise.name)) }
+            if !promise.isFulfilled { promise.breakUp() }
         }
 
         /// Hands the value to all who wait and all who will ask. False, and nothing changes, if a value or an error

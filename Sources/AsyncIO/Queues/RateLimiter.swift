@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// So many permits in so much time, and a few more at once after a quiet while: a token bucket.
 ///
 /// ```swift
@@ -36,12 +38,17 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         sharing: Sharing = .acrossThreads
     ) {
         let burst = burst ?? permits
-        precondition(permits > 0, "a rate of \(permits) permits: allow at least one")
-        precondition(time > .zero, "a rate of \(permits) permits per \(time): the time must be more than zero")
-        precondition(burst > 0, "a rate with a burst of \(burst): it must be at least one")
+        demand(permits > 0, "a rate of \(permits) permits: allow at least one")
+        demand(time > .zero, "a rate of \(permits) permits per \(time): the time must be more than zero")
+        demand(burst > 0, "a rate with a burst of \(burst): it must be at least one")
         self.name = name
         parking = Parking(
             RateMachine(permits: permits, nanoseconds: time.saturatedNanoseconds, burst: burst), sharing: sharing)
+        // Who comes next may have all it needs, now that the one in front has left. A visitor keeps the limiter alive.
+        parking.visitorHasLeft = { [unowned self] machine, woken in
+            guard let first = machine.waiters.first else { return setTimer(&machine) }
+            serve(&machine, at: Self.loop(of: first).now, waking: &woken)
+        }
     }
 
     /// Uses up permits, and suspends until they are there and those who came before have theirs.
@@ -50,13 +57,8 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
     /// where no loop runs; no permit is used up then. None or less is granted at once.
     public func acquire(_ count: Int = 1) async throws {
         try check(count)
-        switch Visit.begin() {
-        case .mayGoOn: if try takeNow(count) { return }
-        case .mustTakeTurns:
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        case .isCancelled: throw CancellationError()
-        }
+        if try Visit.mayGoOnNow() && takeNow(count) { return }
+        try await Visit.takeTurns()
         let loop = try EventLoop.required()
         let visitor = await parking.park(note: count) { machine, visitor, _ in
             // The visitor carries the loop whose clock and timer serve it.
@@ -72,10 +74,7 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         }
         withExtendedLifetime(loop) {}
         defer { parking.recycle(visitor) }
-        if visitor.phase == .granted { return }
-        // Who comes next may have all it needs.
-        parking.visit { serve(&$0, at: loop.now, waking: &$1) }
-        throw CancellationError()
+        guard visitor.phase == .granted else { throw CancellationError() }
     }
 
     /// Uses up permits if they are there now and nobody waits. Never suspends.
@@ -122,6 +121,11 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         }
     }
 
+    /// The loop whose clock and timer serve a visitor, which keeps it alive.
+    private static func loop(of visitor: ParkedTask) -> EventLoop {
+        unsafe visitor.slot(for: Unmanaged<EventLoop>.self).pointee.takeUnretainedValue()
+    }
+
     /// Lets all go on whose permits are there.
     private func serve(_ machine: inout RateMachine, at now: Instant, waking woken: inout WakeList) {
         machine.fill(at: now)
@@ -135,10 +139,10 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         timer?.cancel()
         timer = nil
         guard let first else { return }
-        let loop = unsafe first.slot(for: Unmanaged<EventLoop>.self).pointee.takeUnretainedValue()
+        let loop = Self.loop(of: first)
         timers += 1
         let number = timers
-        timer = loop.callAt(due) { [self] in
+        timer = loop.alarm(at: due) { [self] in
             parking.visit { machine, woken in
                 guard timers == number else { return }
                 machine.timerHasFired()

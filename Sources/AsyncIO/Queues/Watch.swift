@@ -98,13 +98,7 @@ public final class Watch<Value: Sendable>: Sendable, CustomStringConvertible {
         ///
         /// Throws `CancellationError`; the news is not used up then.
         public func next() async throws -> Value? {
-            switch Visit.begin() {
-            case .mayGoOn: break
-            case .mustTakeTurns:
-                await EventLoop.yield()
-                try Task.checkCancellation()
-            case .isCancelled: throw CancellationError()
-            }
+            try await Visit.enter()
             while true {
                 let (news, isOver) = cell.parking.read { machine -> (Value?, Bool) in
                     guard seen != machine.version else { return (nil, machine.isFinished) }

@@ -31,25 +31,15 @@ final class WatchCell<Value: Sendable>: Sendable {
 
     /// Suspends until the version is another, or the watch has finished.
     func waitForChange(since version: UInt64) async throws {
-        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor, since: version) }
-        defer { parking.recycle(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+        try await parking.wait { $0.wait($1, since: version) }
     }
 
     func wait(until condition: (Value) throws -> Bool) async throws -> Value {
-        switch Visit.begin() {
-        case .mayGoOn: break
-        case .mustTakeTurns:
-            await EventLoop.yield()
-            try Task.checkCancellation()
-        case .isCancelled: throw CancellationError()
-        }
+        try await Visit.enter()
         while true {
             let (value, version, isFinished) = parking.read { (latest, $0.version, $0.isFinished) }
             if try condition(value) { return value }
             if isFinished { throw ClosedError(subject: name, reason: .finished) }
-            // Somebody may set it faster than the condition can be asked.
-            try await Visit.takeTurns()
             try await waitForChange(since: version)
         }
     }

@@ -10,7 +10,7 @@ import SystemPackage
 /// writes; a second reader or writer at the same time gets an error. Every method may be called from any thread.
 /// Letting go of the last reference closes both.
 public final class PipeStream: ByteStream, CustomStringConvertible {
-    private let core: StreamCore
+    let core: StreamCore
     /// A pipe has no half-close: its writing end is closed, and writing again must not say that all is closed.
     private let hasFinishedWriting = Atomic(false)
 

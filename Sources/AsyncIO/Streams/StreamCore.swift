@@ -36,7 +36,7 @@ struct StreamCore: Sendable {
 
     @inline(__always)
     func read(upTo limit: Int) async throws -> [UInt8]? {
-        guard limit > 0 else { throw empty(limit) }
+        guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
         let outcome = await perform(.receiveBytes(reader, limit: limit, inTwoSteps: loop.isCurrent))
         if outcome.result < 0 { try check(outcome, "read") }
         return outcome.result == 0 ? nil : outcome.bytes
@@ -44,7 +44,7 @@ struct StreamCore: Sendable {
 
     @inline(__always)
     func read(into span: inout OutputRawSpan) async throws -> Int {
-        guard span.freeCapacity > 0 else { throw empty(0) }
+        guard span.freeCapacity > 0 else { throw Self.empty(0, "\(subject)") }
         // The span is borrowed until this function returns, so its memory outlives the operation.
         let memory = unsafe span.withUnsafeMutableBytes { memory, count in
             unsafe UnsafeMutableRawBufferPointer(rebasing: memory[count...])
@@ -63,9 +63,9 @@ struct StreamCore: Sendable {
         return await loop.finish(operation, begun)
     }
 
-    private func empty(_ limit: Int) -> IOError {
+    static func empty(_ limit: Int, _ subject: String) -> IOError {
         IOError(
-            .invalidArgument, operation: "read", subject: "\(subject)",
+            .invalidArgument, operation: "read", subject: subject,
             detail: "room for \(limit) bytes; a read needs room for at least one")
     }
 

@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// A place where tasks wait for each other: as soon as so many have come, all go on together.
 ///
 /// ```swift
@@ -18,7 +20,7 @@ public final class AsyncBarrier: Sendable, CustomStringConvertible {
 
     /// Makes a barrier for so many tasks, at least one; anything less is a mistake in the program and stops it.
     public init(parties: Int, name: String = "barrier", sharing: Sharing = .acrossThreads) {
-        precondition(parties > 0, "\(name): a barrier for \(parties) tasks")
+        demand(parties > 0, "\(name): a barrier for \(parties) tasks")
         self.name = name
         self.parties = parties
         parking = Parking(BarrierMachine(parties: parties), sharing: sharing)
@@ -69,11 +71,7 @@ public final class AsyncBarrier: Sendable, CustomStringConvertible {
     /// The half of waiting that does not suspend. Less than zero if the other half is needed.
     @usableFromInline
     func arriveNow() throws -> Int {
-        switch Visit.begin() {
-        case .mayGoOn: break
-        case .mustTakeTurns: return -1
-        case .isCancelled: throw CancellationError()
-        }
+        guard try Visit.mayGoOnNow() else { return -1 }
         switch parking.visit({ $0.arrive(waking: &$1) }) {
         case .last: return parties - 1
         case .early: return -1

@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// A lock and a place to wait in until what it guards has changed.
 ///
 /// ```swift
@@ -88,7 +90,7 @@ extension AsyncCondition.Held {
         try await Visit.enter()
         guard try !predicate() else { return }
         while true {
-            try await wait()
+            try await waitForNotification()
             do {
                 if try predicate() { return }
                 try await Visit.enter()
@@ -106,6 +108,11 @@ extension AsyncCondition.Held {
     /// notified before its cancellation came returns: the notification is not lost.
     public borrowing func wait() async throws {
         try await Visit.enter()
+        try await waitForNotification()
+    }
+
+    /// A task that is cancelled already leaves again at once: one place to throw, and no notification was given then.
+    private borrowing func waitForNotification() async throws {
         let lock = condition.lock
         var hasLent = false
         let visitor = await condition.parking.park { machine, visitor, _ in
@@ -132,12 +139,17 @@ extension AsyncCondition.Held {
         notify(count: .max)
     }
 
-    /// Another condition on the same lock, which is therefore held too.
+    /// Another condition on the same lock, which is therefore held too: `held[notFull].notify()`.
     ///
-    /// A condition on another lock is a mistake in the program and stops it with a message.
-    public borrowing func held(_ other: AsyncCondition) -> AsyncCondition.Held {
-        precondition(other.lock === condition.lock, "\(other.name) and \(condition.name) have different locks")
-        return AsyncCondition.Held(other)
+    /// It can be used here and not kept. A condition on another lock is a mistake in the program and stops it with a
+    /// message.
+    public subscript(other: AsyncCondition) -> AsyncCondition.Held {
+        _read {
+            demand(other.lock === condition.lock, "\(other.name) and \(condition.name) have different locks")
+            // Lent, not returned: what nobody owns cannot outlive the body.
+            let held = AsyncCondition.Held(other)
+            yield held
+        }
     }
 }
 

@@ -59,19 +59,13 @@ public final class AsyncEvent: Sendable, CustomStringConvertible {
     /// The half of waiting that does not suspend. False if the other half is needed.
     @usableFromInline
     func passNow() throws -> Bool {
-        switch Visit.begin() {
-        case .mayGoOn: return isSet
-        case .mustTakeTurns: return false
-        case .isCancelled: throw CancellationError()
-        }
+        try Visit.mayGoOnNow() && isSet
     }
 
     /// The half of waiting that suspends.
     @usableFromInline
     func waitSlowly() async throws {
-        try await Visit.takeTurns()
-        let visitor = await parking.park { machine, visitor, _ in machine.wait(visitor) }
-        guard visitor.phase == .granted else { throw CancellationError() }
+        try await parking.wait { $0.wait($1) }
     }
 }
 

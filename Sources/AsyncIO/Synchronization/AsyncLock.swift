@@ -13,8 +13,8 @@
 /// A free lock is taken without suspending and without allocating.
 ///
 /// Not recursive: a task that asks for what it holds gets ``DeadlockError``. In debug builds, and elsewhere with
-/// `ASYNCIO_DEBUG=1` in the environment, so does the task whose call closes a circle of tasks that wait for each
-/// other's locks. Child tasks are tasks of their own: a body that awaits a child that asks for the lock waits for ever.
+/// `ASYNCIO_DEBUG=1` in the environment, so does one of the tasks of a circle that wait for each other's locks; see
+/// there. Child tasks are tasks of their own: a body that awaits a child that asks for the lock waits for ever.
 ///
 /// asyncio's `Lock`.
 public final class AsyncLock: Sendable, CustomStringConvertible {
@@ -110,42 +110,25 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     @usableFromInline
     func takeSlowly() async throws {
         try await Visit.takeTurns()
-        var deadlock: DeadlockError?
-        let visitor = await visit(.untilCancelled) { deadlock = $0 }
-        switch visitor.phase {
-        case .granted: return
-        case .ended: throw deadlock ?? DeadlockError(visitor.task, asksForItsOwn: name)
-        case .fresh, .queued, .cancelled: throw CancellationError()
-        }
+        _ = try await parking.park(at: self) { machine, visitor in machine.take(visitor) }
     }
 
     /// Takes the lock back, whether or not the task is cancelled: the end of a wait in which it was lent.
     func takeBack() async {
-        _ = await visit(.endless) { _ in }
-    }
-
-    /// Queues, or takes it at once. With patience, a circle is noted and left to the others to find.
-    private func visit(_ patience: Patience, deadlocked: (DeadlockError) -> Void) async -> ParkedTask {
-        let watch = DeadlockWatch.shared
-        let visitor = await parking.park(patience: patience) { machine, visitor, _ in
-            machine.take(visitor)
-        } queued: { visitor in
-            guard let error = watch?.note(visitor, at: self), patience == .untilCancelled else { return }
-            deadlocked(error)
-            parking.visit { $0.end(visitor, waking: &$1) }
-        }
-        watch?.forget(visitor)
-        return visitor
-    }
-
-    /// Who has what the visitor waits for; nil if it no longer waits, or if that cannot be seen from here.
-    func holder(inTheWayOf visitor: ParkedTask) -> TaskID? {
-        guard parking.isWithinReach else { return nil }
-        return parking.read { visitor.phase == .queued ? $0.holder : nil }
+        await parking.parkToTheEnd(at: self) { machine, visitor in machine.take(visitor) }
     }
 
     @usableFromInline
     func giveBack() {
         parking.visit { $0.giveBack(waking: &$1) }
     }
+}
+
+extension AsyncLock: HeldPlace {
+    func holders(inTheWayOf visitor: ParkedTask) -> [TaskID] {
+        guard parking.isWithinReach else { return [] }
+        return parking.read { machine in visitor.phase == .queued ? machine.holder.map { [$0] } ?? [] : [] }
+    }
+
+    func sendAway(_ visitor: ParkedTask) { parking.sendAway(visitor) }
 }

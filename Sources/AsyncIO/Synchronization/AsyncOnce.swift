@@ -38,7 +38,7 @@ public final class AsyncOnce<Value: Sendable>: Sendable, CustomStringConvertible
     ///
     /// Once there is a value this returns it without suspending, to a cancelled task too. Otherwise throws
     /// `CancellationError` if the task is or becomes cancelled while it waits, what `make` throws if this task makes
-    /// the value, and ``DeadlockError`` if `make` itself asks for the value.
+    /// the value, and ``DeadlockError`` if `make` itself asks for the value, or if values wait for each other.
     @inlinable
     public func get(_ make: nonisolated(nonsending) () async throws -> Value) async throws -> Value {
         if !isReady, try await mustMake() {
@@ -95,12 +95,7 @@ public final class AsyncOnce<Value: Sendable>: Sendable, CustomStringConvertible
         case .mustTakeTurns: try await Visit.takeTurns()
         case .isCancelled: throw CancellationError()
         }
-        let visitor = await parking.park { machine, visitor, _ in machine.ask(visitor) }
-        switch visitor.phase {
-        case .granted: break
-        case .ended: throw DeadlockError(visitor.task, asksForItsOwn: name)
-        case .fresh, .queued, .cancelled: throw CancellationError()
-        }
+        let visitor = try await parking.park(at: self) { machine, visitor in machine.ask(visitor) }
         guard visitor.note == OnceMachine.Answer.make.rawValue else { return false }
         // Cancelled after it became this task's turn: nothing has been made, so it is the next one's.
         guard !Task.isCancelled else {
@@ -121,6 +116,15 @@ public final class AsyncOnce<Value: Sendable>: Sendable, CustomStringConvertible
     func giveUp() {
         parking.visit { $0.giveUp(waking: &$1) }
     }
+}
+
+extension AsyncOnce: HeldPlace {
+    func holders(inTheWayOf visitor: ParkedTask) -> [TaskID] {
+        guard parking.isWithinReach else { return [] }
+        return parking.read { machine in visitor.phase == .queued ? machine.maker.map { [$0] } ?? [] : [] }
+    }
+
+    func sendAway(_ visitor: ParkedTask) { parking.sendAway(visitor) }
 }
 
 /// Decides who makes a value, and who waits for it.

@@ -10,19 +10,23 @@
 /// readers that stand behind it one after the other go together. When a writer is cancelled while it waits, the readers
 /// behind it go on. A cancelled task stops waiting with `CancellationError`; one that has been given the lock has it.
 ///
-/// Not recursive. A task that writes and asks again gets ``DeadlockError``. Who reads is only counted: a reader must
-/// not ask to write, nor to read again, since a writer may have come between.
+/// Not recursive. A task that writes and asks again gets ``DeadlockError``. A reader must not ask to write, nor to read
+/// again, since a writer may have come between: in debug builds, and elsewhere with `ASYNCIO_DEBUG=1` in the
+/// environment, it gets ``DeadlockError`` where it would wait for itself, and so does one of several tasks that wait
+/// for each other. Otherwise readers are only counted.
 ///
 /// tokio's `RwLock`; asyncio has none.
 public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// What the lock is called in errors and in the task tree.
     public let name: String
     private let parking: Parking<ReadWriteMachine>
+    /// Whether readers are known by name.
+    private let isWatched = DeadlockWatch.shared != nil
 
     /// Makes a lock that is free.
     public init(name: String = "read-write lock", sharing: Sharing = .acrossThreads) {
         self.name = name
-        parking = Parking(ReadWriteMachine(), sharing: sharing)
+        parking = Parking(ReadWriteMachine(isWatched: isWatched), sharing: sharing)
     }
 
     // MARK: Reading
@@ -30,13 +34,13 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// Runs the body while nobody writes, and gives the lock back however the body ends. Others may read meanwhile.
     ///
     /// Suspends while somebody writes or waits in front. Throws `CancellationError` before the body if the task is or
-    /// becomes cancelled, ``DeadlockError`` if the task itself writes, and what the body throws.
+    /// becomes cancelled, ``DeadlockError`` if it could never get the lock, and what the body throws.
     @inlinable
     public func withReadLock<Result>(
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         if try !takeNow(forReading: true) { try await takeSlowly(forReading: true) }
-        defer { giveBack(reading: true) }
+        defer { giveBackRead() }
         return try await body()
     }
 
@@ -44,12 +48,13 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// ``withReadLock(_:)``.
     public func acquireRead() async throws -> ReadHold {
         if try !takeNow(forReading: true) { try await takeSlowly(forReading: true) }
-        return ReadHold(lock: self)
+        return ReadHold(lock: self, reader: currentReader)
     }
 
     /// Takes the lock for reading if nobody writes and nobody waits. Never suspends.
     public func tryAcquireRead() -> ReadHold? {
-        parking.read { $0.take(.read, for: nil) } ? ReadHold(lock: self) : nil
+        let task = currentReader
+        return parking.read { $0.take(.read, for: task) } ? ReadHold(lock: self, reader: task) : nil
     }
 
     // MARK: Writing
@@ -57,13 +62,13 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// Runs the body while nobody else reads or writes, and gives the lock back however the body ends.
     ///
     /// Suspends while the lock is taken or others wait. Throws `CancellationError` before the body if the task is or
-    /// becomes cancelled, ``DeadlockError`` if the task itself writes, and what the body throws.
+    /// becomes cancelled, ``DeadlockError`` if it could never get the lock, and what the body throws.
     @inlinable
     public func withWriteLock<Result>(
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         if try !takeNow(forReading: false) { try await takeSlowly(forReading: false) }
-        defer { giveBack(reading: false) }
+        defer { giveBackWrite() }
         return try await body()
     }
 
@@ -85,11 +90,25 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// A lock that is held for reading, by whoever has this value.
     public struct ReadHold: ~Copyable, Sendable {
         fileprivate let lock: AsyncReadWriteLock
+        fileprivate private(set) var reader: TaskID?
+
+        fileprivate init(lock: AsyncReadWriteLock, reader: TaskID?) {
+            self.lock = lock
+            self.reader = reader
+        }
 
         /// Gives the lock back.
         public consuming func release() {}
 
-        deinit { lock.giveBack(reading: true) }
+        /// The hold, of no task in particular: for one that is passed to another task. See
+        /// ``AsyncLock/Hold/disowned()``.
+        public consuming func disowned() -> ReadHold {
+            let former = reader.take()
+            lock.parking.read { $0.disown(former) }
+            return self
+        }
+
+        deinit { lock.giveBackRead(from: reader) }
     }
 
     /// A lock that is held for writing, by whoever has this value.
@@ -108,8 +127,11 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
         /// too.
         public consuming func downgrade() -> ReadHold {
             isHeld = false
-            lock.parking.visit { $0.downgrade(waking: &$1) }
-            return ReadHold(lock: lock)
+            let reader = lock.parking.visit { machine, woken in
+                defer { machine.downgrade(waking: &woken) }
+                return machine.writer
+            }
+            return ReadHold(lock: lock, reader: reader)
         }
 
         /// The hold, of no task in particular: for one that is passed to another task. See
@@ -120,7 +142,7 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
         }
 
         deinit {
-            if isHeld { lock.giveBack(reading: false) }
+            if isHeld { lock.giveBackWrite() }
         }
     }
 
@@ -171,18 +193,31 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     func takeSlowly(forReading reads: Bool) async throws {
         try await Visit.takeTurns()
         let access: ReadWriteMachine.Access = reads ? .read : .write
-        let visitor = await parking.park(note: access.rawValue) { machine, visitor, _ in
+        _ = try await parking.park(note: access.rawValue, at: self) { machine, visitor in
             machine.take(access, visitor)
-        }
-        switch visitor.phase {
-        case .granted: return
-        case .ended: throw DeadlockError(visitor.task, asksForItsOwn: name)
-        case .fresh, .queued, .cancelled: throw CancellationError()
         }
     }
 
+    private var currentReader: TaskID? { isWatched ? TaskID.current : nil }
+
     @usableFromInline
-    func giveBack(reading: Bool) {
-        parking.visit { $0.giveBack(reading ? .read : .write, waking: &$1) }
+    func giveBackRead() { giveBackRead(from: currentReader) }
+
+    fileprivate func giveBackRead(from reader: TaskID?) {
+        parking.visit { $0.giveBack(.read, from: reader, waking: &$1) }
     }
+
+    @usableFromInline
+    func giveBackWrite() {
+        parking.visit { $0.giveBack(.write, waking: &$1) }
+    }
+}
+
+extension AsyncReadWriteLock: HeldPlace {
+    func holders(inTheWayOf visitor: ParkedTask) -> [TaskID] {
+        guard parking.isWithinReach else { return [] }
+        return parking.read { machine in visitor.phase == .queued ? machine.holders : [] }
+    }
+
+    func sendAway(_ visitor: ParkedTask) { parking.sendAway(visitor) }
 }

@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// A number of permits: so many tasks at a time may do something.
 ///
 /// ```swift
@@ -28,8 +30,8 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     public init(
         permits: Int, limit: Int? = nil, name: String = "semaphore", sharing: Sharing = .acrossThreads
     ) {
-        precondition(permits >= 0, "\(name): a semaphore with \(permits) permits")
-        precondition(limit.map { $0 >= permits } ?? true, "\(name): a semaphore with more permits than its limit")
+        demand(permits >= 0, "\(name): a semaphore with \(permits) permits")
+        demand(limit.map { $0 >= permits } ?? true, "\(name): a semaphore with more permits than its limit")
         self.name = name
         parking = Parking(SemaphoreMachine(permits: permits, limit: limit), sharing: sharing)
     }
@@ -46,7 +48,7 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
 
     /// Takes permits if there are enough now and nobody waits. Never suspends. Nil also once it is closed.
     public func tryAcquire(_ count: Int = 1) -> Permit? {
-        precondition(count >= 0, "\(name): \(count) permits were asked for")
+        demand(count >= 0, "\(name): \(count) permits were asked for")
         return parking.read { $0.take(count) == .done } ? Permit(semaphore: self, count: count) : nil
     }
 
@@ -85,9 +87,9 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     /// More than the limit, or than an `Int` can count, or less than none, is a mistake in the program and stops it
     /// with a message.
     public func addPermits(_ count: Int) {
-        precondition(count >= 0, "\(name): \(count) permits were added")
+        demand(count >= 0, "\(name): \(count) permits were added")
         let hasRoom = parking.visit { $0.add(count, waking: &$1) }
-        precondition(hasRoom, "\(name): adding \(count) permits makes more than there may be")
+        demand(hasRoom, "\(name): adding \(count) permits makes more than there may be")
     }
 
     /// Gives no more permits: everybody who waits, and everybody who comes, gets ``ClosedError``. Permits that are held
@@ -123,12 +125,8 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
     /// The half of taking them that does not suspend. False if the other half is needed.
     @usableFromInline
     func takeNow(_ count: Int) throws -> Bool {
-        precondition(count >= 0, "\(name): \(count) permits were asked for")
-        switch Visit.begin() {
-        case .mayGoOn: break
-        case .mustTakeTurns: return false
-        case .isCancelled: throw CancellationError()
-        }
+        demand(count >= 0, "\(name): \(count) permits were asked for")
+        guard try Visit.mayGoOnNow() else { return false }
         return try check(parking.read { $0.take(count) }, count)
     }
 

@@ -1,9 +1,12 @@
 /// A task waits for what only its own waiting keeps from happening.
 ///
 /// Thrown at once to a task that asks for a lock that it holds itself. In debug builds, and elsewhere with
-/// `ASYNCIO_DEBUG=1` in the environment, also to the task whose call closes a circle of tasks that wait for each
-/// other's
-/// ``AsyncLock``: it does not get the lock, and the others go on as soon as it gives back what it holds.
+/// `ASYNCIO_DEBUG=1` in the environment, also to one of the tasks of a circle that wait for each other's ``AsyncLock``,
+/// ``AsyncReadWriteLock`` or ``AsyncOnce``: to the one whose call closes the circle; or, if that is a wait at an
+/// ``AsyncCondition`` which takes its lock back, and must have it, to the next one. It does not get the lock, and the
+/// others go on as soon as it gives back what it holds.
+///
+/// Permits of a semaphore belong to nobody in particular, nor do items of a queue: whoever waits for those is not seen.
 public struct DeadlockError: Error, Hashable, CustomStringConvertible {
     /// A task, what it waits for, and who has that.
     public struct Wait: Hashable, Sendable {
@@ -25,7 +28,7 @@ public struct DeadlockError: Error, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The circle: each task waits for the next one, and the last for the first, whose call closed it.
+    /// The circle, from the task that is told: each task waits for the next one, and the last for the first.
     public let waits: [Wait]
 
     /// Creates the error.

@@ -51,13 +51,6 @@ struct LockMachine: WaitMachine, ~Copyable {
     mutating func leave(_ waiter: ParkedTask, waking woken: inout WakeList) {
         waiters.remove(waiter)
     }
-
-    /// Sends a visitor away that still queues: it would wait for ever.
-    mutating func end(_ waiter: ParkedTask, waking woken: inout WakeList) {
-        guard waiter.phase == .queued else { return }
-        waiters.remove(waiter)
-        woken.end(waiter)
-    }
 }
 
 /// What a lock has done so far, and who waits.

@@ -6,10 +6,20 @@ struct ReadWriteMachine: WaitMachine, ~Copyable {
     private(set) var readers = 0
     private(set) var isWritten = false
     private(set) var writer: TaskID?
+    /// Those who read, as far as they are known; kept only for a ``DeadlockWatch``.
+    private(set) var readingTasks: [TaskID] = []
+    private let isWatched: Bool
     private(set) var waiters = ParkingLot()
     private(set) var reads: UInt64 = 0
     private(set) var writes: UInt64 = 0
     private(set) var waits: UInt64 = 0
+
+    init(isWatched: Bool = DeadlockWatch.shared != nil) {
+        self.isWatched = isWatched
+    }
+
+    /// Whose end those who wait are waiting for. Readers that wait have a writer in front, who waits for the readers.
+    var holders: [TaskID] { isWritten ? writer.map { [$0] } ?? [] : readingTasks }
 
     private func isFree(for access: Access) -> Bool {
         !isWritten && (access == .read || readers == 0)
@@ -21,6 +31,7 @@ struct ReadWriteMachine: WaitMachine, ~Copyable {
         case .read:
             readers += 1
             reads &+= 1
+            if isWatched, let task, task.number != 0 { readingTasks.append(task) }
         case .write:
             isWritten = true
             writer = task
@@ -52,9 +63,12 @@ struct ReadWriteMachine: WaitMachine, ~Copyable {
         return .parked
     }
 
-    mutating func giveBack(_ access: Access, waking woken: inout WakeList) {
+    /// The task is the one that has read, if it is known.
+    mutating func giveBack(_ access: Access, from task: TaskID? = nil, waking woken: inout WakeList) {
         switch access {
-        case .read: readers -= 1
+        case .read:
+            readers -= 1
+            disown(task)
         case .write:
             isWritten = false
             writer = nil
@@ -65,14 +79,21 @@ struct ReadWriteMachine: WaitMachine, ~Copyable {
     /// The one who writes goes on as a reader, and the readers that wait in front with it.
     mutating func downgrade(waking woken: inout WakeList) {
         isWritten = false
-        writer = nil
         readers = 1
+        if isWatched, let writer { readingTasks = [writer] }
+        writer = nil
         serve(waking: &woken)
     }
 
     /// From now on no task in particular writes.
     mutating func disown() {
         writer = nil
+    }
+
+    /// From now on this one is not known to read.
+    mutating func disown(_ reader: TaskID?) {
+        guard isWatched, let reader, let index = readingTasks.firstIndex(of: reader) else { return }
+        readingTasks.remove(at: index)
     }
 
     mutating func leave(_ waiter: ParkedTask, waking woken: inout WakeList) {

@@ -17,6 +17,14 @@ enum {
     CASYNCIO_SOCK_NONBLOCK = 04000,
     CASYNCIO_SOCK_CLOEXEC = 02000000,
 };
+/// O_PATH of open(2), which <fcntl.h> defines only for _GNU_SOURCE; the same on x86-64 and arm64.
+enum { CASYNCIO_O_PATH = 010000000 };
+
+// F_SETPIPE_SZ and F_GETPIPE_SZ of fcntl(2), which <fcntl.h> defines only for _GNU_SOURCE.
+enum {
+    CASYNCIO_SET_PIPE_SIZE = 1031,
+    CASYNCIO_GET_PIPE_SIZE = 1032,
+};
 
 /// accept4(2), which <sys/socket.h> declares only for _GNU_SOURCE.
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
@@ -49,6 +57,12 @@ static inline unsigned char *casyncio_control_data(struct cmsghdr *control) { re
 /// CMSG_SPACE and CMSG_LEN of cmsg(3).
 static inline size_t casyncio_control_space(size_t length) { return CMSG_SPACE(length); }
 static inline size_t casyncio_control_length(size_t length) { return CMSG_LEN(length); }
+
+/// Attaches a filter to a listening TCP socket that drops the first segment of new handshakes (SO_ATTACH_FILTER of
+/// socket(7)).
+int casyncio_ignore_handshakes(int descriptor);
+/// How many processors sched_getaffinity(2) allows; -1 with errno.
+int casyncio_usable_processors(void);
 
 /// epoll_event is packed on x86-64, so its 64-bit data is set and read here.
 static inline struct epoll_event casyncio_epoll_event(uint32_t events, uint64_t data) {

@@ -40,9 +40,9 @@ struct ServeChat: ParsableCommand {
     private func serve() async throws {
         // People who vanish without a word are noticed after some minutes.
         let options = TCPOptions(keepAlive: TCPOptions.KeepAlive())
-        let listener = try await TCPListener.bind(for: place, port: port, options: options, on: nil)
+        let listener = try await place.listen(port: port) { try await TCPListener.bind($0, $1, options: options) }
         let driver = listener.loop.driverName
-        Console.say("chat: listening on \(listener.address) (\(driver)) - try: \(listener.invitation)")
+        Console.say("chat: listening on \(listener.address) (\(driver)) - try: \(listener.address.invitation)")
         try await ChatServer(limits: Chat.Limits(), linesPerSecond: linesPerSecond).run(on: listener)
     }
 }

@@ -34,41 +34,25 @@ struct ServeEcho: ParsableCommand {
     func run() throws {
         let options = EventLoop.Options(name: "echo 1", driver: driver, interrupts: [.interrupt, .terminate])
         try EventLoop.run(options: options) {
-            let threads = try (1..<loops).map { number in
-                try LoopThread(
-                    options: EventLoop.Options(name: "echo \(number + 1)", driver: driver, interrupts: []))
-            }
+            // The main loop is one of them: it would have nothing else to do.
+            let own = EventLoop.Options(name: "echo", driver: driver, interrupts: [])
+            let group = try LoopGroup(count: loops, including: EventLoop.current, options: own)
             let result: Result<Void, any Error>
-            do { result = .success(try await serve(with: threads)) } catch { result = .failure(error) }
-            for thread in threads { await thread.shutdown() }
+            do { result = .success(try await serve(on: group)) } catch { result = .failure(error) }
+            try await group.shutdown()
             try result.get()
         }
         Console.sayGoodbye("echo: goodbye")
     }
 
-    /// Listens once for each loop, and serves until cancelled.
-    private func serve(with threads: [LoopThread]) async throws {
-        // The first look is not shared: a port that somebody else shares is in use too.
-        let first = try await TCPListener.bind(for: place, port: port, options: TCPOptions(), on: nil)
-        var listeners = [first]
-        if !threads.isEmpty {
-            first.close()
-            let shared = TCPOptions(reusePort: true)
-            listeners = [try await TCPListener.bind(to: first.address, options: shared)]
-            for thread in threads {
-                listeners.append(try await TCPListener.bind(to: first.address, options: shared, on: thread.loop))
-            }
-        }
-        let loops = threads.isEmpty ? "1 loop" : "\(threads.count + 1) loops on as many threads"
-        let how = "\(first.loop.driverName), \(loops)"
-        Console.say("echo: listening on \(first.address) (\(how)) - try: \(first.invitation)")
-        try await withThrowingTaskGroup { group in
-            for listener in listeners {
-                group.addTask { try await listener.serve(Self.echo) }
-            }
-            // One that fails ends all.
-            try await group.waitForAll()
-        }
+    /// Serves until cancelled.
+    private func serve(on group: LoopGroup) async throws {
+        let server = try await place.listen(port: port) { try await group.bind($0, $1) }
+        let loops = group.loops.count == 1 ? "1 loop" : "\(group.loops.count) loops on as many threads"
+        let how = "\(group.loops[0].driverName), \(loops)"
+        let places = server.addresses.map(\.description).joined(separator: ", ")
+        Console.say("echo: listening on \(places) (\(how)) - try: \(server.addresses[0].invitation)")
+        try await server.serve(Self.echo)
     }
 
     @Sendable

@@ -135,4 +135,23 @@ struct DeadlineTests {
         }
         #expect(slept + cancelled == 10_000)
     }
+
+    @Test("a limit that was set from another thread outlives its loop")
+    func outlivesLoop() async throws {
+        try await Watchdog.watch("a limit that was set from another thread") {
+            let thread = try LoopThread(options: .guest(name: "short"))
+            let deadline = Deadline(thread.loop.now.advanced(by: .milliseconds(300)), on: thread.loop)
+            let begun = Gate()
+            let task = Task {
+                deadline.begin()
+                begun.open()
+                await until { Task.isCancelled }
+                while !deadline.end() { await Task.yield() }
+                return deadline.hasExpired
+            }
+            await begun.pass()
+            await thread.shutdown()
+            #expect(await task.value)
+        }
+    }
 }

@@ -89,7 +89,7 @@ struct OffloadContextTests {
     func noStarvation() throws {
         let loop = try EventLoop(options: .guest())
         defer { loop.discard() }
-        var lanes = JobLanes()
+        var lanes = JobLanes<BlockingJob>()
         func urgent() -> BlockingJob { BlockingJob(name: "urgent", priority: .high, loop: loop) }
         lanes.append(BlockingJob(name: "patient", priority: .background, loop: loop))
         for _ in 0..<20 { lanes.append(urgent()) }

@@ -10,7 +10,7 @@ struct JobQueueTests {
         let loop = try EventLoop(options: .guest())
         defer { loop.discard() }
         var random = Randomness()
-        var queue = JobQueue()
+        var queue = JobQueue<BlockingJob>()
         var list: [BlockingJob] = []
         var gone: [BlockingJob] = []
         for round in 0..<20_000 {

@@ -70,6 +70,59 @@ struct AsCompletedTests {
         }
     }
 
+    @Test("errors that the iteration had and nobody took go to the error handler, once; those taken do not")
+    func untakenErrors() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { loop in
+            let tasks = (0..<4).map { number in
+                loop.spawn(name: "task \(number)") { () async throws -> Int in
+                    if number < 3 { throw Failure(number: number) }
+                    return try await loop.after(100)
+                }
+            }
+            for try await (index, result) in asCompleted(tasks) {
+                if case .success = result { Issue.record("\(index) has failed") }
+                await loop.settle()
+                #expect(errors.all.isEmpty)
+                break
+            }
+            try await expect(tasks[3].value, is: 100)
+        }
+        #expect(errors.contexts.count == 2 && Set(errors.contexts).count == 2)
+        #expect(errors.all.allSatisfy { $0.place.contains("AsCompletedTests.swift") })
+    }
+
+    @Test("the first of several errors is taken, the others go to the error handler")
+    func waitFirstErrors() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { loop in
+            let tasks = (0..<3).map { number in
+                loop.spawn { () async throws -> Int in throw Failure(number: number) }
+            }
+            _ = try await waitFirst(of: tasks)
+            await loop.settle()
+        }
+        #expect(errors.all.count == 2)
+    }
+
+    @Test("an error that another one awaits as well is his: it is not reported")
+    func sharedErrors() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { loop in
+            let task = loop.spawn { () async throws -> Int in
+                _ = try await loop.after(10)
+                throw Failure(number: 1)
+            }
+            let other = loop.submit { try await task.value }
+            var iterator: CompletedTasks<BackgroundTask<Int>>.AsyncIterator? = asCompleted([task]).makeAsyncIterator()
+            _ = try await loop.after(20)
+            await #expect(throws: Failure(number: 1)) { try await other.value }
+            withExtendedLifetime(iterator) {}
+            iterator = nil
+        }
+        #expect(errors.all.isEmpty)
+    }
+
     @Test("cancelling the iteration ends it at once, and leaves the tasks alone")
     func cancelled() async throws {
         try await withVirtualTime { loop in
@@ -182,5 +235,40 @@ struct CompletedWorkTests {
             for try await _ in asCompleted([Int](), limit: 2, { $0 }) { Issue.record("something out of nothing") }
         }
         await #expect(throws: EventLoopError.noLoop) { for try await _ in asCompleted([1], limit: 2, { $0 }) {} }
+    }
+
+    @Test("errors of work that nobody took, and of work that is left behind, go to the error handler")
+    func untakenErrors() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { loop in
+            let work = asCompleted(0..<4, limit: 4, name: "work") { number in
+                if number == 3 { try? await untilCancelled(loop) }
+                throw Failure(number: number)
+            }
+            for try await (_, result) in work {
+                if case .success = result { Issue.record("all fail") }
+                await loop.settle()
+                break
+            }
+            await loop.settle()
+        }
+        #expect(errors.contexts.sorted() == ["work 1", "work 2", "work 3"])
+        #expect(errors.all.allSatisfy { $0.place.contains("AsCompletedTests.swift") })
+    }
+
+    @Test("the work has the caller's task locals and deadlines")
+    func locals() async throws {
+        try await withVirtualTime { _ in
+            try await Mark.$value.withValue(7) {
+                try await withTimeout(.seconds(10)) { deadline in
+                    for try await (_, result) in asCompleted(0..<2, limit: 2, { _ in (Mark.value, Deadline.effective) })
+                    {
+                        let (mark, limit) = try result.get()
+                        #expect(mark == 7)
+                        #expect(limit == deadline.expiration)
+                    }
+                }
+            }
+        }
     }
 }

@@ -146,13 +146,56 @@ struct CleanupTests {
                 }
                 Issue.record("the limit was exceeded")
             } catch let error as CleanupError {
-                guard case .exceeded(let limit) = error.problem else { throw error }
+                guard case .exceeded(let limit, nil) = error.problem else { throw error }
                 #expect(limit == .milliseconds(50))
                 #expect("\(error)" == "cleanup \"goodbye\" took longer than 0.05 seconds and was cancelled")
             }
             #expect(ended.value == 1)
             #expect(loop.elapsed(since: start) == .milliseconds(70))
         }
+    }
+
+    @Test("a clean-up that exceeds its limit and throws: its error is not lost")
+    func exceededAndFailed() async throws {
+        try await withVirtualTime { loop in
+            do {
+                try await withCleanup(limit: .milliseconds(50), name: "goodbye") {
+                    throw Failure(number: 1)
+                } cleanup: { (_: Result<Void, any Error>) in
+                    try? await untilCancelled(loop)
+                    throw Failure(number: 2)
+                }
+                Issue.record("the limit was exceeded")
+            } catch let error as CleanupError {
+                guard case .exceeded(.milliseconds(50), let late) = error.problem else { throw error }
+                #expect(late as? Failure == Failure(number: 2))
+                #expect(error.bodyError as? Failure == Failure(number: 1))
+                let text = "took longer than 0.05 seconds and was cancelled, and then failed: Failure(number: 2)"
+                #expect("\(error)".contains("\(text); before that, the body failed: Failure(number: 1)"))
+            }
+        }
+    }
+
+    @Test("a loop that closes during a clean-up leaves its limit in force")
+    func limitOutlivesLoop() async throws {
+        let errors = Errors()
+        let (begun, ended) = (Gate(), Gate())
+        let result = Log<String>()
+        try await Guest.run(.guest(grace: .milliseconds(1), errors: errors)) { loop in
+            Task.detached(executorPreference: loop) {
+                do {
+                    try await withCleanup(limit: .milliseconds(300)) {
+                    } cleanup: { _ in
+                        begun.open()
+                        try await AsyncEvent().wait()
+                    }
+                } catch { result.add("\(error)") }
+                ended.open()
+            }
+            await begun.pass()
+        }
+        try await Watchdog.watch { await ended.pass() }
+        #expect(result.all == ["cleanup \"cleanup\" took longer than 0.3 seconds and was cancelled"])
     }
 
     @Test("the limit is the clean-up's own: a long body does not use it up, and no timer is left")

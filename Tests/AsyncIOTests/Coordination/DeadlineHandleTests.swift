@@ -231,6 +231,10 @@ struct AbandonTests {
         try await Guest.run { loop in
             let value2 = try await withTimeout(.seconds(1000), orAbandon: "quick") { 5 }
             #expect(value2 == 5)
+            let mark = try await Mark.$value.withValue(7) {
+                try await withTimeout(.seconds(1000), orAbandon: "quick") { Mark.value }
+            }
+            #expect(mark == 7, "the caller's task locals")
             let statistics = await loop.statistics
             #expect(statistics.abandonedTasks == 0)
         }

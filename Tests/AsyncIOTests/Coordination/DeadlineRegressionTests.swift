@@ -57,4 +57,37 @@ struct DeadlineRegressionTests {
             #expect(await task.value == nil)
         }
     }
+
+    @Test("tasks that start each other inside of a deadline do not hang on to those that are over")
+    func chain() async throws {
+        try await withVirtualTime { _ in
+            let seen = Log<WeakDeadline>()
+            try await startNext(10, seen).value
+            #expect(seen.count == 10)
+            #expect(seen.all.count { $0.deadline != nil } <= 2)
+        }
+    }
+
+    /// Each task starts the next one inside of its own deadline, and has ended before that one starts another.
+    private func startNext(_ count: Int, _ seen: Log<WeakDeadline>) -> Task<Void, any Error> {
+        let hasEnded = Gate()
+        let next = Log<Task<Void, any Error>>()
+        return Task(executorPreference: EventLoop.current) {
+            try await withTimeout(.seconds(10)) { deadline in
+                seen.add(WeakDeadline(deadline: deadline))
+                guard count > 1 else { return }
+                next.add(
+                    Task(executorPreference: EventLoop.current) {
+                        await hasEnded.pass()
+                        try await startNext(count - 1, seen).value
+                    })
+            }
+            hasEnded.open()
+            for task in next.all { try await task.value }
+        }
+    }
+}
+
+private struct WeakDeadline: Sendable {
+    weak let deadline: Deadline?
 }

@@ -99,6 +99,78 @@ struct ScopeStartTests {
         }
     }
 
+    @Test("a child that fails in the moment in which the caller is cancelled: its error is thrown, not lost")
+    func failsWithCancellation() async throws {
+        try await Guest.run { loop in
+            // One operation a turn: the caller lets others run before it looks for the child's word.
+            let fairness = Fairness(operationsPerJob: 1)
+            let other = try LoopThread(options: .guest(name: "caller's", fairness: fairness))
+            let (begun, isBusy, end) = (Gate(), Gate(), Gate())
+            try await withTaskScope { scope in
+                let caller = other.loop.submit {
+                    await begun.pass()
+                    other.loop.callSoon {
+                        isBusy.open()
+                        end.block()
+                    }
+                    let _: Int = try await scope.start { _ in throw Failure(number: 3) }
+                }
+                begun.open()
+                await isBusy.pass()
+                await until { scope.count == 1 }
+                caller.cancel()
+                end.open()
+                await #expect(throws: Failure(number: 3)) { try await caller.value }
+                #expect(!scope.isCancelled)
+            }
+            await other.shutdown()
+        }
+    }
+
+    @Test("a child that is ready in the moment in which the caller is cancelled goes on, and the caller has its word")
+    func readyWithCancellation() async throws {
+        try await Guest.run(.guest(fairness: Fairness(operationsPerJob: 1))) { loop in
+            try await withTaskScope { scope in
+                let (callers, begun, log) = (Log<BackgroundTask<Int>>(), Gate(), Log<Bool>())
+                let caller = loop.submit {
+                    await begun.pass()
+                    return try await scope.start { started in
+                        for caller in callers.all { caller.cancel() }
+                        started(5)
+                        log.add(Task.isCancelled)
+                    }
+                }
+                callers.add(caller)
+                begun.open()
+                try await expect(caller.value, is: 5)
+                await until { log.count == 1 }
+                #expect(log.all == [false])
+            }
+        }
+    }
+
+    @Test("what a child throws that its caller has left is an error of the scope")
+    func abandonedChildFails() async throws {
+        try await withVirtualTime { loop in
+            do {
+                try await withTaskScope { scope in
+                    let caller = loop.submit {
+                        let _: Int = try await scope.start(name: "server") { _ in
+                            try? await untilCancelled(loop)
+                            throw Failure(number: 4)
+                        }
+                    }
+                    await loop.settle()
+                    caller.cancel()
+                    await #expect(throws: CancellationError.self) { try await caller.value }
+                }
+                Issue.record("the child failed")
+            } catch let error as TaskScopeError {
+                #expect(error.errors.map(\.name) == ["server"])
+            }
+        }
+    }
+
     @Test("a caller that is cancelled later does not touch the child that is ready")
     func callerCancelledLater() async throws {
         try await withVirtualTime { loop in

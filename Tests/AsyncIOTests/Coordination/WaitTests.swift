@@ -221,6 +221,47 @@ struct WaitFirstTests {
         }
     }
 
+    @Test("errors that a cancelled wait has seen and not told go to the error handler; those it tells do not")
+    func untoldErrors() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { loop in
+            let failing = loop.spawn(name: "untold") { () async throws -> Int in
+                throw Failure(number: try await loop.after(10))
+            }
+            let going = loop.spawn { try await loop.after(1000) }
+            let waiting = loop.submit { _ = try await wait(for: [failing, going]) }
+            _ = try await loop.after(20)
+            #expect(errors.all.isEmpty)
+            waiting.cancel()
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+            #expect(errors.contexts == ["untold"])
+            let told = loop.spawn(name: "told") { () async throws -> Int in throw Failure(number: 1) }
+            let outcome = try await wait(for: [told, going], until: .firstError)
+            #expect(outcome.failed == [0])
+        }
+        #expect(errors.contexts == ["untold"])
+    }
+
+    @Test("a loop that closes during a wait leaves its timeout in force")
+    func timeoutOutlivesLoop() async throws {
+        let (begun, ended, log) = (Gate(), Gate(), Log<WaitOutcome>())
+        let (promise, resolver) = Promise<Int>.make()
+        let task = Task { try await promise.value }
+        try await Guest.run(.guest(grace: .milliseconds(1), errors: Errors())) { loop in
+            Task.detached(executorPreference: loop) {
+                begun.open()
+                log.add(try await wait(for: [task], timeout: .milliseconds(300)))
+                ended.open()
+            }
+            await begun.pass()
+            await loop.settle()
+        }
+        try await Watchdog.watch("a loop that closes during a wait") { await ended.pass() }
+        #expect(log.all.map(\.pending) == [[0]])
+        resolver.fulfil(1)
+        _ = try await task.value
+    }
+
     @Test("cancelling the wait leaves the tasks alone")
     func cancelled() async throws {
         try await withVirtualTime { loop in

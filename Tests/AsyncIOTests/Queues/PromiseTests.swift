@@ -192,4 +192,22 @@ struct PromiseTests {
             }
         }
     }
+
+    @Test("an error that nobody has asked for is told to the error handler when the promise goes")
+    func unseenError() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors) { _ in
+            let unseen = Promise<Int>.make(name: "unseen")
+            unseen.resolver.fail(EventLoopError.noLoop)
+            let seen = Promise<Int>.make(name: "seen")
+            seen.resolver.fail(EventLoopError.noLoop)
+            await #expect(throws: EventLoopError.noLoop) { try await seen.promise.value }
+            let looked = Promise<Int>.make(name: "looked at")
+            looked.resolver.fail(EventLoopError.noLoop)
+            #expect(looked.promise.result != nil)
+            Promise<Int>.make(name: "cancelled").resolver.fail(CancellationError())
+            _ = Promise<Int>.make(name: "broken").promise
+        }
+        #expect(errors.contexts == ["promise \"unseen\", which nobody has awaited"])
+    }
 }

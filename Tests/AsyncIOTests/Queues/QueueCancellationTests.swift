@@ -1,4 +1,5 @@
 import AsyncIO
+import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
 import Testing
@@ -232,6 +233,30 @@ struct QueueCancellationTests {
                 try await cancelled
                 let ending = await getter.queueEnding
                 #expect(ending == .value(1) && queue.isEmpty || ending == .cancelled && queue.count == 1)
+            }
+        }
+    }
+
+    @Test("a task that is cancelled in the moment in which its loop closes does not wait for ever")
+    func loopCloses() async throws {
+        let tasks = Log<Task<Int, any Error>>()
+        try await Guest.run(.guest(grace: .milliseconds(1), errors: Errors())) { loop in
+            let queue = AsyncQueue<Int>(capacity: 1, sharing: .withinLoop)
+            let task = Task<Int, any Error>.detached(executorPreference: loop) { try await queue.get() }
+            tasks.add(task)
+            await until { queue.statistics.waitingGetters == 1 }
+            // From another thread, and the loop does not look into its inbox again.
+            let isCancelled = Gate()
+            let thread = try SystemThread.start(name: "canceller") {
+                task.cancel()
+                isCancelled.open()
+            }
+            isCancelled.block()
+            thread.detach()
+        }
+        for task in tasks.all {
+            await #expect(throws: CancellationError.self) {
+                try await Watchdog.watch("cancelled while the loop closes") { try await task.value }
             }
         }
     }

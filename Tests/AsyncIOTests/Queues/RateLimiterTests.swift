@@ -131,6 +131,47 @@ struct RateLimiterTests {
         }
     }
 
+    @Test("when the first is cancelled on a loop that is busy, the next does not wait for that loop")
+    func firstCancelledElsewhere() async throws {
+        try await Guest.run { loop async throws in
+            let other = try LoopThread(options: .guest(name: "busy"))
+            let limiter = RateLimiter(permits: 1000, per: .seconds(1), burst: 500)
+            #expect(try limiter.tryAcquire(500))
+            let first = other.loop.submit { try await limiter.acquire(500) }
+            await until { limiter.statistics.waiting == 1 }
+            let (isBusy, end) = (Gate(), Gate())
+            defer { end.open() }
+            other.loop.callSoon {
+                isBusy.open()
+                end.block()
+            }
+            await isBusy.pass()
+            let second = loop.submit { try await limiter.acquire(2) }
+            await until { limiter.statistics.waiting == 2 }
+            first.cancel()
+            try await withTimeout(.seconds(20)) { try await second.value }
+            end.open()
+            await #expect(throws: CancellationError.self) { try await first.value }
+            await other.shutdown()
+        }
+    }
+
+    @Test("the timer of the first who waits outlives its loop")
+    func timerOutlivesLoop() async throws {
+        let limiter = RateLimiter(permits: 4, per: .seconds(1), burst: 1)
+        let done = Gate()
+        try await Guest.run(.guest(grace: .milliseconds(1), errors: Errors())) { loop async throws in
+            #expect(try limiter.tryAcquire())
+            Task.detached(executorPreference: loop) {
+                try await limiter.acquire()
+                done.open()
+            }
+            await until { limiter.statistics.waiting == 1 }
+        }
+        try await Watchdog.watch("the timer of the first who waits outlives its loop") { await done.pass() }
+        #expect(limiter.statistics.used == 2)
+    }
+
     @Test("a cancelled task uses up nothing: before, while it waits, and in the tick of its grant")
     func cancelled() async throws {
         try await withVirtualTime { loop async throws in

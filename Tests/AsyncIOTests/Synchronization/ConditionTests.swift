@@ -185,7 +185,7 @@ struct ConditionTests {
                         try await held.wait(until: { count.value > 0 })
                         count.add(-1)
                         taken.add()
-                        held.held(notFull).notify()
+                        held[notFull].notify()
                     }
                 }
             }
@@ -193,7 +193,7 @@ struct ConditionTests {
                 try await notFull.withLock { held in
                     try await held.wait(until: { count.value < 2 })
                     #expect(count.add() <= 2)
-                    held.held(notEmpty).notify()
+                    held[notEmpty].notify()
                 }
             }
             try await taker.value
@@ -234,7 +234,7 @@ struct ConditionTests {
     @Test("a condition on another lock is not held: asking it stops the program")
     func otherLock() async {
         await #expect(processExitsWith: .failure) {
-            try await AsyncCondition().withLock { _ = $0.held(AsyncCondition()) }
+            try await AsyncCondition().withLock { held in held[AsyncCondition()].notify() }
         }
     }
 

@@ -1,18 +1,14 @@
 import AsyncIOTestSupport
-import Glibc
 import Testing
 
 @testable import AsyncIO
 
-/// How long the long tests run.
-enum Stress {
-    static let isWanted = unsafe getenv("ASYNCIO_STRESS").map { unsafe String(cString: $0) } == "1"
-
+extension Stress {
     /// Steps of a model check: for each of the seeds its share.
-    static var stepsPerSeed: Int { (isWanted ? 1_000_000 : 100_000) / Randomness.seeds.count }
+    static var stepsPerSeed: Int { (isOn ? 1_000_000 : 100_000) / Randomness.seeds.count }
 
     /// Rounds of a race.
-    static let rounds = isWanted ? 1_000_000 : 20_000
+    static let rounds = isOn ? 1_000_000 : 20_000
 }
 
 /// Where a machine is held against a model: numbers for visitors, and what the machine has answered.

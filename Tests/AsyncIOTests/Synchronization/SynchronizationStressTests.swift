@@ -6,7 +6,7 @@ import Testing
 /// thread sanitizer sees whether the primitives order it.
 @Suite("Synchronization on four threads", .timeLimit(.minutes(30)))
 struct SynchronizationStressTests {
-    private static let rounds = Stress.isWanted ? 20_000 : 400
+    private static let rounds = Stress.isOn ? 20_000 : 400
 
     private enum Cancelling { case some, all }
 

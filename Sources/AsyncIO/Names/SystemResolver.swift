@@ -1,0 +1,34 @@
+public import AsyncIOKernel
+
+/// Asks the system: `/etc/hosts`, name servers, and whatever else nsswitch.conf(5) names, in its order.
+///
+/// getaddrinfo(3) does it, so that names mean here what they mean to every other program of the machine. It blocks, and
+/// does so on threads of its own (``ResolverLane``). Its order is kept: RFC 6724, and gai.conf(5). Nothing is cached:
+/// put a ``CachingResolver`` around it where the same names are asked often.
+///
+/// Suspends; a cancelled task gets `CancellationError` at once, and after ``timeout`` the call throws
+/// ``ResolutionError`` with ``ResolutionError/Reason-swift.enum/timedOut``, though the system may go on asking for a
+/// while.
+public struct SystemResolver: Resolver {
+    /// How long one question may take, the wait for a thread included; nil means as long as the system likes.
+    public var timeout: Duration?
+    /// The threads that wait for the system.
+    public var lane: ResolverLane
+
+    /// Creates a resolver.
+    public init(timeout: Duration? = .seconds(10), lane: ResolverLane = .shared) {
+        self.timeout = timeout
+        self.lane = lane
+    }
+
+    /// The addresses of a host, as getaddrinfo(3) finds and orders them.
+    public func addresses(of host: String, version: SocketAddress.IPVersion?) async throws -> [SocketAddress] {
+        try await lane.addresses(of: host, version, timeout: timeout)
+    }
+
+    /// The name of the host that has an address, as getnameinfo(3) finds it. One that could not be the name of a host
+    /// is refused.
+    public func name(of address: SocketAddress) async throws -> String {
+        try await lane.name(of: address, timeout: timeout)
+    }
+}

@@ -1,0 +1,226 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import Synchronization
+import SystemPackage
+
+/// A server on one loop: where its connections come from, and what becomes of them. What TCP's and Unix's listeners
+/// have in common, and what every loop of a ``TCPServer`` has of its own.
+///
+/// An ``Acceptor`` takes connections from the source, each gets a child task, and ``ServerCore/Life`` says how far the
+/// end has come. Nothing on a connection's path is shared with other loops, and nothing takes a lock.
+final class ServerCore: Sendable {
+    let loop: EventLoop
+    /// Where it listens.
+    let address: SocketAddress
+    let source: Source
+    let counts = ServerCounts()
+    /// The loop's thread alone may touch it.
+    @safe nonisolated(unsafe) let table = ConnectionTable()
+    let life = Locked(Life())
+    /// What ends with the listening socket: the file of a Unix socket.
+    let place: SocketPlace?
+
+    /// Where connections come from.
+    enum Source: Sendable {
+        case socket(Handle)
+        /// Another loop accepts, and hands over.
+        case otherLoop
+    }
+
+    init(loop: EventLoop, source: Source, address: SocketAddress, place: SocketPlace? = nil) {
+        self.loop = loop
+        self.source = source
+        self.address = address
+        self.place = place
+    }
+
+    deinit {
+        place?.giveUp()
+        if case .socket(let handle) = source { loop.performSoon(closing: handle) }
+    }
+
+    var handle: Handle {
+        if case .socket(let handle) = source { return handle }
+        return .none
+    }
+
+    /// Stops listening. The place goes first: while we still listen, nobody takes its file for an orphan.
+    func close() {
+        place?.giveUp()
+        loop.performSoon(closing: handle)
+    }
+
+    /// Runs on the loop's thread: now if that is here, else soon. False if the loop is closed.
+    @discardableResult
+    func onLoop(_ body: @escaping @Sendable () -> Void) -> Bool {
+        if loop.isCurrent {
+            body()
+            return true
+        }
+        return !loop.callSoon(body).isCancelled
+    }
+
+    // MARK: Serving
+
+    /// Says that the server will serve: a second one is refused.
+    func claim(limit: ConnectionLimit?) throws(IOError) {
+        let isFirst = life.withLock { life in
+            guard !life.isServing else { return false }
+            life.isServing = true
+            life.limit = limit
+            return true
+        }
+        guard !isFirst else { return }
+        throw IOError(
+            .resourceBusy, operation: "serve", subject: "\(address)",
+            detail: "this listener is serving already; bind a second one with reusePort to share the port")
+    }
+
+    /// Takes a claim back.
+    func unclaim() { life.withLock { $0.isServing = false } }
+
+    /// Serves until the server is shut down, cancelled, or fails. Once, after ``claim(limit:)``.
+    func serve(_ plan: ServePlan) async throws {
+        let task = loop.startTask(named: "server \(address)") { await self.acceptLoop(plan) }
+        let isTooLate = life.withLock { life in
+            life.task = task
+            return life.isCancelling
+        }
+        if isTooLate { task.cancel() }
+        await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            beginShutdown(drain: plan.drain)
+        }
+        close()
+        if let failure = hasEnded() { throw failure }
+    }
+
+    /// The children live in this group; it ends when they have. A discarding one: what has ended leaves nothing behind.
+    private func acceptLoop(_ plan: ServePlan) async {
+        let prefersLoop = !loop.isDefaultExecutor
+        await withDiscardingTaskGroup { group in
+            var acceptor = Acceptor(server: self, plan: plan)
+            while let connection = await acceptor.next() {
+                let number = begin(connection)
+                let name = name(of: connection, number)
+                if prefersLoop {
+                    group.addTask(name: name, executorPreference: loop) { await self.run(connection, number, plan) }
+                } else {
+                    group.addTask(name: name) { await self.run(connection, number, plan) }
+                }
+            }
+            refuseWaiting(plan)
+            if let failure = acceptor.failure, !life.withLock({ $0.isShuttingDown }) {
+                life.withLock { $0.failure = failure }
+                // Connections may go on for long. Until they end nobody would hear of it, and clients would wait in a
+                // queue.
+                close()
+                if !group.isEmpty { loop.report(failure, context: "server \(address) accepts no more") }
+            }
+        }
+    }
+
+    private func begin(_ connection: StreamCore) -> UInt64 {
+        counts.accepted.add(1, ordering: .relaxed)
+        counts.active.add(1, ordering: .relaxed)
+        return table.add(connection)
+    }
+
+    private func run(_ connection: StreamCore, _ number: UInt64, _ plan: ServePlan) async {
+        do {
+            try await plan.handler(connection, number, self)
+        } catch is CancellationError {
+            // The server is ending, or the handler ended itself so.
+        } catch {
+            counts.failed.add(1, ordering: .relaxed)
+            loop.report(error, context: name(of: connection, number))
+        }
+        connection.close()
+        counts.active.subtract(1, ordering: .relaxed)
+        plan.limit?.leave()
+        // A handler may have been on a visit to an actor that is drained elsewhere.
+        onLoop { self.table.remove(number) }
+    }
+
+    /// `connection 10.0.0.1:53211`. Unix clients mostly have no address: `connection 17 at unix:/run/app.sock`.
+    func name(of connection: StreamCore, _ number: UInt64) -> String {
+        let peer = connection.peer
+        return peer == .unnamedUnix ? "connection \(number) at \(address)" : "connection \(peer)"
+    }
+
+    // MARK: Connections from another loop
+
+    /// Takes over what another loop has accepted. On this loop's thread.
+    func take(_ parcel: Parcel, _ plan: ServePlan) {
+        let open = table.acceptsNoMore ? nil : parcel.open(on: loop)
+        guard let open else { return refuse(plan) }
+        table.arrive(open)
+        if let sleeper = table.sleeper { loop.cancel(sleeper) }
+    }
+
+    /// A connection was closed without having been served.
+    func refuse(_ plan: ServePlan) {
+        counts.refused.add(1, ordering: .relaxed)
+        if case .otherLoop = source { plan.limit?.leave() }
+    }
+
+    /// Closes what arrived too late.
+    private func refuseWaiting(_ plan: ServePlan) {
+        while let connection = table.nextArrival() {
+            connection.close()
+            refuse(plan)
+        }
+        table.acceptsNoMore = true
+    }
+}
+
+/// How a server serves.
+struct ServePlan: Sendable {
+    let limit: ConnectionLimit?
+    /// What cancelling the serving task leaves the handlers.
+    let drain: Duration
+    /// The loops that take turns in serving, this one among them; empty if it serves alone.
+    var turns: [ServerCore] = []
+    let handler: Handler
+
+    /// Gets a connection, its number, and the part of the server that it came through.
+    typealias Handler = @Sendable (StreamCore, UInt64, ServerCore) async throws -> Void
+}
+
+/// What a server knows of its connections, on its loop's thread alone.
+final class ConnectionTable {
+    /// The source has been closed: what has arrived is the rest.
+    var isStopped = false
+    /// Nobody will take any more.
+    var acceptsNoMore = false
+    /// The acceptor's sleep, if it waits for another loop.
+    var sleeper: Token?
+    private(set) var open: [UInt64: StreamCore] = [:]
+    private var last: UInt64 = 0
+    private var arrivals: [StreamCore] = []
+    private var firstArrival = 0
+
+    func add(_ connection: StreamCore) -> UInt64 {
+        last += 1
+        open[last] = connection
+        return last
+    }
+
+    func remove(_ number: UInt64) { open[number] = nil }
+
+    /// A connection has been accepted, and waits to be served.
+    func arrive(_ connection: StreamCore) { arrivals.append(connection) }
+
+    func nextArrival() -> StreamCore? {
+        guard firstArrival < arrivals.count else { return nil }
+        defer {
+            firstArrival += 1
+            if firstArrival == arrivals.count {
+                arrivals.removeAll(keepingCapacity: arrivals.count < 256)
+                firstArrival = 0
+            }
+        }
+        return arrivals[firstArrival]
+    }
+}

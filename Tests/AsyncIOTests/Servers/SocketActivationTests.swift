@@ -1,0 +1,85 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import AsyncIOTestSupport
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+@Suite("Inherited sockets", .timeLimit(.minutes(30)))
+struct SocketActivationTests {
+    /// Runs the probe with sockets from descriptor 3 on, and variables; `$$` is the probe's own number.
+    private static func probe(_ variables: String, _ descriptors: [CInt]) async throws -> [String] {
+        try await Watchdog.onThread("probe-activation", limit: .seconds(120)) {
+            let script = "\(variables) exec \"$0\""
+            let program = ProbeProcess.folder + "/probe-activation"
+            var process = try ProbeProcess("/bin/sh", ["-c", script, program], passing: descriptors)
+            _ = process.end()
+            return process.lines
+        }
+    }
+
+    @Test("are served by the process that they are meant for, each under its name")
+    func serves() async throws {
+        let folder = try Folder()
+        let (tcp, address) = try Peer.listening()
+        let path = folder.path("control.sock")
+        let unix = try Peer(boundTo: .unix(path: path))
+        #expect(listen(unix.descriptor, 10) == 0)
+        async let lines = Self.probe(
+            "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:control", [tcp.descriptor, unix.descriptor])
+        // It serves one connection on each, and ends.
+        for place in [address, try .unix(path: path)] {
+            let peer = try Peer(to: place)
+            let answer = String(decoding: try await onThread { try peer.receiveAll() }, as: UTF8.self)
+            #expect(answer == "\(place)")
+        }
+        #expect(
+            try await lines == [
+                "web: TCPListener(\(address))", "control: UnixListener(unix:\(path))",
+                "close-on-exec and non-blocking: true", "a second time: 0", "done",
+            ])
+        #expect(Folder.exists(path), "the file is the manager's")
+    }
+
+    @Test("of another process are left alone", arguments: ["LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_FDS=1", "X=1"])
+    func ofOthers(variables: String) async throws {
+        let (tcp, _) = try Peer.listening()
+        #expect(try await Self.probe(variables, [tcp.descriptor]).first == "none")
+    }
+
+    @Test("that do not listen are refused in words")
+    func refused() async throws {
+        let plain = try Peer(boundTo: .loopback(port: 0))
+        let lines = try await Self.probe("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web", [plain.descriptor])
+        #expect(
+            lines == [
+                "adopt inherited descriptor 3 (web): this socket does not listen; whoever opens it has to call listen(2)"
+            ])
+        // Without one, the number is one of the loop's own by then.
+        let missing = try await Self.probe("LISTEN_PID=$$ LISTEN_FDS=1", [])
+        #expect(missing.first?.hasPrefix("adopt inherited descriptor 3 (unknown): ") == true && missing.count == 1)
+    }
+
+    @Test("variables that make no sense are refused with their names and values")
+    func nonsense() throws {
+        func names(_ process: String?, _ count: String?, _ names: String?) throws -> [String]? {
+            try ListenEnvironment(process: process, count: count, descriptorNames: names).names(forProcess: 42)
+        }
+        #expect(try names("42", "2", "a:b") == ["a", "b"])
+        #expect(try names("42", "2", nil) == ["unknown", "unknown"])
+        #expect(try names("42", "2", ":") == ["", ""])
+        #expect(try names("42", "0", "") == [])
+        #expect(try names("41", "many", nil) == nil && names(nil, "1", nil) == nil && names("42", nil, nil) == nil)
+        for (process, count, list, variable) in [
+            ("x", "1", nil, "LISTEN_PID"), ("99999999999999999999", "1", nil, "LISTEN_PID"),
+            ("42", "-1", nil, "LISTEN_FDS"), ("42", "many", nil, "LISTEN_FDS"),
+            ("42", "99999999999999999999", nil, "LISTEN_FDS"), ("42", "70000", nil, "LISTEN_FDS"),
+            ("42", "2", "a", "LISTEN_FDNAMES"), ("42", "1", "a:b", "LISTEN_FDNAMES"),
+        ] as [(String, String, String?, String)] {
+            let error = #expect(throws: IOError.self) { try names(process, count, list) }
+            #expect(error?.code == .invalidArgument && error?.subject == variable)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
+import AsyncIOTestSupport
+import SystemPackage
+import Testing
+
+@Suite("The end of a buffered writer")
+struct BufferedWriterEndTests {
+    @Test("a write that is cancelled while it waits has written nothing, and those behind it go on")
+    func cancelledWrite() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream, highWater: 10, lowWater: 10)
+            try await writer.write("full")
+            try await writer.flush()
+            try await writer.write("012345")
+            let first = loop.spawn { try await writer.write("never!") }
+            let second = loop.spawn { try await writer.write("end") }
+            for _ in 0..<5 { await EventLoop.yield() }
+            #expect(writer.bufferedCount == 6)
+            first.cancel()
+            await #expect(throws: CancellationError.self) { try await first.value }
+            // It was in the way of the second, for which there is room.
+            try await second.value
+            #expect(writer.bufferedCount == 9)
+            async let closing: Void = writer.closeWriting()
+            #expect(try await peer.readToEnd() == Array("full012345end".utf8))
+            try await closing
+        }
+    }
+
+    @Test("a flush that is cancelled does not keep the bytes from being sent")
+    func cancelledFlush() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream)
+            try await writer.write("0123456789")
+            let flush = loop.spawn { try await writer.flush() }
+            let closing = loop.spawn { try await writer.closeWriting() }
+            for _ in 0..<5 { await EventLoop.yield() }
+            flush.cancel()
+            closing.cancel()
+            await #expect(throws: CancellationError.self) { try await flush.value }
+            await #expect(throws: CancellationError.self) { try await closing.value }
+            #expect(try await peer.read(upTo: 3) == Array("012".utf8))
+            // Again, and to the end this time.
+            async let again: Void = writer.closeWriting()
+            #expect(try await peer.readToEnd() == Array("3456789".utf8))
+            try await again
+        }
+    }
+
+    @Test("half-close sends everything first, also what waits for room")
+    func closeWriting() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream, highWater: 10)
+            let messages = (0..<50).map { "message \($0) " }
+            let work = messages.map { message in
+                loop.spawn { try await writer.write(message) }
+            }
+            for _ in 0..<5 { await EventLoop.yield() }
+            let closing = loop.spawn { try await writer.closeWriting() }
+            for _ in 0..<5 { await EventLoop.yield() }
+            let late = await #expect(throws: IOError.self) { try await writer.write("late") }
+            #expect(late?.code == .brokenPipe)
+            #expect(try await peer.readToEnd() == Array(messages.joined().utf8))
+            try await closing.value
+            for task in work { try await task.value }
+            // Reading goes on, and closing as well.
+            try await peer.write("yes")
+            #expect(try await stream.read() == Array("yes".utf8))
+            try await writer.closeWriting()
+            try await writer.close()
+        }
+    }
+
+    @Test("close sends everything; after it, writing says that it is closed, and closing does nothing")
+    func close() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream)
+            try await writer.write("0123456789")
+            async let received = peer.readToEnd()
+            try await writer.close()
+            #expect(try await received.count == 10)
+            let error = await #expect(throws: IOError.self) { try await writer.write("late") }
+            #expect(error?.code == .badFileDescriptor)
+            #expect(throws: IOError.self) { try writer.tryWrite([1]) }
+            try await writer.close()
+            writer.abort()
+        }
+    }
+
+    @Test("close of a peer that never reads waits, and a limit on it breaks off")
+    func closeWithLimit() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream)
+            try await writer.write("0123456789")
+            await #expect(throws: TimeoutError.self) {
+                try await withTimeout(.seconds(3)) { try await writer.close() }
+            }
+            let error = await #expect(throws: IOError.self) { try await peer.read() }
+            #expect(error?.code == .connectionReset)
+        }
+    }
+
+    @Test("a failure to send is thrown at the next call, and at each one after")
+    func laterError() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            for way in 0..<4 {
+                let (stream, peer) = MemoryStream.pair()
+                let writer = BufferedWriter(stream)
+                peer.close()
+                try await writer.write("into the void")
+                for _ in 0..<3 { await EventLoop.yield() }
+                #expect(writer.bufferedCount == 13, "what was not sent stays counted")
+                for _ in 0..<2 {
+                    let error = await #expect(throws: IOError.self) {
+                        switch way {
+                        case 0: try await writer.write("more")
+                        case 1: try await writer.flush()
+                        case 2: try await writer.closeWriting()
+                        default: _ = try writer.tryWrite([1])
+                        }
+                    }
+                    #expect(error?.code == .brokenPipe)
+                }
+                let error = await #expect(throws: IOError.self) { try await writer.close() }
+                #expect(error?.code == .brokenPipe)
+                let closed = await #expect(throws: IOError.self) { try await stream.read() }
+                #expect(closed?.code == .badFileDescriptor, "the stream is closed in any case")
+            }
+        }
+    }
+
+    @Test("everybody who waits hears of a failure to send")
+    func errorForAll() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream, highWater: 10)
+            try await writer.write("0123456789")
+            for _ in 0..<5 { await EventLoop.yield() }
+            try await writer.write("full")
+            let waiting = [
+                loop.spawn { try await writer.write("more") }, loop.spawn { try await writer.flush() },
+                loop.spawn { try await writer.write([UInt8](repeating: 1, count: 100)) },
+                loop.spawn { try await writer.closeWriting() },
+            ]
+            for _ in 0..<5 { await EventLoop.yield() }
+            peer.abort()
+            for task in waiting {
+                let error = await #expect(throws: IOError.self) { try await task.value }
+                #expect(error?.code == .connectionReset)
+            }
+        }
+    }
+
+    @Test("a failure that nobody asks for goes to the loop's error handler")
+    func reportedError() async throws {
+        let errors = Errors()
+        try await withVirtualTime(errors: errors, limit: .seconds(30)) { loop async throws in
+            for isAsked in [false, true] {
+                let (stream, peer) = MemoryStream.pair(name: isAsked ? "asked" : "unasked")
+                let writer = BufferedWriter(stream)
+                peer.close()
+                try await writer.write("into the void")
+                for _ in 0..<3 { await EventLoop.yield() }
+                if isAsked { await #expect(throws: IOError.self) { try await writer.flush() } }
+            }
+            for _ in 0..<3 { await EventLoop.yield() }
+        }
+        #expect(errors.all.count == 1)
+        #expect((errors.all.first?.error as? IOError)?.code == .brokenPipe)
+        #expect(errors.contexts == ["BufferedWriter(MemoryStream(unasked a))"])
+    }
+
+    @Test("a large message that is cancelled halfway makes the writer fail, and says why")
+    func largeCancelled() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream, highWater: 10)
+            let large = loop.spawn { try await writer.write([UInt8](repeating: 1, count: 100)) }
+            #expect(try await peer.read(upTo: 2) == [1, 1])
+            large.cancel()
+            await #expect(throws: CancellationError.self) { try await large.value }
+            let error = await #expect(throws: IOError.self) { try await writer.write("next") }
+            #expect(error?.code == .canceled && error?.detail?.contains("100 bytes was cancelled halfway") == true)
+        }
+    }
+
+    @Test("abort drops what was not sent, and ends those who wait")
+    func abort() async throws {
+        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+            let (stream, peer) = MemoryStream.pair(capacity: 4)
+            let writer = BufferedWriter(stream)
+            try await writer.write("0123456789")
+            let flush = loop.spawn { try await writer.flush() }
+            for _ in 0..<5 { await EventLoop.yield() }
+            writer.abort()
+            let error = await #expect(throws: IOError.self) { try await flush.value }
+            #expect(error?.code == .canceled)
+            let reset = await #expect(throws: IOError.self) { try await peer.read() }
+            #expect(reset?.code == .connectionReset)
+        }
+    }
+}
