@@ -51,7 +51,7 @@ public import AsyncIOLoop
 /// | `loop.create_server(Echo, host, port)` | `loop.createServer(host, port) { Echo(loop: $0) }` |
 /// | `loop.create_connection(Echo, host, port)` | `loop.createConnection(host, port) { Echo(loop: $0) }` |
 /// | `create_connection(sock=…)`, `connect_read_pipe`, … | `loop.attach(stream, to: protocol)` |
-/// | `create_unix_connection` | `loop.createUnixConnection(path) { Echo(loop: $0) }` |
+/// | `create_unix_server`, `create_unix_connection` | `createUnixServer(path)`, `createUnixConnection(path)` |
 /// | `transport.writelines` | ``Transport/write(contentsOf:)`` |
 /// | `transport.set_protocol`, `get_protocol` | ``Transport/setProtocol(_:)``, ``Transport/currentProtocol`` |
 /// | `get_extra_info` | ``Transport/peer``, ``Transport/local``, ``Transport/stream`` |

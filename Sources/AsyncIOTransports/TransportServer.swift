@@ -3,7 +3,7 @@ public import AsyncIOKernel
 public import AsyncIOLoop
 import SystemPackage
 
-/// A server whose connections are each told to a ``StreamProtocol`` of their own: what ``EventLoop/createServer(_:_:)``
+/// A server whose connections are each told to a ``StreamProtocol`` of their own: what `EventLoop.createServer`
 /// returns. asyncio's `Server`.
 ///
 /// The loop owns the server: nobody has to keep this. At the loop's end it stops, and its connections end. Every method
@@ -17,6 +17,7 @@ public final class TransportServer: Sendable, CustomStringConvertible {
     private let listener: any TransportListener
     private let makeProtocol: @Sendable (EventLoop) throws -> any StreamProtocol
     private let limits: WriteBufferLimits
+    private let connectionLimit: Int?
     private let state = Locked(State())
     private let hasEnded = AsyncEvent(name: "server's end")
 
@@ -39,13 +40,14 @@ public final class TransportServer: Sendable, CustomStringConvertible {
     }
 
     init(
-        _ listener: any TransportListener, limits: WriteBufferLimits,
+        _ listener: any TransportListener, limits: WriteBufferLimits, connectionLimit: Int?,
         _ factory: @escaping @Sendable (EventLoop) throws -> any StreamProtocol
     ) {
         loop = listener.loop
         address = listener.address
         self.listener = listener
         self.limits = limits
+        self.connectionLimit = connectionLimit
         makeProtocol = factory
     }
 
@@ -108,7 +110,7 @@ public final class TransportServer: Sendable, CustomStringConvertible {
     }
 
     private func serve() async throws {
-        try await listener.accept { stream in
+        try await listener.accept(limit: connectionLimit) { stream in
             // What this throws is reported, and the stream is closed.
             let listener = try self.makeProtocol(self.loop)
             let transport = try await self.loop.makeTransport(stream, listener, self.limits)

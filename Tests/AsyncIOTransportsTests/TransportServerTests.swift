@@ -270,4 +270,44 @@ struct TransportServerTests {
             try await server.waitClosed()
         }
     }
+
+    @Test("a Unix server serves at its path, and takes its file away", arguments: Setting.all)
+    func unix(_ setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let path = "/tmp/asyncio-transports-\(UInt64.random(in: 0 ... .max)).sock"
+            let casting = Casting(.echo)
+            let server = try await loop.createUnixServer(path) { casting.make($0) }
+            let expected = try SocketAddress.unix(path: path)
+            #expect(server.address == expected)
+            let (client, witness) = try await loop.createUnixConnection(path) { Witness(loop: $0) }
+            #expect(client.peer == server.address)
+            client.write("hello")
+            await until { witness.count == 5 }
+            client.writeEOF()
+            await witness.isLost.pass()
+            expectCalls([.made, .data(5), .eof, .lost(nil)], of: witness)
+            server.close()
+            try await server.waitClosed()
+            let gone = try await ioError { try await loop.createUnixConnection(path) { Witness(loop: $0) } }
+            #expect(gone.code == .noSuchFileOrDirectory)
+        }
+    }
+
+    @Test("beyond the connection limit, those who come wait until one has gone", arguments: Setting.all)
+    func limited(_ setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let casting = Casting()
+            let server = try await loop.createServer("127.0.0.1", 0, connectionLimit: 1) { casting.make($0) }
+            let (first, _) = try await loop.createConnection(to: server.address) { Witness(loop: $0) }
+            await casting.connected(1)
+            let (second, _) = try await loop.createConnection(to: server.address) { Witness(loop: $0) }
+            for _ in 0..<100 { await EventLoop.yield() }
+            #expect(casting.all.count == 1)
+            first.close()
+            await casting.connected(2)
+            second.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
 }
