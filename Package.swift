@@ -17,6 +17,7 @@ let package = Package(
     products: [
         .library(name: "AsyncIO", targets: ["AsyncIO"]),
         .library(name: "AsyncIOMain", targets: ["AsyncIOMain"]),
+        .library(name: "AsyncIOTransports", targets: ["AsyncIOTransports"]),
         .executable(name: "asyncio", targets: ["asyncio"]),
     ],
     dependencies: [
@@ -47,6 +48,13 @@ let package = Package(
         .target(name: "CAsyncIOMain"),
         .target(
             name: "AsyncIOMain", dependencies: ["AsyncIO", "AsyncIOLoop", "CAsyncIOMain"], swiftSettings: strict),
+        // asyncio's callback style.
+        .target(
+            name: "AsyncIOTransports",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
         // Roof: the command.
         .executableTarget(
             name: "asyncio",
@@ -90,6 +98,13 @@ let package = Package(
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe", "probe-activation",
                 "CAsyncIO",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOTransportsTests",
+            dependencies: [
+                "AsyncIOTransports", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -14,6 +14,7 @@ extension Rule {
     /// Which floor a target stands on. A target imports only what stands below it.
     static let floors: [String: Int] = [
         "CAsyncIO": 0, "CAsyncIOMain": 0, "AsyncIOKernel": 1, "AsyncIOLoop": 2, "AsyncIO": 3, "AsyncIOMain": 4,
+        "AsyncIOTransports": 4,
         "asyncio": 5,
     ]
 
