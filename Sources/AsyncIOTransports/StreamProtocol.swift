@@ -52,6 +52,7 @@ public import AsyncIOLoop
 /// | `loop.create_connection(Echo, host, port)` | `loop.createConnection(host, port) { Echo(loop: $0) }` |
 /// | `create_connection(sock=…)`, `connect_read_pipe`, … | `loop.attach(stream, to: protocol)` |
 /// | `create_unix_server`, `create_unix_connection` | `createUnixServer(path)`, `createUnixConnection(path)` |
+/// | `create_datagram_endpoint` | `createDatagramEndpoint`, with a ``DatagramProtocol`` |
 /// | `transport.writelines` | ``Transport/write(contentsOf:)`` |
 /// | `transport.set_protocol`, `get_protocol` | ``Transport/setProtocol(_:)``, ``Transport/currentProtocol`` |
 /// | `get_extra_info` | ``Transport/peer``, ``Transport/local``, ``Transport/stream`` |
