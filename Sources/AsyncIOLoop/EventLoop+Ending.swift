@@ -77,7 +77,7 @@ extension EventLoop {
             case .arm(let deadline, let word, _):
                 sleepOn(word, until: deadline)
             case .letGo, .cancel, .cancelRemote, .cancelTimer: break
-            case .close(let handle, let closing): _ = core.start(.close(handle, closing))
+            case .wait, .close: core.handle(entry)
             }
         }
         // An operation that somebody has started meanwhile still gets its one completion.
@@ -111,7 +111,7 @@ extension EventLoop {
     private func refuse(_ remote: RemoteOperation) {
         guard let continuation = unsafe remote.continuation else { return }
         let token = core.operations.open()
-        unsafe core.operations.park(continuation, on: token)
+        _ = unsafe core.operations.park(continuation, on: token, task: remote.task)
         core.complete(Completion(token, Outcome(Errno.loopClosed.negated)))
     }
 }

@@ -46,7 +46,7 @@ extension EventLoop {
     }
 
     /// How far an operation got without suspending.
-    package enum Begun {
+    package enum Begun: Sendable {
         case ended(Outcome)
         case waits(Token)
         /// The task runs on another thread.
@@ -56,13 +56,30 @@ extension EventLoop {
     }
 
     /// Suspends until the operation's completion.
+    ///
+    /// Between the start of an operation and this call the compiler may put a change of executors: code of an actor
+    /// returns to its actor only when it has to, which in a release build is here, and the task goes through the ready
+    /// queue or to another thread for that. So the operation may have ended meanwhile, and the thread may not be the
+    /// loop's. From the inside of the continuation's closure on nothing comes between any more.
     @inline(__always)
     private func wait(for token: Token) async -> Outcome {
-        let record = unsafe core.operations.hold(token, loop: self)
+        var record: UnsafeMutableRawPointer?
+        var elsewhere: RemoteWait?
         let outcome = unsafe await withUnsafeContinuation { continuation in
-            unsafe core.operations.park(continuation, on: token)
+            if isCurrent {
+                unsafe record = core.operations.hold(token, loop: self)
+                if let early = unsafe core.operations.park(continuation, on: token) {
+                    unsafe continuation.resume(returning: early)
+                }
+            } else {
+                let wait = unsafe RemoteWait(self, token, continuation)
+                elsewhere = wait
+                unsafe record = wait.listen()
+                if !post(.wait(wait)) { unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated)) }
+            }
         }
         unsafe casyncio_remove_cancellation_handler(record)
+        if elsewhere != nil { return outcome }
         // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
         if isCurrent { core.operations.letGo(token) } else { post(.letGo(token)) }
         return outcome

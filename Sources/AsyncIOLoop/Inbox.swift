@@ -8,6 +8,8 @@ enum InboxEntry: Sendable {
     case ready(ReadyWord)
     /// Start an operation for a task that runs elsewhere.
     case start(RemoteOperation)
+    /// Wait for an operation that was started on the loop, for a task that runs elsewhere.
+    case wait(RemoteWait)
     /// Free the slot of an operation whose task goes on elsewhere.
     case letGo(Token)
     /// Cancel an operation that was started on the loop.
@@ -105,4 +107,30 @@ final class RemoteOperation: @unchecked Sendable {
     var isCancelled = false
 
     init(_ operation: Operation) { self.operation = operation }
+}
+
+/// A wait for an operation that was started on the loop, by a task that has come to another thread since.
+@safe
+final class RemoteWait: @unchecked Sendable {
+    let loop: EventLoop
+    let token: Token
+    let task = unsafe swift_task_getCurrent()
+    let continuation: UnsafeContinuation<Outcome, Never>
+
+    init(_ loop: EventLoop, _ token: Token, _ continuation: UnsafeContinuation<Outcome, Never>) {
+        self.loop = loop
+        self.token = token
+        unsafe self.continuation = continuation
+    }
+
+    /// Has the running task's cancellation brought to the operation.
+    func listen() -> UnsafeMutableRawPointer? {
+        unsafe casyncio_add_cancellation_handler(
+            CASYNCIO_WAIT_ELSEWHERE,
+            { context in
+                guard let context = unsafe context else { return }
+                let wait = unsafe Unmanaged<RemoteWait>.fromOpaque(context).takeUnretainedValue()
+                wait.loop.cancel(wait.token)
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
 }

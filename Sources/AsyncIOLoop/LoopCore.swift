@@ -64,7 +64,7 @@ final class LoopCore {
         case .completed(var outcome):
             if outcome.result == Errno.resourceBusy.negated { outcome.bytes = nameOfRival(of: operation) }
             counters.immediate &+= 1
-            _ = unsafe operations.end(token)
+            operations.endAtOnce(token)
             unsafe instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now)
             return .completed(outcome)
         case .pending:
@@ -100,7 +100,7 @@ final class LoopCore {
 
     /// Ends an operation: the one place in the package where an input or output continuation is resumed.
     func complete(_ completion: Completion) {
-        guard let continuation = unsafe operations.end(completion.token) else { return }
+        guard let continuation = unsafe operations.end(completion.token, completion.outcome) else { return }
         counters.resumed &+= 1
         unsafe instrument?.record(.resumed(OperationID(token: completion.token), completion.outcome.result), at: now)
         unsafe continuation.resume(returning: completion.outcome)
@@ -129,6 +129,7 @@ final class LoopCore {
         switch entry {
         case .ready(let word): enqueue(word)
         case .start(let remote): start(remote)
+        case .wait(let wait): unsafe self.wait(wait.continuation, wait.token, wait.task)
         case .letGo(let token): operations.letGo(token)
         case .cancel(let token): cancel(token)
         case .cancelRemote(let remote):
@@ -160,7 +161,15 @@ final class LoopCore {
             token = started
             remote.token = started
         }
-        unsafe operations.park(continuation, on: token, task: remote.task)
+        unsafe wait(continuation, token, remote.task)
+    }
+
+    /// Lets a task on another thread wait for an operation.
+    private func wait(
+        _ continuation: UnsafeContinuation<Outcome, Never>, _ token: Token, _ task: UnsafeMutableRawPointer?
+    ) {
+        guard let early = unsafe operations.park(continuation, on: token, task: task) else { return }
+        unsafe continuation.resume(returning: early)
     }
 }
 

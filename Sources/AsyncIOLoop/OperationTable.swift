@@ -17,6 +17,8 @@ struct OperationTable: ~Copyable {
         var isHeldByTask = false
         var timer: TimerID?
         var continuation: UnsafeContinuation<Outcome, Never>?
+        /// What came before the task that waits for it did: it is kept for it.
+        var early: Outcome?
         /// The task that waits: suspended, and so alive, until the operation has ended.
         var task: UnsafeMutableRawPointer?
         unowned(unsafe) var loop: EventLoop?
@@ -59,18 +61,27 @@ struct OperationTable: ~Copyable {
         return index < used && slots[index].phase == .underWay && slots[index].generation == token.generation
     }
 
-    /// Remembers whom to resume.
-    mutating func park(_ continuation: UnsafeContinuation<Outcome, Never>, on token: Token) {
-        precondition(contains(token), "parked on an operation that has ended")
-        unsafe slots[Int(token.index)].continuation = continuation
+    /// Remembers whom to resume; or returns what the operation has come to already.
+    @inline(__always)
+    mutating func park(_ continuation: UnsafeContinuation<Outcome, Never>, on token: Token) -> Outcome? {
+        let index = Int(token.index)
+        precondition(index < used && slots[index].generation == token.generation, "parked on nobody's operation")
+        if let early = slots[index].early { return early }
+        precondition(slots[index].phase == .underWay, "parked on an operation that has ended")
+        unsafe slots[index].continuation = continuation
+        return nil
     }
 
-    /// The same for a task that runs on another thread.
+    /// The same for a task that runs on another thread, and does not hold the slot.
     mutating func park(
         _ continuation: UnsafeContinuation<Outcome, Never>, on token: Token, task: UnsafeMutableRawPointer?
-    ) {
-        unsafe park(continuation, on: token)
+    ) -> Outcome? {
+        if let early = unsafe park(continuation, on: token) {
+            free(Int(token.index))
+            return early
+        }
         unsafe slots[Int(token.index)].task = task
+        return nil
     }
 
     /// The task that waits for the operation. Valid as long as the operation is under way.
@@ -88,15 +99,29 @@ struct OperationTable: ~Copyable {
     }
 
     /// Ends the operation and returns who waits for it. The second call for the same token returns nil.
+    ///
+    /// If its task has not come to wait yet, what it comes to is kept, and nil returned.
     @inline(__always)
-    mutating func end(_ token: Token) -> UnsafeContinuation<Outcome, Never>? {
+    mutating func end(_ token: Token, _ outcome: Outcome) -> UnsafeContinuation<Outcome, Never>? {
         guard contains(token) else { return nil }
         let index = Int(token.index)
         let continuation = unsafe slots[index].continuation
         slots[index].phase = .ended
         count -= 1
-        if !slots[index].isHeldByTask { free(index) }
+        if unsafe continuation == nil {
+            slots[index].early = outcome
+        } else if !slots[index].isHeldByTask {
+            free(index)
+        }
         return unsafe continuation
+    }
+
+    /// Ends an operation that nobody will wait for: it was done at once.
+    @inline(__always)
+    mutating func endAtOnce(_ token: Token) {
+        guard contains(token) else { return }
+        count -= 1
+        free(Int(token.index))
     }
 
     private mutating func free(_ index: Int) {
@@ -104,6 +129,7 @@ struct OperationTable: ~Copyable {
         slots[index].phase = .free
         slots[index].isHeldByTask = false
         slots[index].timer = nil
+        slots[index].early = nil
         unsafe slots[index].continuation = nil
         unsafe slots[index].task = nil
         slots[index].nextFree = firstFree

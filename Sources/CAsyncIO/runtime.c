@@ -19,7 +19,7 @@ __attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancel
 __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);
 
 // One function for each kind of wait: the runtime hands over nothing but the context. The first caller sets it.
-static void (*cancellation_handlers[2])(void *context);
+static void (*cancellation_handlers[3])(void *context);
 
 static void call(enum casyncio_wait wait, void *context) {
     __atomic_load_n(&cancellation_handlers[wait], __ATOMIC_ACQUIRE)(context);
@@ -30,11 +30,18 @@ __attribute__((swiftcall)) static void cancel_operation(__attribute__((swift_con
 __attribute__((swiftcall)) static void cancel_parked(__attribute__((swift_context)) void *context) {
     call(CASYNCIO_WAIT_PARKED, context);
 }
+__attribute__((swiftcall)) static void cancel_elsewhere(__attribute__((swift_context)) void *context) {
+    call(CASYNCIO_WAIT_ELSEWHERE, context);
+}
 
 void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context) {
     __atomic_store_n(&cancellation_handlers[wait], handler, __ATOMIC_RELEASE);
-    return swift_task_addCancellationHandler(
-        wait == CASYNCIO_WAIT_OPERATION ? cancel_operation : cancel_parked, context);
+    switch (wait) {
+    case CASYNCIO_WAIT_OPERATION: return swift_task_addCancellationHandler(cancel_operation, context);
+    case CASYNCIO_WAIT_PARKED: return swift_task_addCancellationHandler(cancel_parked, context);
+    case CASYNCIO_WAIT_ELSEWHERE: return swift_task_addCancellationHandler(cancel_elsewhere, context);
+    }
+    return NULL;
 }
 
 void casyncio_remove_cancellation_handler(void *record) { swift_task_removeCancellationHandler(record); }

@@ -6,7 +6,7 @@ extension Rule {
     /// waiter through these files, so that "exactly once" can be read in one sitting.
     static let filesThatResumeContinuations: [String: String] = [
         "Sources/AsyncIOLoop/LoopCore.swift": "every operation ends here, with its token",
-        "Sources/AsyncIOLoop/EventLoop+Operations.swift": "an operation asked of a loop that has shut down",
+        "Sources/AsyncIOLoop/EventLoop+Operations.swift": "an operation that has ended before its task waits",
         "Sources/AsyncIO/Parking/ParkedTask.swift": "whoever waits at a lock, a queue or the like",
         "Sources/AsyncIOLoop/Waiter.swift": "whoever waits for an end, a result or a piece of blocking work",
     ]

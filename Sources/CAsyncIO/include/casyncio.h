@@ -122,6 +122,8 @@ enum casyncio_wait {
     CASYNCIO_WAIT_OPERATION = 0,
     /// A place in the queue of a lock, a channel or the like.
     CASYNCIO_WAIT_PARKED = 1,
+    /// A loop's operation, by a task that has come to another thread meanwhile.
+    CASYNCIO_WAIT_ELSEWHERE = 2,
 };
 /// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has
 /// been. The records of a task are a stack: added before and removed after exactly one suspension. The handler of a

@@ -11,11 +11,11 @@ struct OperationTableTests {
         var table = OperationTable()
         let token = table.open()
         #expect(table.contains(token) == true)
-        _ = unsafe table.end(token)
+        table.endAtOnce(token)
         #expect(table.contains(token) == false)
         let count = table.count
         #expect(count == 0)
-        let again = unsafe table.end(token) == nil
+        let again = unsafe table.end(token, Outcome(0)) == nil
         #expect(again)
         #expect(table.count == 0)
     }
@@ -29,12 +29,12 @@ struct OperationTableTests {
             let isNew = seen.insert(token).inserted
             #expect(isNew)
             #expect(token.index == 0)
-            _ = unsafe table.end(token)
+            table.endAtOnce(token)
         }
         let current = table.open()
         for old in seen {
             #expect(table.contains(old) == false)
-            _ = unsafe table.end(old)
+            table.endAtOnce(old)
         }
         #expect(table.contains(current) == true)
         #expect(table.count == 1)
@@ -48,7 +48,7 @@ struct OperationTableTests {
         let timer = heap.insert(at: .distantFuture, .complete(token))
         table.setTimer(timer, on: token)
         #expect(table.timer(of: token) == timer)
-        _ = unsafe table.end(token)
+        table.endAtOnce(token)
         #expect(table.timer(of: token) == nil)
         let next = table.open()
         #expect(table.timer(of: next) == nil)
@@ -65,11 +65,11 @@ struct OperationTableTests {
             case 0..<5 where open.count < 2000: open.append(table.open())
             case 5..<9 where !open.isEmpty:
                 let token = open.remove(at: Int.random(in: 0..<open.count, using: &random))
-                _ = unsafe table.end(token)
+                table.endAtOnce(token)
                 if ended.count < 500 { ended.append(token) }
             default:
                 guard let token = ended.randomElement(using: &random) else { continue }
-                _ = unsafe table.end(token)
+                table.endAtOnce(token)
             }
             guard table.count == open.count else {
                 Issue.record("\(table.count) instead of \(open.count) at step \(step); \(random.note)")
