@@ -115,7 +115,8 @@ extension DatagramCore {
                 defer { giveBack(room) }
                 while sent < count { try await sendSome(&sent, of: count, room, item) }
             }
-        } catch where sent > 0 {
+        } catch {
+            guard sent > 0 else { throw error }
             return SentBatch(sent: sent, failure: error)
         }
         return SentBatch(sent: sent, failure: nil)

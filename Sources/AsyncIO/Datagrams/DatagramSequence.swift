@@ -17,7 +17,8 @@ public struct DatagramSequence: AsyncSequence, Sendable {
         public func next() async throws -> Datagram? {
             do {
                 return try await core.receive(upTo: limit)
-            } catch  where core.isEnd(error) {
+            } catch {
+                guard core.isEnd(error) else { throw error }
                 return nil
             }
         }

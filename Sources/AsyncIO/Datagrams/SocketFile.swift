@@ -31,8 +31,10 @@ struct SocketFile: Sendable {
     static func bind(_ descriptor: CInt, to address: SocketAddress) throws -> SocketFile? {
         do {
             try Socket.bind(descriptor, to: address)
-        } catch  where error.code == .addressInUse {
-            guard let path = path(of: address), removeStale(path, address) else { throw error }
+        } catch {
+            guard error.code == .addressInUse, let path = path(of: address), removeStale(path, address) else {
+                throw error
+            }
             try Socket.bind(descriptor, to: address)
         }
         guard let path = path(of: address), let identity = Identity(path) else { return nil }
