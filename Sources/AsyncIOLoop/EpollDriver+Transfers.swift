@@ -158,8 +158,11 @@ extension EpollDriver {
             case .socket: unsafe SystemCall.send(handle.descriptor, bytes.baseAddress, bytes.count)
             case .pipe: unsafe SystemCall.write(handle.descriptor, bytes.baseAddress, bytes.count)
             }
-        // Whoever waits for its turn from here on is told.
-        if result == Errno.wouldBlock.negated { sockets[number].mayWrite = false }
+        if result == Errno.wouldBlock.negated {
+            // Nobody may ever wait for this one, and so register it: only an event says when to try again.
+            if !sockets[number].isRegistered { sockets[number].isRegistered = register(handle) >= 0 }
+            sockets[number].mayWrite = !sockets[number].isRegistered
+        }
         return result
     }
 

@@ -57,29 +57,29 @@ extension EventLoop {
 
     /// Suspends until the operation's completion.
     ///
-    /// Between the start of an operation and this call the compiler may put a change of executors: code of an actor
-    /// returns to its actor only when it has to, which in a release build is here, and the task goes through the ready
-    /// queue or to another thread for that. So the operation may have ended meanwhile, and the thread may not be the
-    /// loop's. From the inside of the continuation's closure on nothing comes between any more.
+    /// Between the start of an operation and this call, and inside it up to the continuation's closure, the compiler
+    /// may put a change of executors: code of an actor returns to its actor only when it has to, which in a release
+    /// build is here, and the task goes through the ready queue or to another thread for that. So the operation may
+    /// have ended meanwhile, and the thread may not be the loop's. The cancellation record has to be made before the
+    /// closure, though: the runtime's records are a stack, together with the frames.
     @inline(__always)
     private func wait(for token: Token) async -> Outcome {
-        var record: UnsafeMutableRawPointer?
-        var elsewhere: RemoteWait?
+        let isHeld = isCurrent
+        let elsewhere = isHeld ? nil : RemoteWait(self, token)
+        let record = unsafe isHeld ? core.operations.hold(token, loop: self) : elsewhere?.listen()
         let outcome = unsafe await withUnsafeContinuation { continuation in
             if isCurrent {
-                unsafe record = core.operations.hold(token, loop: self)
                 if let early = unsafe core.operations.park(continuation, on: token) {
                     unsafe continuation.resume(returning: early)
                 }
             } else {
-                let wait = unsafe RemoteWait(self, token, continuation)
-                elsewhere = wait
-                unsafe record = wait.listen()
+                let wait = elsewhere ?? RemoteWait(self, token)
+                unsafe wait.continuation = continuation
                 if !post(.wait(wait)) { unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated)) }
             }
         }
         unsafe casyncio_remove_cancellation_handler(record)
-        if elsewhere != nil { return outcome }
+        if !isHeld { return withExtendedLifetime(elsewhere) { outcome } }
         // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
         if isCurrent { core.operations.letGo(token) } else { post(.letGo(token)) }
         return outcome

@@ -115,12 +115,12 @@ final class RemoteWait: @unchecked Sendable {
     let loop: EventLoop
     let token: Token
     let task = unsafe swift_task_getCurrent()
-    let continuation: UnsafeContinuation<Outcome, Never>
+    /// Set before the loop gets to see it.
+    var continuation: UnsafeContinuation<Outcome, Never>?
 
-    init(_ loop: EventLoop, _ token: Token, _ continuation: UnsafeContinuation<Outcome, Never>) {
+    init(_ loop: EventLoop, _ token: Token) {
         self.loop = loop
         self.token = token
-        unsafe self.continuation = continuation
     }
 
     /// Has the running task's cancellation brought to the operation.

@@ -129,7 +129,9 @@ final class LoopCore {
         switch entry {
         case .ready(let word): enqueue(word)
         case .start(let remote): start(remote)
-        case .wait(let wait): unsafe self.wait(wait.continuation, wait.token, wait.task)
+        case .wait(let wait):
+            guard let continuation = unsafe wait.continuation else { return }
+            unsafe self.wait(continuation, wait.token, wait.task)
         case .letGo(let token): operations.letGo(token)
         case .cancel(let token): cancel(token)
         case .cancelRemote(let remote):

@@ -66,20 +66,20 @@ struct OperationTable: ~Copyable {
     mutating func park(_ continuation: UnsafeContinuation<Outcome, Never>, on token: Token) -> Outcome? {
         let index = Int(token.index)
         precondition(index < used && slots[index].generation == token.generation, "parked on nobody's operation")
-        if let early = slots[index].early { return early }
+        if let early = slots[index].early {
+            if !slots[index].isHeldByTask { free(index) }
+            return early
+        }
         precondition(slots[index].phase == .underWay, "parked on an operation that has ended")
         unsafe slots[index].continuation = continuation
         return nil
     }
 
-    /// The same for a task that runs on another thread, and does not hold the slot.
+    /// The same for a task that runs on another thread.
     mutating func park(
         _ continuation: UnsafeContinuation<Outcome, Never>, on token: Token, task: UnsafeMutableRawPointer?
     ) -> Outcome? {
-        if let early = unsafe park(continuation, on: token) {
-            free(Int(token.index))
-            return early
-        }
+        if let early = unsafe park(continuation, on: token) { return early }
         unsafe slots[Int(token.index)].task = task
         return nil
     }

@@ -70,7 +70,7 @@ struct ActorTests {
             try await withThrowingTaskGroup { group in
                 for _ in 0..<10 {
                     let connection = try await Connection(on: loop)
-                    group.addTask { #expect(try await serve(connection.server, loop) == 600) }
+                    group.addTask { () async throws in #expect(try await serve(connection.server, loop) == 600) }
                     group.addTask {
                         for _ in 0..<200 {
                             try await connection.client.write([1, 2, 3])

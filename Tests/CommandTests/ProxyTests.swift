@@ -104,7 +104,7 @@ struct ProxyTests {
             (["--listen", ":1", "--to", ":2"], "needs a host"),
             (["--listen", ":1", "--to", "a:1", "--limit", "0"], "--limit is a number above 0"),
             (["--listen", "unix:/tmp/x", "--to", "a:1", "--loops", "2"], "share a TCP port"),
-            (["--listen", ":1", "--to", "a:1", "--drain", "-1"], "--drain is a number of seconds"),
+            (["--listen", ":1", "--to", "a:1", "--drain=-1"], "--drain is a number of seconds"),
         ])
     func usage(arguments: [String], remedy: String) async throws {
         try await blocking {
