@@ -110,6 +110,14 @@ extension SystemCall {
         return (code, code < 0 ? [] : Array(value.prefix(Int(length))))
     }
 
+    /// Whether a socket speaks TCP (SO_PROTOCOL of socket(7)).
+    package static func isTCP(_ descriptor: CInt) -> Bool {
+        var value: CInt = 0
+        var length = socklen_t(MemoryLayout<CInt>.size)
+        let code = result { unsafe getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &value, &length) }
+        return code >= 0 && value == CInt(IPPROTO_TCP)
+    }
+
     /// setsockopt(2).
     package static func setOption(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ value: [UInt8]) -> Int {
         result {

@@ -60,7 +60,8 @@ extension EpollDriver {
             return unsafe connect(handle, address.pointee, token)
         case .adopt(let number, let medium):
             guard number >= 0 else { return .completed(Outcome(Errno.badFileDescriptor.negated)) }
-            return .completed(Outcome(beginOwnership(of: number, isAdopted: true, medium).rawValue))
+            let isTCP = medium == .socket && SystemCall.isTCP(number)
+            return .completed(Outcome(beginOwnership(of: number, isAdopted: true, medium, isTCP: isTCP).rawValue))
         case .close(let handle, let closing):
             return .completed(Outcome(closeNow(handle, closing)))
         case .disown(let handle):

@@ -31,14 +31,18 @@ extension EpollDriver {
         while sockets[Int(operation.descriptor)].mayRead {
             turns -= 1
             let limit = Self.scratchSize
-            let received = unsafe SystemCall.receive(operation.descriptor, scratch.baseAddress, limit)
+            let received = unsafe orBroken(
+                SystemCall.receive(operation.descriptor, scratch.baseAddress, limit), operation.descriptor)
             guard noteRead(operation.descriptor, received, limit) else { return nil }
             guard received > 0 else { return Outcome(received) }
             let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[0..<received])
-            guard received < limit, turns > 0, sockets[Int(operation.other)].mayWrite else { return unsafe rest(bytes) }
+            guard received < limit, turns > 0, sockets[Int(operation.other)].mayWrite else {
+                return unsafe rest(bytes)
+            }
             let sent = unsafe SystemCall.send(operation.other, bytes.baseAddress, received)
-            if sent == Errno.wouldBlock.negated { sockets[Int(operation.other)].mayWrite = false }
-            // An error of the sink comes again when the caller sends the rest.
+            // Not a hint that the sink is full: it may not be registered yet. The caller's send finds out. So does it of
+            // an error: as EPIPE, if it is the end of the connection.
+            noteBreak(operation.other, sent)
             let taken = max(sent, 0)
             if let counter = unsafe operation.memory {
                 unsafe Unmanaged<ByteCounter>.fromOpaque(counter)._withUnsafeGuaranteedRef { $0.add(taken) }

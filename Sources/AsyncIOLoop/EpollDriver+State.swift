@@ -17,6 +17,11 @@ struct SocketState {
     var mayWrite = true
     /// The peer has finished or an error waits: short reads say nothing any more.
     var isFinished = false
+    /// A read that brings less than it could has emptied it. True of TCP alone: a Unix socket stops behind bytes that
+    /// carry descriptors, a terminal behind each line, a pipe of packets behind each packet.
+    var shortReadMeansEmpty = false
+    /// The error that a send has met, and so taken away from the read that should have reported it; a negated number.
+    var brokenBy = 0
     /// The operation that waits to read, or to accept.
     var reader: Token?
     /// The operation that waits to write, or to connect.
@@ -67,7 +72,7 @@ extension EpollDriver {
     }
 
     /// Makes room for a number and gives it to a new owner.
-    func beginOwnership(of number: CInt, isAdopted: Bool, _ medium: Medium = .socket) -> Handle {
+    func beginOwnership(of number: CInt, isAdopted: Bool, _ medium: Medium = .socket, isTCP: Bool = false) -> Handle {
         let index = Int(number)
         sockets.reserve(index)
         // The number can only be new if somebody closed it behind our back: whoever still waits there is told.
@@ -76,6 +81,7 @@ extension EpollDriver {
         state.generation = nextGeneration(after: sockets[index].generation)
         state.isAdopted = isAdopted
         state.medium = medium
+        state.shortReadMeansEmpty = isTCP
         sockets[index] = state
         return Handle(descriptor: number, generation: state.generation)
     }

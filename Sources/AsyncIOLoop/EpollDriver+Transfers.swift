@@ -25,9 +25,16 @@ extension EpollDriver {
     @inline(__always)
     private func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
         switch sockets[Int(descriptor)].medium {
-        case .socket: unsafe SystemCall.receive(descriptor, memory, count)
+        case .socket: unsafe orBroken(SystemCall.receive(descriptor, memory, count), descriptor)
         case .pipe: unsafe SystemCall.read(descriptor, memory, count)
         }
+    }
+
+    /// The end of the data, unless a send has met the error that broke the connection off: the kernel tells it once
+    /// (SO_ERROR of socket(7)), and to whom it is not told, a broken conversation would look like a finished one.
+    @inline(__always)
+    func orBroken(_ result: Int, _ descriptor: CInt) -> Int {
+        result == 0 ? sockets[Int(descriptor)].brokenBy : result
     }
 
     /// Draws the conclusions of a read for the next one. False if it would have blocked.
@@ -38,7 +45,9 @@ extension EpollDriver {
             sockets[number].mayRead = false
             return false
         }
-        if result > 0 && result < limit && !sockets[number].isFinished { sockets[number].mayRead = false }
+        if result > 0 && result < limit && sockets[number].shortReadMeansEmpty && !sockets[number].isFinished {
+            sockets[number].mayRead = false
+        }
         return true
     }
 
@@ -143,9 +152,19 @@ extension EpollDriver {
     /// Whether a write would have blocked; the next one waits then.
     @inline(__always)
     private func wouldBlock(_ operation: PendingOperation, _ result: Int) -> Bool {
-        guard result == Errno.wouldBlock.negated else { return false }
+        guard result == Errno.wouldBlock.negated else {
+            noteBreak(operation.descriptor, result)
+            return false
+        }
         sockets[Int(operation.descriptor)].mayWrite = false
         return true
+    }
+
+    /// Remembers the error of a send for the read that comes after it. EPIPE is our own half-close as well.
+    func noteBreak(_ descriptor: CInt, _ result: Int) {
+        if result == Errno.connectionReset.negated || result == Errno.timedOut.negated {
+            sockets[Int(descriptor)].brokenBy = result
+        }
     }
 
     func sendNow(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
@@ -158,6 +177,7 @@ extension EpollDriver {
             case .socket: unsafe SystemCall.send(handle.descriptor, bytes.baseAddress, bytes.count)
             case .pipe: unsafe SystemCall.write(handle.descriptor, bytes.baseAddress, bytes.count)
             }
+        noteBreak(handle.descriptor, result)
         if result == Errno.wouldBlock.negated {
             // Nobody may ever wait for this one, and so register it: only an event says when to try again.
             if !sockets[number].isRegistered { sockets[number].isRegistered = register(handle) >= 0 }
@@ -222,7 +242,8 @@ extension EpollDriver {
     /// The pipe is empty, so a call that would block finds nothing to read. That it moves less than asked for says
     /// nothing: a pipe has a number of places, too.
     func spliceIn(_ operation: PendingOperation) -> Outcome? {
-        noteMessage(operation, SystemCall.spliceIn(operation.descriptor, operation.other, operation.count))
+        let result = SystemCall.spliceIn(operation.descriptor, operation.other, operation.count)
+        return noteMessage(operation, orBroken(result, operation.descriptor))
     }
 
     // MARK: Connections
@@ -234,7 +255,8 @@ extension EpollDriver {
             return nil
         }
         guard result >= 0 else { return Outcome(result) }
-        let handle = beginOwnership(of: CInt(truncatingIfNeeded: result), isAdopted: true)
+        let isTCP = sockets[Int(operation.descriptor)].shortReadMeansEmpty
+        let handle = beginOwnership(of: CInt(truncatingIfNeeded: result), isAdopted: true, isTCP: isTCP)
         return Outcome(handle.rawValue, bytes: peer)
     }
 }

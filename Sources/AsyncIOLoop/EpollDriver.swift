@@ -9,9 +9,10 @@
 // 2. Edge-triggered events (EPOLLET) are a promise in one direction: after a call has returned EAGAIN, the next
 //    change is reported. Nothing is promised while data are left. Therefore every operation is *tried first*, and
 //    waits only after EAGAIN, or when we know that a call would return it.
-// 3. We do know that after a short read from a stream socket: the kernel had no more (epoll(7), "Questions and
-//    answers" 9). Unless the peer has also finished: data and FIN may arrive together, as one edge. EPOLLRDHUP tells
-//    them apart, and is remembered, so that a reader is never put to sleep in front of the end of its stream. Nor does
+// 3. We do know that after a short read from a TCP socket: the kernel had no more (epoll(7), "Questions and answers"
+//    9, speaks of all streams, but a Unix socket stops behind bytes that carry descriptors, a terminal behind each
+//    line). Unless the peer has also finished: data and FIN may arrive together, as one edge. EPOLLRDHUP tells them
+//    apart, and is remembered, so that a reader is never put to sleep in front of the end of its stream. Nor does
 //    a short read mean much once urgent data (EPOLLPRI) have come: recv(2) stops at their mark, and more lies behind.
 // 4. EPOLLHUP and EPOLLERR are reported whether asked for or not. Level-triggered, an error that nobody picks up
 //    turns the loop into a heater; edge-triggered it is told once. They make both directions ready: the next call

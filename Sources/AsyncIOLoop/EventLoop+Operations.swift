@@ -38,7 +38,9 @@ extension EventLoop {
                 let outcome = await wait(for: token)
                 // The second step of an operation in two: nearly always it ends at once.
                 if outcome.result != Outcome.again.result { return outcome }
-            case .isElsewhere: return await performFromOutside(operation)
+            case .isElsewhere:
+                let outcome = await performFromOutside(operation)
+                if outcome.result != Outcome.again.result { return outcome }
             case .mustTakeTurns: await takeTurns()
             }
             begun = begin(operation)

@@ -57,27 +57,30 @@ void casyncio_set_thread_name(const char *name) {
     pthread_setname_np(pthread_self(), cut);
 }
 
-// Runs a write whose EPIPE comes without its SIGPIPE: blocked meanwhile, and taken back if it was not there before.
-#define WITHOUT_SIGPIPE(result, call)                                                                                  \
-    do {                                                                                                               \
-        sigset_t pipe_signal, before, pending;                                                                         \
-        sigemptyset(&pipe_signal);                                                                                     \
-        sigaddset(&pipe_signal, SIGPIPE);                                                                              \
-        sigpending(&pending);                                                                                          \
-        pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);                                                             \
-        result = (call);                                                                                               \
-        int error = errno;                                                                                             \
-        if (result < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) {                                         \
-            struct timespec zero = {0};                                                                                \
-            while (sigtimedwait(&pipe_signal, NULL, &zero) < 0 && errno == EINTR) {}                                   \
-        }                                                                                                              \
-        pthread_sigmask(SIG_SETMASK, &before, NULL);                                                                   \
-        errno = error;                                                                                                 \
+// Runs a write whose EPIPE comes without its SIGPIPE: blocked meanwhile, and taken back if it was not there before. A
+// call that sends in several steps may get the signal in a later one, and still say how many bytes the first have sent:
+// fewer than `whole`.
+#define WITHOUT_SIGPIPE(result, whole, call)                                                                          \
+    do {                                                                                                              \
+        sigset_t pipe_signal, before, pending;                                                                        \
+        sigemptyset(&pipe_signal);                                                                                    \
+        sigaddset(&pipe_signal, SIGPIPE);                                                                             \
+        sigpending(&pending);                                                                                         \
+        pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);                                                            \
+        result = (call);                                                                                              \
+        int error = errno;                                                                                            \
+        bool may_be_there = result < 0 ? error == EPIPE : (size_t)result < (size_t)(whole);                           \
+        if (may_be_there && !sigismember(&pending, SIGPIPE)) {                                                        \
+            struct timespec zero = {0};                                                                               \
+            while (sigtimedwait(&pipe_signal, NULL, &zero) < 0 && errno == EINTR) {}                                  \
+        }                                                                                                             \
+        pthread_sigmask(SIG_SETMASK, &before, NULL);                                                                  \
+        errno = error;                                                                                                \
     } while (0)
 
 void casyncio_write_error(const void *bytes, size_t count) {
     ssize_t written;
-    do WITHOUT_SIGPIPE(written, write(STDERR_FILENO, bytes, count));
+    do WITHOUT_SIGPIPE(written, 0, write(STDERR_FILENO, bytes, count));
     while (written < 0 && errno == EINTR);
 }
 
@@ -96,7 +99,7 @@ ssize_t casyncio_writev(int descriptor, const struct iovec *vectors, int count) 
         if (written >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return written;
         atomic_store_explicit(&has_no_flag, 1, memory_order_relaxed);
     }
-    WITHOUT_SIGPIPE(written, writev(descriptor, vectors, count));
+    WITHOUT_SIGPIPE(written, 0, writev(descriptor, vectors, count));
     return written;
 }
 
@@ -107,14 +110,14 @@ ssize_t casyncio_splice_in(int descriptor, int pipe, size_t count) {
 ssize_t casyncio_splice_out(int pipe, int descriptor, size_t count) {
     ssize_t moved;
     // splice(2) knows no flag against the signal of a peer who has gone.
-    WITHOUT_SIGPIPE(moved, splice(pipe, NULL, descriptor, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    WITHOUT_SIGPIPE(moved, count, splice(pipe, NULL, descriptor, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
     return moved;
 }
 
 ssize_t casyncio_send_file(int socket, int file, int64_t *offset, size_t count) {
     ssize_t sent;
     off_t position = *offset;
-    WITHOUT_SIGPIPE(sent, sendfile(socket, file, &position, count));
+    WITHOUT_SIGPIPE(sent, count, sendfile(socket, file, &position, count));
     *offset = position;
     return sent;
 }

@@ -1,11 +1,13 @@
+import AsyncIOKernel
 import Glibc
 
 /// What the command says to people.
 enum Console {
-    /// Writes a line to standard output, at once: whoever reads a pipe waits for it.
+    /// Writes a line to standard output, at once: whoever reads a pipe waits for it. A pipe that nobody reads any more,
+    /// as after `| head`, costs nothing but the text; above all no SIGPIPE, which would end a server.
     static func say(_ line: String = "") {
-        print(line)
         fflush(nil)
+        try? SystemCall.writeAll(Array((line + "\n").utf8), to: STDOUT_FILENO)
     }
 
     /// The last line of a server. On a terminal it stands below the `^C` that ended it.

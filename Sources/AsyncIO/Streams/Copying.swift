@@ -4,12 +4,15 @@ import SystemPackage
 
 /// Copies everything that comes from one stream to another, up to the end of the data, and returns the number of bytes.
 ///
-/// Holds at most what one read gives: while the destination takes nothing, nothing is read, and while nothing comes, no
-/// memory is held. Between sockets of one loop the loop's driver passes small messages on by itself, and floods go
-/// through a pipe of the kernel's (splice(2)). `counter`, if there is one, counts along, for whoever looks on.
+/// Holds at most what one read gives, in a flood at most 1 MiB in a pipe: while the destination takes nothing, nothing
+/// is read, and while nothing comes, no memory is held. Between sockets of one loop the loop's driver passes small
+/// messages on by itself, and floods go through a pipe of the kernel's (splice(2)). `counter`, if there is one, counts
+/// along, for whoever looks on.
 ///
-/// Neither stream is closed, and writing is not finished either. If it is cancelled, or one side fails, what was read
-/// and not yet written is lost: both streams are then only good for closing.
+/// Meanwhile the copy is the source's reader and the destination's writer, also while nothing comes: another one gets
+/// `EBUSY`. Give each copy a counter of its own. Neither stream is closed, and writing is not finished either. If it is
+/// cancelled, or one side fails, what was read and not yet written is lost: both streams are then only good for
+/// closing.
 @discardableResult
 public func copy<Source: ByteStream, Destination: ByteStream>(
     from source: Source, to destination: Destination, counting counter: ByteCounter = ByteCounter()
@@ -50,6 +53,7 @@ public struct BidirectionalCount: Hashable, Sendable {
 ///
 /// `counting` counts along, there and back, for whoever looks on. Throws the first error; ``IOError`` with `ETIMEDOUT`
 /// if nothing came from either stream, or went to it, for the idle timeout; it may take up to a quarter longer.
+/// What goes to a stream is seen in steps of up to 64 KiB.
 @discardableResult
 public func copyBidirectional<First: ByteStream, Second: ByteStream>(
     _ first: First, _ second: Second, idleTimeout: Duration? = nil,

@@ -73,17 +73,40 @@ struct KernelPump {
                 canSplice = false
                 return true
             }
-            let sent = await sink.perform(.spliceOut(sink.writer, pipe: pipe.reader, count: moved))
-            if sent.result == Errno.invalidArgument.negated {
-                canSplice = false
-                try await sink.write(SystemCall.bytes(of: pipe.reader, count: moved))
-            } else {
-                try sink.check(sent, "write")
-            }
-            counter.add(moved)
+            try await empty(pipe, of: moved)
         } while moved >= Self.flood / 2 && canSplice
         pipe.putBack()
         return true
+    }
+}
+
+extension KernelPump {
+    /// Moves all that a pipe holds to the sink, in pieces, so that whoever looks at the counter sees a slow one go on.
+    private mutating func empty(_ pipe: SplicePipe, of total: Int) async throws {
+        var left = total
+        while left > 0 {
+            let count = min(left, Self.flood)
+            let sent = await sink.perform(.spliceOut(sink.writer, pipe: pipe.reader, count: count))
+            if sent.result == Errno.invalidArgument.negated {
+                // The sink takes no splices: it goes on by writes.
+                canSplice = false
+                let bytes = try SystemCall.bytes(of: pipe.reader, count: count)
+                guard !bytes.isEmpty else { throw lost(left) }
+                try await sink.write(bytes)
+                left -= bytes.count
+                counter.add(bytes.count)
+            } else {
+                try sink.check(sent, "write")
+                guard sent.result > 0 else { throw lost(left) }
+                left -= sent.result
+                counter.add(sent.result)
+            }
+        }
+    }
+
+    /// Bytes would go to the next one who uses the pipe.
+    private func lost(_ count: Int) -> IOError {
+        IOError(.ioError, operation: "write", subject: "\(sink.subject)", detail: "\(count) bytes stuck in a pipe")
     }
 }
 

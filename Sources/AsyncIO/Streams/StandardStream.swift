@@ -30,8 +30,7 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
     public var description: String { "StandardStream" }
 
     /// Opens standard input and output, as a stream on the current loop. Suspends for a moment; throws
-    /// `EventLoopError.noLoop` where no loop runs. A descriptor that the process was started without is an error only
-    /// when it is used.
+    /// `EventLoopError.noLoop` where no loop runs. One that the process was started without is `/dev/null`.
     public static func open(on loop: EventLoop? = nil) async throws -> StandardStream {
         let loop = try EventLoop.required(loop)
         let input = try await StandardEnd.open(STDIN_FILENO, .reader, on: loop)
@@ -58,7 +57,10 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
         case .shared(let number):
             while true {
                 try await loop.waitReadable(number)
-                let bytes = try SystemCall.sharedBytes(of: number, count: min(limit, StreamCore.maximumRead))
+                // By offload: if somebody else is faster, it is a thread of the pool that waits, not the loop.
+                let bytes = try await loop.offload(name: "read standard input") {
+                    try SystemCall.sharedBytes(of: number, count: min(limit, StreamCore.maximumRead))
+                }
                 // None: somebody else was faster.
                 if bytes?.isEmpty != true { return bytes }
             }
@@ -97,8 +99,12 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
             var rest = bytes[...]
             while !rest.isEmpty {
                 try await loop.waitWritable(number)
-                // A pipe that is ready takes this much (pipe(7): PIPE_BUF), whoever else writes to it or not.
-                rest = rest.dropFirst(try SystemCall.writeShared(rest.prefix(4096), to: number))
+                // A pipe that is ready takes this much (pipe(7): PIPE_BUF), unless somebody else is faster.
+                let piece = rest.prefix(4096)
+                rest = rest.dropFirst(
+                    try await loop.offload(name: "write standard output") {
+                        try SystemCall.writeShared(piece, to: number)
+                    })
             }
         }
     }
@@ -115,7 +121,8 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
 
     // MARK: Ending
 
-    /// Ends the output, as far as it is ours: whoever reads it sees the end when the process has ended.
+    /// Ends the output, as far as it is ours: whoever reads it sees the end when the process has ended. A write that is
+    /// under way ends with `ECANCELED`.
     public func closeWriting() async throws {
         output.close(on: loop)
     }

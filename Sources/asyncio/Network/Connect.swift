@@ -48,8 +48,12 @@ struct Connect: ParsableCommand {
     private func talk(_ terminal: StandardStream, _ connection: any ByteStream) async throws {
         try await withThrowingTaskGroup(of: Direction.self) { group in
             group.addTask {
-                while let bytes = try await terminal.read() { try await connection.write(bytes) }
-                if !keepOpen { try await connection.closeWriting() }
+                do {
+                    while let bytes = try await terminal.read() { try await connection.write(bytes) }
+                    if !keepOpen { try await connection.closeWriting() }
+                } catch let error as IOError where error.code == .brokenPipe || error.code == .connectionReset {
+                    // It takes no more. What it has said, and how that ends, is the other direction's business.
+                }
                 return .sending
             }
             group.addTask {
