@@ -40,8 +40,8 @@ extension EpollDriver {
                 return unsafe rest(bytes)
             }
             let sent = unsafe SystemCall.send(operation.other, bytes.baseAddress, received)
-            // Not a hint that the sink is full: it may not be registered yet. The caller's send finds out. So does it of
-            // an error: as EPIPE, if it is the end of the connection.
+            // Not a hint that the sink is full: it may not be registered yet. The caller's send finds out; of an error,
+            // too.
             noteBreak(operation.other, sent)
             let taken = max(sent, 0)
             if let counter = unsafe operation.memory {
