@@ -168,7 +168,7 @@ extension DatagramTransport {
     private nonisolated func live() async {
         while await here({ !$0.isOver }) {
             do {
-                let datagrams = try await socket.receiveBatch(upTo: Self.batch, limit: 65_535)
+                let datagrams = try await socket.receiveBatch(upTo: Self.batch, limit: socket.roomForOne)
                 await here { $0.arrived(datagrams) }
             } catch {
                 await here { $0.interrupted(error) }
@@ -179,8 +179,20 @@ extension DatagramTransport {
 
     private func arrived(_ datagrams: [Datagram]) {
         for datagram in datagrams where !isEnding {
-            call { try $0.received(datagram.bytes, from: datagram.peer) }
+            if datagram.isTruncated {
+                call { try $0.heard(tooLong(datagram.info)) }
+            } else {
+                call { try $0.received(datagram.bytes, from: datagram.peer) }
+            }
         }
+    }
+
+    /// A part of a datagram is none.
+    private func tooLong(_ info: Datagram.Info) -> IOError {
+        IOError(
+            .messageTooLong, operation: "receive", subject: "\(info.peer)",
+            detail: "dropped: a datagram of \(info.length) bytes, and there is room for \(socket.roomForOne); "
+                + "send less at once, or receive with a UnixDatagramSocket")
     }
 
     private func interrupted(_ error: any Error) {
@@ -344,26 +356,5 @@ extension DatagramTransport {
             loop.report(error, context: description)
             return error
         }
-    }
-}
-
-// The callbacks themselves. A transport and its protocol live on the same loop: one may call the other.
-extension DatagramProtocol {
-    fileprivate nonisolated func connected(_ transport: DatagramTransport) throws {
-        try assumeIsolated { try $0.connectionMade(transport) }
-    }
-
-    fileprivate nonisolated func received(_ bytes: [UInt8], from peer: SocketAddress) throws {
-        try assumeIsolated { try $0.datagramReceived(bytes, from: peer) }
-    }
-
-    fileprivate nonisolated func heard(_ error: IOError) throws { try assumeIsolated { try $0.errorReceived(error) } }
-
-    fileprivate nonisolated func paused() throws { try assumeIsolated { try $0.pauseWriting() } }
-
-    fileprivate nonisolated func resumed() throws { try assumeIsolated { try $0.resumeWriting() } }
-
-    fileprivate nonisolated func lost(_ error: (any Error)?) throws {
-        try assumeIsolated { try $0.connectionLost(error) }
     }
 }
