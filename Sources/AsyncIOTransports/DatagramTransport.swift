@@ -221,7 +221,11 @@ extension DatagramTransport {
 
     private func startSending() {
         isSending = true
-        loop.spawn(name: "sender of \(self)") { await self.sendQueue() }
+        let sender = loop.spawn(name: "sender of \(self)") { await self.sendQueue() }
+        // Nil if the task has ended; it has not begun yet, so the loop is ending and takes none.
+        guard sender.observe(.watches, { _ in }) == nil else { return }
+        isSending = false
+        end(CancellationError())
     }
 
     /// The task that waits for the kernel.
