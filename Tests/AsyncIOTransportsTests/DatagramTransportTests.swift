@@ -266,6 +266,39 @@ struct DatagramTransportTests {
         }
     }
 
+    @Test("of many dropped datagrams the protocol is told once, with their number", arguments: Setting.all)
+    func manyDropped(_ setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let errors = Log<IOError>()
+            let postman = Postman(loop: loop, Postman.Script(error: { errors.add($1) }))
+            let socket = try await UDPSocket.bind(to: Self.here, on: loop)
+            let limits = try WriteBufferLimits(high: 10, hard: 1_000)
+            let transport = try await loop.attach(socket, to: postman, limits: limits)
+            // Another thread sends while the loop is busy: 16 datagrams of 64 bytes are more than the limit.
+            let (isBlocked, release) = (Gate(), Gate())
+            let work = loop.submit {
+                isBlocked.open()
+                release.block()
+            }
+            try await onThread {
+                isBlocked.block()
+                for _ in 0..<10_016 { transport.send([], to: transport.local) }
+                #expect(transport.writeBufferSize == 16 * 64, "what is dropped is not kept")
+                release.open()
+            }
+            try await work.value
+            await until { postman.letters.count == 16 && errors.count == 1 }
+            #expect(errors.all.first?.code == .noBufferSpace)
+            #expect(errors.all.first?.detail?.contains("dropped 10000 datagrams") == true, "\(errors.all)")
+            transport.send([1], to: transport.local)
+            await until { postman.letters.count == 17 }
+            transport.close()
+            await postman.isLost.pass()
+            #expect(errors.count == 1)
+            #expect(postman.faults == [])
+        }
+    }
+
     @Test("long Unix datagrams come whole, or are told to be too long; none is cut", arguments: Setting.all)
     func longUnix(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
