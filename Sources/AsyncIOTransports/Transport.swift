@@ -173,7 +173,9 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     /// Stops ``StreamProtocol/dataReceived(_:)`` until ``resumeReading()``, and with that the peer, once the kernel's
     /// buffers are full. One chunk that is under way is kept. Calling it again does nothing.
     ///
-    /// The end of the peer's data waits as well. That the connection broke off does not.
+    /// The end of the peer's data waits as well, and so does the news that the connection broke off, unless a read was
+    /// under way when reading was paused: it comes with the next write or read. Have the kernel look for a peer that is
+    /// gone meanwhile, so that these fail at once: ``TCPOptions/keepAlive`` and ``TCPOptions/userTimeout``.
     public nonisolated func pauseReading() { onLoop { $0.stopReading() } }
 
     /// Goes on where ``pauseReading()`` stopped. Calling it again does nothing.
