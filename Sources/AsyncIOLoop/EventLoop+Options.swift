@@ -149,8 +149,8 @@ public enum EventLoopError: Error, Equatable, CustomStringConvertible {
 }
 
 /// Lines for people, when there is nobody else to tell.
-enum StandardError {
-    static func write(_ line: String) {
+package enum StandardError {
+    package static func write(_ line: String) {
         var bytes = Array(line.utf8)
         bytes.append(UInt8(ascii: "\n"))
         unsafe bytes.withUnsafeBytes { unsafe casyncio_write_error($0.baseAddress, $0.count) }

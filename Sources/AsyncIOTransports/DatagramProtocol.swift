@@ -33,8 +33,8 @@ public protocol DatagramProtocol: LoopActor {
     /// One whole datagram has come. It may be empty.
     func datagramReceived(_ bytes: [UInt8], from peer: SocketAddress) throws
 
-    /// Something could not be sent, or the network reports (ICMP) that something sent before has not arrived. The
-    /// transport goes on.
+    /// Something could not be sent, or the network reports (ICMP) that something sent before has not arrived, or a Unix
+    /// datagram came that was too long and has been dropped (`EMSGSIZE`, over 256 KiB). The transport goes on.
     func errorReceived(_ error: IOError) throws
 
     /// The socket is gone, and this protocol gets no further call.

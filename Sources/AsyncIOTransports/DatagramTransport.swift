@@ -23,6 +23,16 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
         var isClosing = false
         var listener: (any DatagramProtocol)?
         var limits: WriteBufferLimits
+        /// What was dropped since the protocol was told last. Unless it is nil, it will be told.
+        var overflow: Overflow?
+    }
+
+    /// Datagrams that found too many others waiting. They cost this much, however many there are.
+    private struct Overflow {
+        var count = 0
+        /// What the first one found, and where it should have gone.
+        let waiting: Int
+        let peer: SocketAddress?
     }
 
     // MARK: State, the loop's thread's
@@ -73,7 +83,8 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
     /// has no room for now is buffered, and sent in order.
     ///
     /// What cannot be sent is told by ``DatagramProtocol/errorReceived(_:)``, soon: too long, no route, no peer. So is
-    /// a datagram that finds more than the hard limit waiting: it is dropped. When the buffer grows above the
+    /// a datagram that finds more than the hard limit waiting: it is dropped, and of several that are dropped before
+    /// the protocol has been told, it is told once, with their number. When the buffer grows above the
     /// high-water mark, the protocol gets ``DatagramProtocol/pauseWriting()`` before this returns. In the buffer each
     /// datagram counts for 64 bytes more than it has. After ``close()`` and ``abort()`` datagrams are dropped, and the
     /// first time that happens the loop's error handler gets an ``IOError``.
@@ -83,11 +94,13 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
         let size = DatagramQueue.size(of: bytes)
         let limit = visible.withLock { $0.limits.hard }
         let before = waiting.add(size, ordering: .relaxed).oldValue
-        loop.callSoon { [bytes = before > limit ? nil : bytes] in
+        if before > limit {
+            waiting.subtract(size, ordering: .relaxed)
+            return overflow(before, peer)
+        }
+        loop.callSoon {
             self.waiting.subtract(size, ordering: .relaxed)
-            self.assumeIsolated { transport in
-                if let bytes { transport.take(bytes, peer) } else { transport.overflow(before, peer) }
-            }
+            self.assumeIsolated { $0.take(bytes, peer) }
         }
     }
 
@@ -168,7 +181,7 @@ extension DatagramTransport {
     private nonisolated func live() async {
         while await here({ !$0.isOver }) {
             do {
-                let datagrams = try await socket.receiveBatch(upTo: Self.batch, limit: 65_535)
+                let datagrams = try await socket.receiveBatch(upTo: Self.batch, limit: socket.roomForOne)
                 await here { $0.arrived(datagrams) }
             } catch {
                 await here { $0.interrupted(error) }
@@ -179,8 +192,20 @@ extension DatagramTransport {
 
     private func arrived(_ datagrams: [Datagram]) {
         for datagram in datagrams where !isEnding {
-            call { try $0.received(datagram.bytes, from: datagram.peer) }
+            if datagram.isTruncated {
+                call { try $0.heard(tooLong(datagram.info)) }
+            } else {
+                call { try $0.received(datagram.bytes, from: datagram.peer) }
+            }
         }
+    }
+
+    /// A part of a datagram is none.
+    private func tooLong(_ info: Datagram.Info) -> IOError {
+        IOError(
+            .messageTooLong, operation: "receive", subject: "\(info.peer)",
+            detail: "dropped: a datagram of \(info.length) bytes, and there is room for \(socket.roomForOne); "
+                + "send less at once, or receive with a UnixDatagramSocket")
     }
 
     private func interrupted(_ error: any Error) {
@@ -209,7 +234,11 @@ extension DatagramTransport {
 
     private func startSending() {
         isSending = true
-        loop.spawn(name: "sender of \(self)") { await self.sendQueue() }
+        let sender = loop.spawn(name: "sender of \(self)") { await self.sendQueue() }
+        // Nil if the task has ended; it has not begun yet, so the loop is ending and takes none.
+        guard sender.observe(.watches, { _ in }) == nil else { return }
+        isSending = false
+        end(CancellationError())
     }
 
     /// The task that waits for the kernel.
@@ -258,11 +287,24 @@ extension DatagramTransport {
         }
     }
 
-    private func overflow(_ size: Int, _ peer: SocketAddress?) {
-        tell(
-            IOError(
-                .noBufferSpace, operation: "send", subject: (peer ?? self.peer).map { "\($0)" } ?? description,
-                detail: "dropped: \(size) bytes wait already, more than the hard limit of \(flow.limits.hard)"))
+    /// A datagram is dropped. The protocol is told soon, of this one and all that are dropped until then.
+    private nonisolated func overflow(_ size: Int, _ peer: SocketAddress?) {
+        let isFirst = visible.withLock { visible in
+            let isFirst = visible.overflow == nil
+            visible.overflow = visible.overflow ?? Overflow(waiting: size, peer: peer)
+            visible.overflow?.count += 1
+            return isFirst
+        }
+        if isFirst { loop.callSoon { self.assumeIsolated { $0.tellOverflow() } } }
+    }
+
+    private func tellOverflow() {
+        guard let overflow = visible.withLock({ $0.overflow.take() }), !isEnding else { return }
+        let error = IOError(
+            .noBufferSpace, operation: "send", subject: (overflow.peer ?? peer).map { "\($0)" } ?? description,
+            detail: "dropped \(overflow.count == 1 ? "a datagram" : "\(overflow.count) datagrams"): "
+                + "\(overflow.waiting) bytes wait already, more than the hard limit of \(flow.limits.hard)")
+        call { try $0.heard(error) }
     }
 
     private func reportLateSend() {
@@ -344,26 +386,5 @@ extension DatagramTransport {
             loop.report(error, context: description)
             return error
         }
-    }
-}
-
-// The callbacks themselves. A transport and its protocol live on the same loop: one may call the other.
-extension DatagramProtocol {
-    fileprivate nonisolated func connected(_ transport: DatagramTransport) throws {
-        try assumeIsolated { try $0.connectionMade(transport) }
-    }
-
-    fileprivate nonisolated func received(_ bytes: [UInt8], from peer: SocketAddress) throws {
-        try assumeIsolated { try $0.datagramReceived(bytes, from: peer) }
-    }
-
-    fileprivate nonisolated func heard(_ error: IOError) throws { try assumeIsolated { try $0.errorReceived(error) } }
-
-    fileprivate nonisolated func paused() throws { try assumeIsolated { try $0.pauseWriting() } }
-
-    fileprivate nonisolated func resumed() throws { try assumeIsolated { try $0.resumeWriting() } }
-
-    fileprivate nonisolated func lost(_ error: (any Error)?) throws {
-        try assumeIsolated { try $0.connectionLost(error) }
     }
 }

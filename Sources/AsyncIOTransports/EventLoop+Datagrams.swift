@@ -74,6 +74,8 @@ protocol DatagramSocket: AnyObject, Sendable {
     var loop: EventLoop { get }
     var local: SocketAddress { get }
     var peer: SocketAddress? { get }
+    /// How long a datagram the transport makes room for.
+    var roomForOne: Int { get }
     func receiveBatch(upTo count: Int, limit: Int) async throws -> [Datagram]
     func trySend(_ bytes: RawSpan, to peer: SocketAddress?) throws -> Bool
     func send(_ bytes: RawSpan, to peer: SocketAddress) async throws
@@ -81,9 +83,14 @@ protocol DatagramSocket: AnyObject, Sendable {
     func close()
 }
 
-extension UDPSocket: DatagramSocket {}
+extension UDPSocket: DatagramSocket {
+    var roomForOne: Int { Self.maximumLength }
+}
 
-extension UnixDatagramSocket: DatagramSocket {}
+extension UnixDatagramSocket: DatagramSocket {
+    /// More than a sender can send who has not made his buffer larger: that has 208 KiB (socket(7), wmem_default).
+    var roomForOne: Int { 262_144 }
+}
 
 extension Errno {
     /// Whether a receive that reports this says something of the network or of an earlier datagram (ip(7), icmp(7)),

@@ -67,7 +67,11 @@ extension Transport {
 
     private func startSending() {
         isSending = true
-        loop.spawn(name: senderName) { await self.sendBuffer() }
+        let sender = loop.spawn(name: senderName) { await self.sendBuffer() }
+        // Nil if the task has ended; it has not begun yet, so the loop is ending and takes none.
+        guard sender.observe(.watches, { _ in }) == nil else { return }
+        isSending = false
+        end(buffer.isEmpty ? nil : CancellationError())
     }
 
     /// The task that waits for the peer.

@@ -32,6 +32,8 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     struct Visible {
         var isClosing = false
         var isReading = true
+        /// A thread has written beyond the hard limit: the connection will be broken off.
+        var isOverflowing = false
         var listener: (any StreamProtocol)?
         var limits: WriteBufferLimits
     }
@@ -108,14 +110,27 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     public nonisolated func write(_ bytes: [UInt8]) {
         if loop.isCurrent { return assumeIsolated { $0.send(bytes) } }
         // It counts from here on: else a thread could fill the loop's inbox without end.
-        let limit = visible.withLock { $0.limits.hard }
+        let (limit, isOverflowing) = visible.withLock { ($0.limits.hard, $0.isOverflowing) }
+        // Nothing of it would be sent: the connection is about to be broken off.
+        if isOverflowing { return }
         let before = waiting.add(bytes.count, ordering: .relaxed).oldValue
-        loop.callSoon { [bytes = before > limit ? [] : bytes, count = bytes.count] in
-            self.waiting.subtract(count, ordering: .relaxed)
-            self.assumeIsolated { transport in
-                if before > limit { transport.overflow(before) } else { transport.send(bytes) }
-            }
+        if before > limit {
+            waiting.subtract(bytes.count, ordering: .relaxed)
+            return overflowElsewhere(before)
         }
+        loop.callSoon {
+            self.waiting.subtract(bytes.count, ordering: .relaxed)
+            self.assumeIsolated { $0.send(bytes) }
+        }
+    }
+
+    /// Has the connection broken off, once: whoever goes on writing meanwhile queues nothing.
+    private nonisolated func overflowElsewhere(_ count: Int) {
+        let isFirst = visible.withLock { visible in
+            defer { visible.isOverflowing = true }
+            return !visible.isOverflowing
+        }
+        if isFirst { loop.callSoon { self.assumeIsolated { $0.overflow(count) } } }
     }
 
     /// Writes a text as UTF-8. As ``write(_:)-([UInt8])``.
@@ -158,7 +173,9 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     /// Stops ``StreamProtocol/dataReceived(_:)`` until ``resumeReading()``, and with that the peer, once the kernel's
     /// buffers are full. One chunk that is under way is kept. Calling it again does nothing.
     ///
-    /// The end of the peer's data waits as well. That the connection broke off does not.
+    /// The end of the peer's data waits as well, and so does the news that the connection broke off, unless a read was
+    /// under way when reading was paused: it comes with the next write or read. Have the kernel look for a peer that is
+    /// gone meanwhile, so that these fail at once: ``TCPOptions/keepAlive`` and ``TCPOptions/userTimeout``.
     public nonisolated func pauseReading() { onLoop { $0.stopReading() } }
 
     /// Goes on where ``pauseReading()`` stopped. Calling it again does nothing.

@@ -266,6 +266,78 @@ struct DatagramTransportTests {
         }
     }
 
+    @Test("of many dropped datagrams the protocol is told once, with their number", arguments: Setting.all)
+    func manyDropped(_ setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let errors = Log<IOError>()
+            let postman = Postman(loop: loop, Postman.Script(error: { errors.add($1) }))
+            let socket = try await UDPSocket.bind(to: Self.here, on: loop)
+            let limits = try WriteBufferLimits(high: 10, hard: 1_000)
+            let transport = try await loop.attach(socket, to: postman, limits: limits)
+            // Another thread sends while the loop is busy: 16 datagrams of 64 bytes are more than the limit.
+            let (isBlocked, release) = (Gate(), Gate())
+            let work = loop.submit {
+                isBlocked.open()
+                release.block()
+            }
+            try await onThread {
+                isBlocked.block()
+                for _ in 0..<10_016 { transport.send([], to: transport.local) }
+                #expect(transport.writeBufferSize == 16 * 64, "what is dropped is not kept")
+                release.open()
+            }
+            try await work.value
+            await until { postman.letters.count == 16 && errors.count == 1 }
+            #expect(errors.all.first?.code == .noBufferSpace)
+            #expect(errors.all.first?.detail?.contains("dropped 10000 datagrams") == true, "\(errors.all)")
+            transport.send([1], to: transport.local)
+            await until { postman.letters.count == 17 }
+            transport.close()
+            await postman.isLost.pass()
+            #expect(errors.count == 1)
+            #expect(postman.faults == [])
+        }
+    }
+
+    @Test("long Unix datagrams come whole, or are told to be too long; none is cut", arguments: Setting.all)
+    func longUnix(_ setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let errors = Log<IOError>()
+            let path = "/tmp/asyncio-postman-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+            let (transport, postman) = try await loop.createDatagramEndpoint(local: .unix(path: path)) {
+                Postman(loop: $0, Postman.Script(error: { errors.add($1) }))
+            }
+            let sender = try await UnixDatagramSocket.connect(to: .unix(path: path), on: loop)
+            try await sender.send(Bytes.pattern(150_000))
+            await until { !postman.letters.isEmpty }
+            #expect(postman.letters == [Bytes.pattern(150_000)])
+            // For one of more than 256 KiB the sender needs a buffer that not every system grants.
+            if Self.sendLong(300_000, to: transport.local) {
+                await until { errors.count == 1 }
+                #expect(errors.all.first?.code == .messageTooLong)
+                #expect(errors.all.first?.detail?.contains("300000 bytes") == true)
+            }
+            try await sender.send([7])
+            await until { postman.letters.count == 2 }
+            #expect(postman.letters.last == [7])
+            sender.close()
+            transport.close()
+            await postman.isLost.pass()
+        }
+    }
+
+    /// Sends one Unix datagram from a socket with a large buffer. False if the system grants none.
+    private static func sendLong(_ count: Int, to address: SocketAddress) -> Bool {
+        let descriptor = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue), 0)
+        defer { close(descriptor) }
+        var size = CInt(1 << 20)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, 4)
+        let bytes = Bytes.pattern(count)
+        return unsafe address.withSockaddr { pointer, length in
+            unsafe sendto(descriptor, bytes, bytes.count, 0, pointer, length) == count
+        }
+    }
+
     /// What the buffer counts for a datagram beside its bytes.
     private static let overhead = 64
 

@@ -51,18 +51,28 @@ package enum Watchdog {
     private struct Table {
         var entries: [UInt64: (name: String, end: Instant)] = [:]
         var next: UInt64 = 0
+
+        /// The first deadline.
+        var first: Instant? { entries.values.map(\.end).min() }
+
+        /// Nil if there is nothing to do but to sleep on.
+        func look(asleepUntil end: Instant?) -> Sight? {
+            if let late = entries.values.first(where: { $0.end < .monotonicNow }) { return .late(late.name) }
+            guard let first else { return nil }
+            return first < end ?? .distantFuture ? .earlier : nil
+        }
     }
+
+    private enum Sight { case late(String), earlier }
 
     private static let table = Condition(Table())
 
     private static let thread: SystemThread? = try? SystemThread.start(name: "watchdog") {
         while true {
-            // It sleeps until the first deadline; new entries only make it look again.
-            let next = table.withLock { $0.entries.values.map(\.end).min() }
-            let late: String? = table.wait(until: next ?? .monotonicNow.advanced(by: .seconds(1))) { table in
-                table.entries.values.first { $0.end < .monotonicNow }?.name
-            }
-            guard let late else { continue }
+            // It sleeps until the first deadline, and anew when there is an earlier one.
+            let next = table.withLock { $0.first }
+            let sight = table.wait(until: next) { $0.look(asleepUntil: next) }
+            guard case .late(let late) = sight else { continue }
             let line = "watchdog: \(late) hangs\n"
             _ = unsafe Array(line.utf8).withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
             _exit(86)

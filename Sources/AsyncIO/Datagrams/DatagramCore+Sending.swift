@@ -133,16 +133,27 @@ extension DatagramCore {
         }
         let first = item(sent)
         let length = first.length
-        // The route, or its network card, cannot cut: the datagrams are longer than its packets (EINVAL, EMSGSIZE), or
-        // it computes no checksums (EIO). They are sent one by one then, now and later.
-        if room.beginsWithSegments {
-            switch Errno(negated: outcome.result) {
-            case .invalidArgument, .messageTooLong: return state.withLock { $0.segmentLimit = length - 1 }
-            case .ioError, .notSupported: return state.withLock { $0.segmentLimit = 0 }
-            default: break
-            }
+        guard room.beginsWithSegments, let limit = Self.segmentLimit(after: outcome, length) else {
+            throw await explained(failure(outcome, length, first.peer), length)
         }
-        throw await explained(failure(outcome, length, first.peer), length)
+        // Or it says something of the destination, in the same words: a port 0 is EINVAL, too. Then the datagram cannot
+        // be sent alone either.
+        room.fill(first)
+        let alone = unsafe await perform(.sendMessages(handle, room.list))
+        guard alone.result >= 0 else { throw await explained(failure(alone, length, first.peer), length) }
+        sent += room.datagrams(inFirst: alone.result)
+        state.withLock { $0.segmentLimit = min($0.segmentLimit, limit) }
+    }
+
+    /// What the kernel shall be asked to cut from now on, if the route, or its network card, cannot: the datagrams are
+    /// longer than its packets (EINVAL, EMSGSIZE), or it computes no checksums (EIO). They are sent one by one then,
+    /// now and later. Nil if the error says something else.
+    private static func segmentLimit(after outcome: Outcome, _ length: Int) -> Int? {
+        switch Errno(negated: outcome.result) {
+        case .invalidArgument, .messageTooLong: length - 1
+        case .ioError, .notSupported: 0
+        default: nil
+        }
     }
 
     private func giveBack(_ room: OutgoingRoom) {

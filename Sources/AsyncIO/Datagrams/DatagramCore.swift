@@ -91,6 +91,9 @@ final class DatagramCore: Sendable {
     static let maximumLength = 65_535
     /// Unix datagrams are limited by the sender's buffer; this is more than any system's.
     static let maximumUnixLength = 16 << 20
+    /// The most room for one batch: as many of the longest datagrams over IP as one call takes. Of longer ones there
+    /// are fewer in a batch.
+    static let maximumBatchSize = 64 << 20
 
     func receive(upTo limit: Int) async throws -> Datagram {
         let limit = try checked(limit, 1)
@@ -122,8 +125,9 @@ final class DatagramCore: Sendable {
     func receiveBatch(
         upTo count: Int, limit: Int, _ body: (Datagram.Info, RawSpan) throws -> Void
     ) async throws -> Int {
-        let limit = min(try checked(limit, count), Self.maximumLength)
-        let room = unsafe try await fill(min(count, IncomingRoom.maximumCount), upTo: limit)
+        let limit = try checked(limit, count)
+        let most = min(IncomingRoom.maximumCount, max(Self.maximumBatchSize / limit, 1))
+        let room = unsafe try await fill(min(count, most), upTo: limit)
         defer { giveBack(room) }
         var taken = 0
         while taken < count, let slice = next(in: room, upTo: limit) {

@@ -187,6 +187,9 @@ extension UnixDatagramSocket: AsyncSequence {
     }
 
     /// Receives what is there, at least one datagram and at most so many. See ``UDPSocket/receiveBatch(upTo:limit:)``.
+    ///
+    /// The limit may be larger than ``maximumLength``, as in ``receive(upTo:)``; the room for one batch is at most
+    /// 64 MiB, and with a limit so large that fewer datagrams fit, fewer come at once.
     public func receiveBatch(upTo count: Int = 64, limit: Int = maximumLength) async throws -> [Datagram] {
         var batch: [Datagram] = []
         _ = try await core.receiveBatch(upTo: count, limit: limit) { info, bytes in

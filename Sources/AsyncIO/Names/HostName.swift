@@ -12,6 +12,20 @@ enum HostName {
     /// The most bytes between two dots (RFC 1035, 2.3.4).
     static let maximumLabel = 63
 
+    enum Kind {
+        /// In numbers; with port 0.
+        case numeric(SocketAddress)
+        /// What a resolver is asked for.
+        case name
+    }
+
+    /// Which of the two it is. Throws, and says why, if it is neither.
+    static func kind(of host: String) throws(ResolutionError) -> Kind {
+        if let address = try numeric(host, port: 0) { return .numeric(address) }
+        try check(host)
+        return .name
+    }
+
     /// The address of a host in numbers; nil for what has to be a name.
     static func numeric(_ host: String, port: UInt16) throws(ResolutionError) -> SocketAddress? {
         if host.utf8.first == UInt8(ascii: "[") {

@@ -18,8 +18,9 @@ public import AsyncIOKernel
 public func lookUp(
     _ host: String, _ port: UInt16 = 0, version: SocketAddress.IPVersion? = nil, resolver: (any Resolver)? = nil
 ) async throws -> [SocketAddress] {
-    if let numeric = try HostName.numeric(host, port: port) { return try wanted([numeric], host, version) }
-    try HostName.check(host)
+    if case .numeric(let address) = try HostName.kind(of: host) {
+        return try wanted([address.with(port: port)], host, version)
+    }
     let found = try await (resolver ?? CurrentResolver.value).addresses(of: host, version: version)
     return try wanted(found.map { $0.port == 0 ? $0.with(port: port) : $0 }, host, version)
 }
@@ -31,9 +32,7 @@ public func lookUp(
 ///
 /// asyncio's `getnameinfo`.
 public func lookUpName(of address: SocketAddress, resolver: (any Resolver)? = nil) async throws -> String {
-    guard address.family != .unix else {
-        throw ResolutionError(.noSuchName, subject: "\(address)", detail: "only IPv4 and IPv6 addresses have names")
-    }
+    guard address.family != .unix else { throw ResolutionError.noName(of: address) }
     return try await (resolver ?? CurrentResolver.value).name(of: address)
 }
 
@@ -41,11 +40,24 @@ public func lookUpName(of address: SocketAddress, resolver: (any Resolver)? = ni
 private func wanted(
     _ found: [SocketAddress], _ host: String, _ version: SocketAddress.IPVersion?
 ) throws(ResolutionError) -> [SocketAddress] {
-    var addresses: [SocketAddress] = []
-    for address in found where address.isOf(version) && !addresses.contains(address) { addresses.append(address) }
+    // The set beside the array: whoever owns the name chooses how many there are, and the loop waits meanwhile.
+    var seen: Set<SocketAddress> = []
+    let addresses = found.filter { $0.isOf(version) && seen.insert($0).inserted }
     guard addresses.isEmpty else { return addresses }
-    let kind = version.map { $0 == .v4 ? "an IPv4 address" : "an IPv6 address" } ?? "an IP address"
-    throw ResolutionError(.noAddress, subject: host, detail: "the host has no such address: \(kind)")
+    throw ResolutionError.noAddress(of: host, version)
+}
+
+extension ResolutionError {
+    /// A host has no address of the version.
+    static func noAddress(of host: String, _ version: SocketAddress.IPVersion?) -> ResolutionError {
+        let kind = version.map { $0 == .v4 ? "an IPv4 address" : "an IPv6 address" } ?? "an IP address"
+        return ResolutionError(.noAddress, subject: host, detail: "the host has no such address: \(kind)")
+    }
+
+    /// The address is none of a host.
+    static func noName(of address: SocketAddress) -> ResolutionError {
+        ResolutionError(.noSuchName, subject: "\(address)", detail: "only IPv4 and IPv6 addresses have names")
+    }
 }
 
 extension SocketAddress {

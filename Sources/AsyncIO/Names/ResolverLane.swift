@@ -54,11 +54,27 @@ public final class ResolverLane: Sendable, CustomStringConvertible {
     func addresses(
         of host: String, _ version: SocketAddress.IPVersion?, timeout: Duration?
     ) async throws -> [SocketAddress] {
-        try await ask(host, timeout: timeout) { [system] in try system.addresses(host, version) }
+        // Here once more: not everybody comes by way of lookUp, and getaddrinfo(3) would not look closely.
+        switch try HostName.kind(of: host) {
+        case .numeric(let address):
+            try await Visit.enter()
+            guard address.isOf(version) else { throw ResolutionError.noAddress(of: host, version) }
+            return [address]
+        case .name: return try await ask(host, timeout: timeout) { [system] in try system.addresses(host, version) }
+        }
     }
 
     func name(of address: SocketAddress, timeout: Duration?) async throws -> String {
-        try await ask(address.host, timeout: timeout) { [system] in try system.name(address) }
+        guard address.family != .unix else { throw ResolutionError.noName(of: address) }
+        return try await ask(address.host, timeout: timeout) { [system] in
+            let name = try system.name(address)
+            // Whoever has the address has chosen the bytes.
+            do { try HostName.check(name) } catch {
+                throw ResolutionError(
+                    .failed, subject: address.host, detail: "the answer is no name of a host: \(error)")
+            }
+            return name
+        }
     }
 
     /// Has a question asked on one of the threads, and waits for its answer, or for the task's cancellation, or until

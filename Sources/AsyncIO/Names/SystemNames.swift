@@ -58,12 +58,7 @@ private func findName(of address: SocketAddress) throws -> String {
             }
         }
     }
-    let name = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    // Whoever has the address has chosen the bytes.
-    do { try HostName.check(name) } catch {
-        throw ResolutionError(.failed, subject: address.host, detail: "the answer is no name of a host: \(error)")
-    }
-    return name
+    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 /// Runs a call that reports a code of <netdb.h>, with the system's error for one of them.

@@ -22,6 +22,9 @@ public struct SystemResolver: Resolver {
     }
 
     /// The addresses of a host, as getaddrinfo(3) finds and orders them.
+    ///
+    /// Refuses what ``lookUp(_:_:version:resolver:)`` refuses, and answers an address in numbers without asking, with
+    /// port 0.
     public func addresses(of host: String, version: SocketAddress.IPVersion?) async throws -> [SocketAddress] {
         try await lane.addresses(of: host, version, timeout: timeout)
     }

@@ -55,8 +55,11 @@ public final class BufferedWriter<Stream: ByteStream>: Sendable, CustomStringCon
     }
 
     private func report(_ error: any Error) {
-        let loop = home.withLock { $0 } ?? EventLoop.current
-        loop?.report(error, context: description)
+        if let loop = home.withLock({ $0 }) ?? EventLoop.current {
+            loop.report(error, context: description)
+        } else {
+            StandardError.write("\(UnhandledError(error, context: description))")
+        }
     }
 
     /// How many bytes have been accepted and not yet handed to the stream.
@@ -311,12 +314,14 @@ public final class BufferedWriter<Stream: ByteStream>: Sendable, CustomStringCon
     /// Has a task send the batch, or what is there, and all that comes meanwhile. Nobody's cancellation ends it but the
     /// end of its loop.
     private func startTask(_ batch: [UInt8]?, from offset: Int) {
-        guard let loop = EventLoop.current, !loop.isClosed else {
-            Task.detached(name: description) { await self.send(batch, from: offset) }
-            return
+        if let loop = EventLoop.current, !loop.isClosed {
+            home.withLock { $0 = loop }
+            let sender = loop.spawn(name: description) { await self.send(batch, from: offset) }
+            // Nil if the task has ended; it has not begun yet, so the loop is ending and takes none. Somebody's
+            // clean-up may wait for these bytes all the same, and as long as the loop turns they can be sent.
+            if sender.observe(.watches, { _ in }) != nil { return }
         }
-        home.withLock { $0 = loop }
-        loop.spawn(name: description) { await self.send(batch, from: offset) }
+        Task.detached(name: description) { await self.send(batch, from: offset) }
     }
 
     private func send(_ batch: [UInt8]?, from offset: Int) async {

@@ -28,9 +28,11 @@ extension ReceivedBytes {
 
     /// Where the first of the separators ends, and which one it is.
     mutating func find(_ separators: [[UInt8]], limit: Int) throws -> (Extent, Int)? {
+        // Outside of the comparison: none is what a fresh value has been asked for last.
+        guard !separators.isEmpty else { throw Self.noSeparator }
         if separators != self.separators {
-            guard !separators.isEmpty, separators.allSatisfy({ !$0.isEmpty }) else {
-                throw IOError(.invalidArgument, operation: "read until", detail: "a separator has at least one byte")
+            guard separators.allSatisfy({ !$0.isEmpty }) else {
+                throw Self.noSeparator
             }
             self.separators = separators
             searched = 0
@@ -51,6 +53,12 @@ extension ReceivedBytes {
         searched = max(searched, window)
         if count >= bound { throw TooLongError("part before a separator", limit: limit) }
         return nil
+    }
+
+    private static var noSeparator: IOError {
+        IOError(
+            .invalidArgument, operation: "read until",
+            detail: "it takes at least one separator, and a separator has at least one byte")
     }
 
     /// The first place where a last byte of one of the separators stands.

@@ -145,6 +145,22 @@ struct UDPBatchTests {
         }
     }
 
+    @Test("to where nothing can be sent do not keep the kernel from cutting others", arguments: Setting.all)
+    func refusedDestination(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
+            let options = UDPOptions { $0.segmentsSent = true }
+            let client = try await UDPSocket.bind("127.0.0.1", 0, options: options, on: loop)
+            let limit = client.core.state.withLock { $0.segmentLimit }
+            let nowhere = Array(repeating: Datagram(Bytes.pattern(100), to: .loopback(port: 0)), count: 10)
+            #expect(try await ioError { try await client.sendBatch(nowhere) }.code == .invalidArgument)
+            #expect(client.core.state.withLock { $0.segmentLimit } == limit)
+            let batch = Array(repeating: Datagram(Bytes.pattern(100), to: server.local), count: 10)
+            #expect(try await client.sendBatch(batch).isComplete)
+            for _ in 0..<10 { #expect(try await server.receive().bytes == Bytes.pattern(100)) }
+        }
+    }
+
     @Test("of none are no operation", arguments: Setting.all)
     func none(setting: Setting) async throws {
         try await withLoop(setting) { loop in

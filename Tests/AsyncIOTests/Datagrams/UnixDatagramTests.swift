@@ -236,6 +236,22 @@ struct UnixDatagramTests {
         }
     }
 
+    @Test("a batch with room for more than 64 KiB each brings long datagrams whole", arguments: Setting.all)
+    func longBatch(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let (left, right) = try await UnixDatagramSocket.pair(on: loop)
+            try await left.send(Bytes.pattern(100_000))
+            // So much room for so many would be 64 GiB.
+            let batch = try await right.receiveBatch(upTo: 4_096, limit: .max)
+            #expect(batch.map(\.bytes) == [Bytes.pattern(100_000)])
+            #expect(batch.allSatisfy { !$0.isTruncated })
+            try await left.send(Bytes.pattern(100_000))
+            let cut = try await right.receiveBatch(limit: 70_000)
+            #expect(cut.map(\.bytes.count) == [70_000])
+            #expect(cut.first?.isTruncated == true && cut.first?.info.length == 100_000)
+        }
+    }
+
     @Test("closes descriptors that nobody asked for", arguments: Setting.all)
     func strayDescriptors(setting: Setting) async throws {
         try await withLoop(setting) { loop in

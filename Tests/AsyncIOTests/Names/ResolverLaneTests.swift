@@ -59,6 +59,42 @@ struct ResolverLaneTests {
         #expect(system.asked.value == 8)
     }
 
+    @Test("checks names itself, since not everybody asks by way of lookUp", arguments: [false, true])
+    func checksNames(caches: Bool) async throws {
+        let asked = Counter()
+        let lane = ResolverLane(
+            threads: 1,
+            system: SystemNames(
+                addresses: { _, _ in
+                    asked.add()
+                    return [.loopback(port: 0)]
+                }, name: { _ in "10.0.0.1\0.example.org" }))
+        let system = SystemResolver(lane: lane)
+        let resolver: any Resolver = caches ? CachingResolver(system) : system
+        try await Guest.run { _ async throws in
+            for name in ["10.0.0.1\0.example.org", "example.org\0", "127.1", "0x7f.1", "2130706433", "", "a b"] {
+                let error = await #expect(throws: ResolutionError.self, "\(name)") {
+                    try await resolver.addresses(of: name, version: nil)
+                }
+                #expect(error?.reason == .invalidName, "\(name)")
+            }
+            #expect(try await resolver.addresses(of: "10.0.0.1", version: .v4) == [.ipv4(10, 0, 0, 1, port: 0)])
+            let none = await #expect(throws: ResolutionError.self) {
+                try await resolver.addresses(of: "10.0.0.1", version: .v6)
+            }
+            #expect(none?.reason == .noAddress)
+            #expect(asked.value == 0)
+            #expect(try await resolver.addresses(of: "example.org", version: nil) == [.loopback(port: 0)])
+            let unnamed = try SocketAddress.unix(path: "/nowhere")
+            let noName = await #expect(throws: ResolutionError.self) { try await resolver.name(of: unnamed) }
+            #expect(noName?.reason == .noSuchName)
+            let answer = await #expect(throws: ResolutionError.self) {
+                try await resolver.name(of: .loopback(port: 0))
+            }
+            #expect(answer?.reason == .failed)
+        }
+    }
+
     @Test("no more threads than the limit, and everybody gets an answer", arguments: [1, 3])
     func limit(threads: Int) async throws {
         let system = SlowSystem()

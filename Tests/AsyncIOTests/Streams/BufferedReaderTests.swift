@@ -125,6 +125,20 @@ struct BufferedReaderTests {
         #expect(try await reader.read(until: "t", limit: .max) == Array("res".utf8))
     }
 
+    @Test("refuses no separators as its first call, with bytes in the buffer and without")
+    func noSeparatorsAtFirst() async throws {
+        var fresh = ReceivedBytes()
+        #expect(throws: IOError.self) { _ = try fresh.take(untilAny: []) }
+        fresh.append([1, 2])
+        let error = #expect(throws: IOError.self) { _ = try fresh.take(untilAny: []) }
+        #expect(error?.code == .invalidArgument)
+        #expect(try fresh.take(until: [2]) == [1])
+        let reader = BufferedReader(PieceStream([[1, 2]]))
+        let refusal = await #expect(throws: IOError.self) { _ = try await reader.read(untilAny: []) }
+        #expect(refusal?.code == .invalidArgument)
+        #expect(try await reader.read(until: [2]) == [1])
+    }
+
     @Test("peeks without taking, and skips without keeping")
     func peekAndSkip() async throws {
         let reader = reader(of: "ab", "cd", "ef", "gh")

@@ -206,4 +206,26 @@ struct BufferedWriterEndTests {
             #expect(reset?.code == .connectionReset)
         }
     }
+
+    @Test("what is written while a loop ends, and cannot be sent at once, still has a sender", arguments: [4, 100])
+    func loopEnds(capacity: Int) async throws {
+        try await Watchdog.watch("a writer's loop ends", limit: .seconds(100)) {
+            let thread = try LoopThread(options: .guest(name: "brief"))
+            let (stream, peer) = MemoryStream.pair(capacity: capacity)
+            let writer = BufferedWriter(stream)
+            let hasBegun = Gate()
+            let task = thread.loop.submit {
+                hasBegun.open()
+                try? await thread.loop.sleep(for: .seconds(1_000))
+                // The loop takes no further task now.
+                return try writer.tryWrite(Array("0123456789".utf8))
+            }
+            await hasBegun.pass()
+            await thread.shutdown()
+            #expect(try await task.value)
+            async let received = peer.readToEnd()
+            try await writer.close()
+            #expect(try await received == Array("0123456789".utf8))
+        }
+    }
 }
