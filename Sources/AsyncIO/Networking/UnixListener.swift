@@ -71,7 +71,9 @@ extension StreamListener where Connection == UnixStream {
         do {
             let local = Socket.localAddress(number) ?? address
             let handle = try await loop.adopt(descriptor, subject)
-            return UnixListener(ServerCore(loop: loop, source: .socket(handle), address: local, place: place))
+            return UnixListener(
+                ServerCore(
+                    loop: loop, source: .socket(handle), address: local, place: place, backlog: options.backlog))
         } catch {
             place?.giveUp()
             throw error

@@ -19,6 +19,8 @@ final class ServerCore: Sendable {
     let life = Locked(Life())
     /// What ends with the listening socket: the file of a Unix socket.
     let place: SocketPlace?
+    /// How many connections the kernel keeps for us at most.
+    let backlog: Int
 
     /// Where connections come from.
     enum Source: Sendable {
@@ -27,11 +29,16 @@ final class ServerCore: Sendable {
         case otherLoop
     }
 
-    init(loop: EventLoop, source: Source, address: SocketAddress, place: SocketPlace? = nil) {
+    /// What listens already has a queue of a length that nobody tells; it is mostly the system's own limit.
+    init(
+        loop: EventLoop, source: Source, address: SocketAddress, place: SocketPlace? = nil, backlog: Int32 = 4_096
+    ) {
         self.loop = loop
         self.source = source
         self.address = address
         self.place = place
+        // The kernel's queue is full when there is one more.
+        self.backlog = Int(max(backlog, 0)) + 1
     }
 
     deinit {
@@ -111,6 +118,7 @@ final class ServerCore: Sendable {
                 }
             }
             refuseWaiting(plan)
+            await endDraining()
             if let failure = acceptor.failure, !life.withLock({ $0.isShuttingDown }) {
                 life.withLock { $0.failure = failure }
                 // Connections may go on for long. Until they end nobody would hear of it, and clients would wait in a
@@ -159,10 +167,10 @@ final class ServerCore: Sendable {
         if let sleeper = table.sleeper { loop.cancel(sleeper) }
     }
 
-    /// A connection was closed without having been served.
+    /// A connection was closed without having been served. It has counted for the limit since it was taken.
     func refuse(_ plan: ServePlan) {
         counts.refused.add(1, ordering: .relaxed)
-        if case .otherLoop = source { plan.limit?.leave() }
+        plan.limit?.leave()
     }
 
     /// Closes what arrived too late.
@@ -192,9 +200,11 @@ struct ServePlan: Sendable {
 final class ConnectionTable {
     /// The source has been closed: what has arrived is the rest.
     var isStopped = false
+    /// What waits in the kernel's queue is still taken, and nothing new comes to it.
+    var isDraining = false
     /// Nobody will take any more.
     var acceptsNoMore = false
-    /// The acceptor's sleep, if it waits for another loop.
+    /// What the acceptor waits for, if it does: a connection, or another loop.
     var sleeper: Token?
     private(set) var open: [UInt64: StreamCore] = [:]
     private var last: UInt64 = 0
@@ -211,6 +221,8 @@ final class ConnectionTable {
 
     /// A connection has been accepted, and waits to be served.
     func arrive(_ connection: StreamCore) { arrivals.append(connection) }
+
+    var hasArrivals: Bool { firstArrival < arrivals.count }
 
     func nextArrival() -> StreamCore? {
         guard firstArrival < arrivals.count else { return nil }
