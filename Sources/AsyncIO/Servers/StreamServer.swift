@@ -152,7 +152,7 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
         return parts.count == 1 ? parts[0].report : ShutdownReport(parts.map(\.report))
     }
 
-    private func beginShutdown(_ drain: Duration, _ grace: Duration?) {
+    func beginShutdown(_ drain: Duration, _ grace: Duration?) {
         for part in parts { part.beginShutdown(drain: drain, grace: grace) }
         let others = others
         guard let acceptor = parts.first, !others.isEmpty else { return }
