@@ -125,6 +125,7 @@ final class ServerCore: Sendable {
                 // queue.
                 close()
                 if !group.isEmpty { loop.report(failure, context: "server \(address) accepts no more") }
+                plan.failed()
             }
         }
     }
@@ -190,6 +191,8 @@ struct ServePlan: Sendable {
     let drain: Duration
     /// The loops that take turns in serving, this one among them; empty if it serves alone.
     var turns: [ServerCore] = []
+    /// Is told at once when a part can accept no more, though its connections may go on.
+    let failed: @Sendable () -> Void
     let handler: Handler
 
     /// Gets a connection, its number, and the part of the server that it came through.

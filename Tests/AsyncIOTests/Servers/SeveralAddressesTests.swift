@@ -92,6 +92,32 @@ struct SeveralAddressesTests {
         }
     }
 
+    @Test("when one listener fails, all end at once, whoever is connected to it", arguments: Setting.all)
+    func failureWhileConnected(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let first = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let second = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let server = TCPServer(first, second)
+            async let serving = ioError {
+                try await server.serve { connection in while try await connection.read() != nil {} }
+            }
+            let peers = try [first.address, second.address].map { try Peer(to: $0) }
+            await until { server.statistics.active == 2 }
+            first.close()
+            #expect(try await serving.code == .canceled)
+            for peer in peers { #expect(try await onThread { try peer.receiveAll() }.isEmpty) }
+            try await expectOpenSockets(0, port: second.address.port)
+        }
+    }
+
+    @Test("without listeners there is nothing to serve")
+    func noListeners() async throws {
+        let server = TCPServer([])
+        try await server.serve(Self.hello)
+        let report = try await server.shutdown(grace: .zero)
+        #expect(server.addresses.isEmpty && "\(report)" == "nothing was served")
+    }
+
     @Test("a listener that is served already keeps its server, and the others stay free", arguments: Setting.all)
     func twice(setting: Setting) async throws {
         try await withLoop(setting) { loop in
