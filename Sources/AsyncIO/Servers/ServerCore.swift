@@ -83,8 +83,26 @@ final class ServerCore: Sendable {
             detail: "this listener is serving already; bind a second one with reusePort to share the port")
     }
 
-    /// Takes a claim back.
-    func unclaim() { life.withLock { $0.isServing = false } }
+    /// Takes a claim back, with all that a shutdown has begun meanwhile: whoever waits for its end goes on, and the
+    /// next claim begins a new life.
+    func unclaim() {
+        let before = life.withLock { life in
+            let before = life
+            life = Life()
+            // The numbers of those who are about to wait stay their own.
+            life.lastWaiter = before.lastWaiter
+            return before
+        }
+        for alarm in before.alarms { alarm.cancel() }
+        for waiter in before.waiters.values { waiter.wake() }
+        guard before.isShuttingDown else { return }
+        // Nobody is there to empty the kernel's queue.
+        onLoop {
+            guard self.table.isDraining else { return }
+            self.table.isStopped = true
+            self.close()
+        }
+    }
 
     /// Serves until the server is shut down, cancelled, or fails. Once, after ``claim(limit:)``.
     func serve(_ plan: ServePlan) async throws {

@@ -118,6 +118,24 @@ struct SeveralAddressesTests {
         #expect(server.addresses.isEmpty && "\(report)" == "nothing was served")
     }
 
+    @Test("whoever waits for the end of a server that could not begin goes on", arguments: Setting.all)
+    func unclaimed(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            try listener.core.claim(limit: nil)
+            async let waiting: Void = listener.core.waitForEnd()
+            await until { listener.core.life.withLock { $0.waiters.count } == 1 }
+            listener.core.unclaim()
+            try await waiting
+            // It is as it was before.
+            async let serving: Void = listener.serve(Self.hello)
+            let peer = try Peer(to: listener.address)
+            #expect(try await onThread { try peer.receiveAll() } == Array("hello".utf8))
+            listener.shutdown()
+            try await serving
+        }
+    }
+
     @Test("a listener that is served already keeps its server, and the others stay free", arguments: Setting.all)
     func twice(setting: Setting) async throws {
         try await withLoop(setting) { loop in
