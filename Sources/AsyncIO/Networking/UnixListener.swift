@@ -62,7 +62,7 @@ extension StreamListener where Connection == UnixStream {
         let (number, subject) = (descriptor.number, "\(address)")
         let place: SocketPlace?
         if let path = address.pathBytes {
-            place = try await SocketPlace.take(path, for: number, address, options, on: loop)
+            place = try await SocketPlace.take(path, for: number, .stream, address, options, on: loop)
         } else {
             try Socket.bind(number, to: address)
             try SystemCall.call("listen", subject) { listen(number, options.backlog) }
