@@ -33,7 +33,7 @@ final class DatagramCore: Sendable {
         var incoming: [IncomingRoom] = []
         var outgoing: OutgoingRoom?
         /// The socket's place in the file system.
-        var file: SocketFile?
+        var place: SocketPlace?
     }
 
     init(_ loop: EventLoop, _ handle: Handle, _ traits: Traits, _ state: sending State) {
@@ -49,14 +49,14 @@ final class DatagramCore: Sendable {
     var peer: SocketAddress? { state.withLock { $0.peer } }
 
     func close() {
-        let file = state.withLock { state in
+        let place = state.withLock { state in
             state.isClosed = true
             state.incoming = []
             state.outgoing = nil
-            return state.file.take()
+            return state.place.take()
         }
-        // First the name, so that nobody finds it without a socket behind it.
-        file?.remove()
+        // First the name: while the socket is open, nobody else's file can be taken for ours.
+        place?.giveUp()
         loop.performSoon(closing: handle)
     }
 

@@ -39,8 +39,9 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
 
     /// Binds to a path. A socket's file that an earlier process has left behind is replaced.
     ///
-    /// Does not wait. Throws ``IOError``: `EADDRINUSE` if somebody is bound to the path, or if another kind of file is
-    /// there, `ENOENT`, `EACCES`.
+    /// Processes that do this at the same time, with this package, take turns by a lock on the folder (flock(2)), for
+    /// which this suspends at most a second. Throws ``IOError``: `EADDRINUSE` if somebody is bound to the path, or if
+    /// another kind of file is there, `ENOENT`, `EACCES`.
     public static func bind(_ path: String, on loop: EventLoop? = nil) async throws -> UnixDatagramSocket {
         try await bind(to: .unix(path: path), on: loop)
     }
@@ -50,12 +51,19 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
     public static func bind(to address: SocketAddress, on loop: EventLoop? = nil) async throws -> UnixDatagramSocket {
         let loop = try EventLoop.required(loop)
         let descriptor = try Socket.openUnix(for: address, CInt(SOCK_DGRAM.rawValue), "bind")
-        let file = try SocketFile.bind(descriptor.number, to: address)
-        let local = Socket.localAddress(descriptor.number) ?? address
+        let number = descriptor.number
+        let place: SocketPlace?
+        if let path = address.pathBytes {
+            place = try await SocketPlace.take(path, for: number, .datagram, address, on: loop)
+        } else {
+            try Socket.bind(number, to: address)
+            place = nil
+        }
+        let local = Socket.localAddress(number) ?? address
         do {
-            return try await adopt(descriptor, local: local, file: file, on: loop)
+            return try await adopt(descriptor, local: local, place: place, on: loop)
         } catch {
-            file?.remove()
+            place?.giveUp()
             throw error
         }
     }
@@ -104,11 +112,11 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
     }
 
     private static func adopt(
-        _ descriptor: consuming Descriptor, local: SocketAddress, peer: SocketAddress? = nil, file: SocketFile? = nil,
+        _ descriptor: consuming Descriptor, local: SocketAddress, peer: SocketAddress? = nil, place: SocketPlace? = nil,
         on loop: EventLoop
     ) async throws -> UnixDatagramSocket {
         let handle = try await loop.adopt(descriptor, "\(local)")
-        let state = DatagramCore.State(local: local, peer: peer, file: file)
+        let state = DatagramCore.State(local: local, peer: peer, place: place)
         return UnixDatagramSocket(DatagramCore(loop, handle, DatagramCore.Traits(isUnix: true), state))
     }
 

@@ -83,8 +83,22 @@ enum Socket {
         }
     }
 
-    /// Looks at a socket that somebody else has opened, and returns the address on which it listens.
+    /// Looks at a socket that somebody else has opened, makes it close-on-exec and non-blocking, and returns the
+    /// address on which it listens.
     static func inspect(listening descriptor: CInt, _ subject: String) throws(IOError) -> SocketAddress {
+        let address = try look(listening: descriptor, subject)
+        try prepare(listening: descriptor, subject)
+        return address
+    }
+
+    static func prepare(listening descriptor: CInt, _ subject: String) throws(IOError) {
+        try Descriptor.setNonBlocking(descriptor)
+        try SystemCall.call("fcntl", subject) { fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    }
+
+    /// Looks at a socket that somebody else has opened, without changing it, and returns the address on which it
+    /// listens.
+    static func look(listening descriptor: CInt, _ subject: String) throws(IOError) -> SocketAddress {
         let (code, type) = value(descriptor, SO_TYPE)
         guard code >= 0 else {
             let detail =
@@ -106,8 +120,6 @@ enum Socket {
                 .addressFamilyNotSupported, operation: "adopt", subject: subject,
                 detail: "this socket is neither IPv4, IPv6 nor Unix")
         }
-        try Descriptor.setNonBlocking(descriptor)
-        try SystemCall.call("fcntl", subject) { fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         return address
     }
 

@@ -14,9 +14,13 @@ import SystemPackage
 //    the file at the path is removed only if it is still that inode. The moment that is left between this comparison
 //    and unlink(2) is closed by a lock on the folder for all who listen with this package.
 // 3. bind(2) makes the file with the permissions of the socket's own inode, less the umask: fchmod(2) before it leaves
-//    no moment in which they are wider. What the umask has taken is given back afterwards.
+//    no moment in which they are wider. What the umask has taken is given back afterwards, and to the very file that
+//    was opened after bind(2), through /proc: a path may lead elsewhere by then, by a link that somebody has put there.
 // 4. While a socket is open, the inode of its file cannot be reused, even if somebody removes the file. So device and
 //    inode tell at the end whether the file is still ours.
+//
+// A datagram socket receives as soon as it is bound, so its orphans are told from the living at once; all the rest
+// holds for both kinds.
 
 /// The file of a Unix socket that we have bound.
 final class SocketPlace: Sendable {
@@ -38,36 +42,66 @@ final class SocketPlace: Sendable {
         if isFirst && FileIdentity(of: path) == identity { Self.remove(path) }
     }
 
-    /// Binds a socket to a path, and listens.
+    /// The kinds of sockets that have files.
+    enum Kind {
+        /// Listens.
+        case stream
+        case datagram
+
+        /// For socket(2).
+        var type: CInt { CInt(self == .stream ? SOCK_STREAM.rawValue : SOCK_DGRAM.rawValue) }
+    }
+
+    /// Binds a socket to a path, and listens, if it is one that does.
     static func take(
-        _ path: [UInt8], for socket: CInt, _ address: SocketAddress, _ options: UnixOptions, on loop: EventLoop
+        _ path: [UInt8], for socket: CInt, _ kind: Kind, _ address: SocketAddress,
+        _ options: UnixOptions = UnixOptions(), on loop: EventLoop
     ) async throws -> SocketPlace {
         let lock = try await FolderLock.take(around: path, on: loop)
         defer { withExtendedLifetime(lock) {} }
         var attempts = 1
         while let error = bind(socket, address, options.permissions) {
             guard error.code == .addressInUse, options.staleFile == .replace, attempts < 8 else { throw error }
-            guard try await removeOrphan(path, address, on: loop) else { throw error.inUse }
+            guard try await removeOrphan(path, kind, address, on: loop) else {
+                throw error.inUse(kind)
+            }
             attempts += 1
         }
-        // From here on a file is there, and it is ours.
-        guard let identity = FileIdentity(of: path) else {
-            throw IOError(.noSuchFileOrDirectory, operation: "bind", subject: "\(address)")
+        return try settle(path, socket, kind, address, options)
+    }
+
+    /// Gives the file that bind(2) has made what is missing, and listens.
+    static func settle(
+        _ path: [UInt8], _ socket: CInt, _ kind: Kind, _ address: SocketAddress, _ options: UnixOptions
+    ) throws(IOError) -> SocketPlace {
+        let opened = unsafe withPath(path) { path in
+            SystemCall.result { unsafe open(path, fileItself) }
         }
+        guard opened >= 0 else { throw IOError(Errno(negated: opened), operation: "bind", subject: "\(address)") }
+        let file = Descriptor(owning: CInt(truncatingIfNeeded: opened))
+        guard let identity = FileIdentity(of: file.number), identity.isSocket else { throw replaced(address) }
         let place = SocketPlace(path, identity)
-        do {
-            if let permissions = options.permissions {
-                let result = unsafe withPath(path) { path in
-                    SystemCall.result { unsafe chmod(path, permissions.rawValue) }
+        do throws(IOError) {
+            if let wanted = options.permissions, identity.permissions != wanted.rawValue {
+                try SystemCall.call("chmod", "\(address)") {
+                    unsafe chmod("/proc/self/fd/\(file.number)", wanted.rawValue)
                 }
-                if result < 0 { throw IOError(Errno(negated: result), operation: "chmod", subject: "\(address)") }
             }
-            try SystemCall.call("listen", "\(address)") { listen(socket, options.backlog) }
+            guard FileIdentity(of: path) == identity else { throw replaced(address) }
+            if kind == .stream {
+                try SystemCall.call("listen", "\(address)") { listen(socket, options.backlog) }
+            }
         } catch {
             place.giveUp()
             throw error
         }
         return place
+    }
+
+    private static func replaced(_ address: SocketAddress) -> IOError {
+        IOError(
+            .addressInUse, operation: "bind", subject: "\(address)",
+            detail: "somebody has put another file in the socket's place; choose a folder where no one else may write")
     }
 
     /// Makes the file, with no more than these permissions. Returns what stands against it.
@@ -86,7 +120,7 @@ final class SocketPlace: Sendable {
     /// Removes the file at the path if it is a socket on which nobody listens. False if somebody does; true if it is
     /// worth another try.
     private static func removeOrphan(
-        _ path: [UInt8], _ address: SocketAddress, on loop: EventLoop
+        _ path: [UInt8], _ kind: Kind, _ address: SocketAddress, on loop: EventLoop
     ) async throws -> Bool {
         let opened = unsafe withPath(path) { path in
             SystemCall.result { unsafe open(path, fileItself) }
@@ -99,18 +133,19 @@ final class SocketPlace: Sendable {
                 .addressInUse, operation: "bind", subject: "\(address)",
                 detail: "a file that is no socket is there; choose another path, or remove it")
         }
-        for pause in [Duration.zero, .milliseconds(20)] {
+        // Between bind(2) and listen(2) a stream's owner refuses, too.
+        for pause in kind == .stream ? [Duration.zero, .milliseconds(20)] : [.zero] {
             if pause > .zero { try await loop.sleep(for: pause) }
-            guard isRefused(file.number, address) else { return false }
+            guard isRefused(file.number, kind, address) else { return false }
         }
         if FileIdentity(of: path) == identity { remove(path) }
         return true
     }
 
     /// Whether connecting to the very file is refused: nobody listens.
-    private static func isRefused(_ file: CInt, _ address: SocketAddress) -> Bool {
+    private static func isRefused(_ file: CInt, _ kind: Kind, _ address: SocketAddress) -> Bool {
         for target in [try? SocketAddress.unix(path: "/proc/self/fd/\(file)"), address] {
-            guard let target, let descriptor = try? Socket.openUnix(for: target, CInt(SOCK_STREAM.rawValue), "connect")
+            guard let target, let descriptor = try? Socket.openUnix(for: target, kind.type, "connect")
             else { return false }
             let result = SystemCall.connect(descriptor.number, target)
             // Without /proc it has to be the path.
@@ -129,18 +164,23 @@ final class SocketPlace: Sendable {
 }
 
 extension IOError {
-    fileprivate var inUse: IOError {
+    fileprivate func inUse(_ kind: SocketPlace.Kind) -> IOError {
         IOError(
             code, operation: operation, subject: subject,
-            detail: "another program listens there; end it, or choose another path")
+            detail: "another program \(kind == .stream ? "listens" : "receives") there; end it, or choose another path")
     }
 }
 
-/// Which file it is: device and inode.
+/// Which file it is: device and inode. Its permissions are no part of that.
 struct FileIdentity: Equatable {
     let device: dev_t
     let inode: ino_t
     let isSocket: Bool
+    let permissions: mode_t
+
+    static func == (left: FileIdentity, right: FileIdentity) -> Bool {
+        left.device == right.device && left.inode == right.inode && left.isSocket == right.isSocket
+    }
 
     /// Nil if nothing is at the path. A link is itself.
     init?(of path: [UInt8]) {
@@ -157,6 +197,7 @@ struct FileIdentity: Equatable {
         device = information.st_dev
         inode = information.st_ino
         isSocket = information.st_mode & S_IFMT == S_IFSOCK
+        permissions = information.st_mode & 0o7777
     }
 }
 

@@ -105,7 +105,7 @@ extension ServerCore {
         try SystemCall.call("listen", subject) { listen(number, options.backlog) }
         let local = Socket.localAddress(number) ?? address
         let handle = try await loop.adopt(descriptor, subject)
-        return ServerCore(loop: loop, source: .socket(handle), address: local)
+        return ServerCore(loop: loop, source: .socket(handle), address: local, backlog: options.backlog)
     }
 
     /// Listens on several addresses, those with port 0 on the same one.

@@ -62,7 +62,7 @@ extension StreamListener where Connection == UnixStream {
         let (number, subject) = (descriptor.number, "\(address)")
         let place: SocketPlace?
         if let path = address.pathBytes {
-            place = try await SocketPlace.take(path, for: number, address, options, on: loop)
+            place = try await SocketPlace.take(path, for: number, .stream, address, options, on: loop)
         } else {
             try Socket.bind(number, to: address)
             try SystemCall.call("listen", subject) { listen(number, options.backlog) }
@@ -71,7 +71,9 @@ extension StreamListener where Connection == UnixStream {
         do {
             let local = Socket.localAddress(number) ?? address
             let handle = try await loop.adopt(descriptor, subject)
-            return UnixListener(ServerCore(loop: loop, source: .socket(handle), address: local, place: place))
+            return UnixListener(
+                ServerCore(
+                    loop: loop, source: .socket(handle), address: local, place: place, backlog: options.backlog))
         } catch {
             place?.giveUp()
             throw error

@@ -85,9 +85,19 @@ public final class LoopGroup: Sendable, CustomStringConvertible {
     /// has ended.
     public func shutdown(drain: Duration = .zero, grace: Duration = .seconds(5)) async throws {
         let servers = servers.withLock { $0.compactMap(\.server) }
+        // Not in the caller's own task: its cancellation would reach the children, and they would wait no more.
+        let ending = UncancelledTask.start(name: "shutdown") { try await self.end(servers, drain, grace) }
+        try await withTaskCancellationHandler {
+            try await ending.value
+        } onCancel: {
+            for server in servers { server.beginShutdown(.zero, grace) }
+        }
+    }
+
+    private func end(_ servers: [TCPServer], _ drain: Duration, _ grace: Duration) async throws {
         await withDiscardingTaskGroup { group in
             for server in servers {
-                // Cancelled, it has at least begun.
+                // Ends with an error only if it is cancelled.
                 group.addTask(name: "shutdown") { _ = try? await server.shutdown(drain: drain, grace: grace) }
             }
         }

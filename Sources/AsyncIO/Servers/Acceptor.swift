@@ -15,10 +15,13 @@ struct Acceptor {
     /// Connections that were there already, one after the other.
     private var inThisTurn = 0
     private var turn = 0
+    /// Connections that were taken out of the kernel's queue after the end had begun.
+    private var drained = 0
+    private var isDone: Bool { server.table.isStopped || (server.table.isDraining && drained >= server.backlog) }
 
     /// How many connections are accepted before all that is ready has its turn: a storm of them must not keep the
     /// others from being served, nor take more than its share from other processes that listen on the same socket.
-    private static let acceptsPerTurn = 16
+    static let acceptsPerTurn = 16
 
     init(server: ServerCore, plan: ServePlan) {
         self.server = server
@@ -44,18 +47,20 @@ struct Acceptor {
     private mutating func nextOfOurs() async throws -> StreamCore? {
         while true {
             try Task.checkCancellation()
-            // What waits beyond the limit waits in the kernel's queue.
-            try await plan.limit?.room { server.table.isStopped }
-            let connection: StreamCore
-            if server.table.isStopped {
-                guard let rest = server.table.nextArrival() else { return nil }
-                connection = rest
-            } else {
-                guard let accepted = try await accept() else { continue }
-                connection = accepted
+            // What the end has found in the kernel's queue. It counts for the limit already.
+            if let connection = server.table.nextArrival() {
+                inThisTurn += 1
+                return connection
             }
+            // What is left then is refused.
+            if isDone { return nil }
+            // What waits beyond the limit waits in the kernel's queue.
+            try await plan.limit?.room { server.table.isStopped || server.table.hasArrivals }
+            if server.table.isStopped || server.table.hasArrivals { continue }
+            guard let connection = try await accept() else { continue }
             plan.limit?.enter()
-            if server.table.isStopped || keeps(connection) { return connection }
+            // The other loops may have been told already that nothing more comes.
+            if server.table.isStopped || server.table.isDraining || keeps(connection) { return connection }
         }
     }
 
@@ -69,19 +74,40 @@ struct Acceptor {
         }
         let operation = Operation.accept(server.handle)
         let outcome: Outcome
-        switch loop.begin(operation) {
-        case .ended(let ended):
+        if server.table.isDraining {
+            guard let waited = nextThatWaits() else { return nil }
             inThisTurn += 1
-            outcome = ended
-        case let begun:
-            inThisTurn = 0
-            outcome = await loop.finish(operation, begun)
+            outcome = waited
+        } else {
+            switch loop.begin(operation) {
+            case .ended(let ended):
+                inThisTurn += 1
+                outcome = ended
+            case let begun:
+                inThisTurn = 0
+                // A shutdown that drains ends the wait early.
+                if case .waits(let token) = begun { server.table.sleeper = token }
+                outcome = await loop.finish(operation, begun)
+                server.table.sleeper = nil
+            }
         }
         if outcome.result >= 0 {
             failuresInARow = 0
             return StreamCore(accepted: outcome, on: loop)
         }
         try await survive(outcome)
+        return nil
+    }
+
+    /// The next one of the kernel's queue while the server drains; nil, and the socket is closed, when it is empty. At
+    /// most as many as the queue holds, since those who find a Unix socket without its file may go on coming.
+    private mutating func nextThatWaits() -> Outcome? {
+        if let outcome = server.takeOneThatWaits() {
+            if outcome.result >= 0 { drained += 1 }
+            return outcome
+        }
+        server.table.isStopped = true
+        server.close()
         return nil
     }
 
@@ -109,8 +135,8 @@ struct Acceptor {
         let loop = server.loop
         let code = Errno(negated: outcome.result)
         if Self.severity(of: code) == .closed {
-            // The shutdown has closed it.
-            if server.table.isStopped && !Task.isCancelled { return }
+            // The shutdown has closed it, or has ended the wait.
+            if (server.table.isStopped || server.table.isDraining) && !Task.isCancelled { return }
             try loop.check(outcome, "accept", "\(server.address)")
         }
         server.counts.acceptErrors.add(1, ordering: .relaxed)

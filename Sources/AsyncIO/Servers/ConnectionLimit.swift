@@ -9,7 +9,8 @@ final class ConnectionLimit: Sendable {
 
     init(_ maximum: Int) { self.maximum = max(maximum, 1) }
 
-    private var hasRoom: Bool { active.load(ordering: .sequentiallyConsistent) < maximum }
+    /// Whether one more may come in.
+    var hasRoom: Bool { active.load(ordering: .sequentiallyConsistent) < maximum }
 
     func enter() { active.add(1, ordering: .sequentiallyConsistent) }
 

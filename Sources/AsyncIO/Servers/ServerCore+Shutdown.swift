@@ -47,10 +47,13 @@ extension ServerCore {
     /// The source brings nothing more. What it has brought already is still served, if the server drains.
     func stop(drains: Bool) {
         let isOpen = onLoop {
-            guard !self.table.isStopped else { return }
-            if drains && !self.table.acceptsNoMore { self.takeWhatWaits() }
-            self.table.isStopped = true
-            self.close()
+            // Once it drains, the acceptor closes it: when the queue is empty, or when it is cancelled.
+            guard !self.table.isStopped, !self.table.isDraining else { return }
+            self.table.isDraining = drains && !self.table.acceptsNoMore && self.beginDraining()
+            if !self.table.isDraining {
+                self.table.isStopped = true
+                self.close()
+            }
             self.life.withLock { $0.limit }?.letAllLookAgain()
             if let sleeper = self.table.sleeper { self.loop.cancel(sleeper) }
         }
@@ -59,23 +62,67 @@ extension ServerCore {
 
     /// Whose handshake is done before the end believes to be connected: closing the socket would break them all off.
     ///
-    /// So new handshakes are refused first, for a moment in which the clients' systems merely try again, and then the
-    /// kernel's queue is emptied. That matters for a reload, where another process goes on listening on the same port.
-    private func takeWhatWaits() {
-        // The number may be another one's by now: the driver knows.
-        guard let listens = loop.performNow(.localAddress(handle)), listens.result >= 0 else { return }
+    /// So new handshakes are refused first, for which the clients' systems merely try again, and then the kernel's
+    /// queue is emptied, by the acceptor: within the connection limit, and in turns. That matters for a reload, where
+    /// another process goes on listening on the same port. A queue that is short is emptied at once. False if nothing
+    /// is left for the acceptor.
+    private func beginDraining() -> Bool {
+        guard listens else { return false }
         place?.giveUp()
         if address.family != .unix { SystemCall.ignoreHandshakes(handle.descriptor) }
-        while true {
-            let (result, peer) = SystemCall.accept(handle.descriptor)
-            guard result >= 0 else { return }
-            let number = CInt(truncatingIfNeeded: result)
-            guard let outcome = loop.performNow(.adopt(number, .socket)), outcome.result >= 0 else {
-                Descriptor(owning: number).close()
-                return
-            }
-            table.arrive(StreamCore(accepted: Outcome(outcome.result, bytes: peer), on: loop))
+        let limit = life.withLock { $0.limit }
+        for _ in 0..<Acceptor.acceptsPerTurn where limit?.hasRoom ?? true {
+            guard let outcome = takeOneThatWaits() else { return false }
+            // The acceptor knows what to do about errors.
+            guard outcome.result >= 0 else { break }
+            limit?.enter()
+            table.arrive(StreamCore(accepted: outcome, on: loop))
         }
+        return true
+    }
+
+    /// The number may be another one's by now: the driver knows. On the loop's thread.
+    private var listens: Bool { (loop.performNow(.localAddress(handle))?.result ?? -1) >= 0 }
+
+    /// One connection out of the kernel's queue, by hand; nil if the queue is empty, or has been closed.
+    func takeOneThatWaits() -> Outcome? {
+        guard listens else { return nil }
+        let (result, peer) = SystemCall.accept(handle.descriptor)
+        if result == Errno.wouldBlock.negated { return nil }
+        guard result >= 0 else { return Outcome(result) }
+        let descriptor = Descriptor(owning: CInt(truncatingIfNeeded: result))
+        guard let adopted = loop.performNow(.adopt(descriptor.number, .socket)) else { return nil }
+        guard adopted.result >= 0 else { return adopted }
+        _ = descriptor.release()
+        return Outcome(adopted.result, bytes: peer)
+    }
+
+    /// The acceptor takes no more out of the kernel's queue: closes the socket, and says so if that breaks anybody off.
+    func endDraining() async {
+        guard table.isDraining, !table.isStopped else { return }
+        var refused = 0
+        var failures = 0
+        while refused < backlog, failures < 16, listens {
+            let (result, _) = SystemCall.accept(handle.descriptor)
+            if result == Errno.wouldBlock.negated { break }
+            if result >= 0 {
+                Descriptor(owning: CInt(truncatingIfNeeded: result)).close()
+                refused += 1
+                if refused.isMultiple(of: Acceptor.acceptsPerTurn) { await EventLoop.yield() }
+            } else {
+                failures += 1
+            }
+        }
+        counts.refused.add(refused, ordering: .relaxed)
+        table.isStopped = true
+        close()
+        guard refused > 0 || failures >= 16 else { return }
+        let others = failures >= 16 ? ", and all those that no descriptor was free for" : ""
+        let error = IOError(
+            .connectionAbort, operation: "drain", subject: "\(address)",
+            detail: "\(refused) connections that waited have been closed unserved\(others); "
+                + "a longer drain time or a higher limit would serve them")
+        loop.report(error, context: "server \(address)")
     }
 
     private func cancelHandlers() {

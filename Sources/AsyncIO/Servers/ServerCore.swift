@@ -19,6 +19,8 @@ final class ServerCore: Sendable {
     let life = Locked(Life())
     /// What ends with the listening socket: the file of a Unix socket.
     let place: SocketPlace?
+    /// How many connections the kernel keeps for us at most.
+    let backlog: Int
 
     /// Where connections come from.
     enum Source: Sendable {
@@ -27,11 +29,16 @@ final class ServerCore: Sendable {
         case otherLoop
     }
 
-    init(loop: EventLoop, source: Source, address: SocketAddress, place: SocketPlace? = nil) {
+    /// What listens already has a queue of a length that nobody tells; it is mostly the system's own limit.
+    init(
+        loop: EventLoop, source: Source, address: SocketAddress, place: SocketPlace? = nil, backlog: Int32 = 4_096
+    ) {
         self.loop = loop
         self.source = source
         self.address = address
         self.place = place
+        // The kernel's queue is full when there is one more.
+        self.backlog = Int(max(backlog, 0)) + 1
     }
 
     deinit {
@@ -76,8 +83,26 @@ final class ServerCore: Sendable {
             detail: "this listener is serving already; bind a second one with reusePort to share the port")
     }
 
-    /// Takes a claim back.
-    func unclaim() { life.withLock { $0.isServing = false } }
+    /// Takes a claim back, with all that a shutdown has begun meanwhile: whoever waits for its end goes on, and the
+    /// next claim begins a new life.
+    func unclaim() {
+        let before = life.withLock { life in
+            let before = life
+            life = Life()
+            // The numbers of those who are about to wait stay their own.
+            life.lastWaiter = before.lastWaiter
+            return before
+        }
+        for alarm in before.alarms { alarm.cancel() }
+        for waiter in before.waiters.values { waiter.wake() }
+        guard before.isShuttingDown else { return }
+        // Nobody is there to empty the kernel's queue.
+        onLoop {
+            guard self.table.isDraining else { return }
+            self.table.isStopped = true
+            self.close()
+        }
+    }
 
     /// Serves until the server is shut down, cancelled, or fails. Once, after ``claim(limit:)``.
     func serve(_ plan: ServePlan) async throws {
@@ -111,12 +136,14 @@ final class ServerCore: Sendable {
                 }
             }
             refuseWaiting(plan)
+            await endDraining()
             if let failure = acceptor.failure, !life.withLock({ $0.isShuttingDown }) {
                 life.withLock { $0.failure = failure }
                 // Connections may go on for long. Until they end nobody would hear of it, and clients would wait in a
                 // queue.
                 close()
                 if !group.isEmpty { loop.report(failure, context: "server \(address) accepts no more") }
+                plan.failed()
             }
         }
     }
@@ -159,10 +186,10 @@ final class ServerCore: Sendable {
         if let sleeper = table.sleeper { loop.cancel(sleeper) }
     }
 
-    /// A connection was closed without having been served.
+    /// A connection was closed without having been served. It has counted for the limit since it was taken.
     func refuse(_ plan: ServePlan) {
         counts.refused.add(1, ordering: .relaxed)
-        if case .otherLoop = source { plan.limit?.leave() }
+        plan.limit?.leave()
     }
 
     /// Closes what arrived too late.
@@ -182,6 +209,8 @@ struct ServePlan: Sendable {
     let drain: Duration
     /// The loops that take turns in serving, this one among them; empty if it serves alone.
     var turns: [ServerCore] = []
+    /// Is told at once when a part can accept no more, though its connections may go on.
+    let failed: @Sendable () -> Void
     let handler: Handler
 
     /// Gets a connection, its number, and the part of the server that it came through.
@@ -192,9 +221,11 @@ struct ServePlan: Sendable {
 final class ConnectionTable {
     /// The source has been closed: what has arrived is the rest.
     var isStopped = false
+    /// What waits in the kernel's queue is still taken, and nothing new comes to it.
+    var isDraining = false
     /// Nobody will take any more.
     var acceptsNoMore = false
-    /// The acceptor's sleep, if it waits for another loop.
+    /// What the acceptor waits for, if it does: a connection, or another loop.
     var sleeper: Token?
     private(set) var open: [UInt64: StreamCore] = [:]
     private var last: UInt64 = 0
@@ -211,6 +242,8 @@ final class ConnectionTable {
 
     /// A connection has been accepted, and waits to be served.
     func arrive(_ connection: StreamCore) { arrivals.append(connection) }
+
+    var hasArrivals: Bool { firstArrival < arrivals.count }
 
     func nextArrival() -> StreamCore? {
         guard firstArrival < arrivals.count else { return nil }

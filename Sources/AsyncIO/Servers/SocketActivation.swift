@@ -47,34 +47,62 @@ public struct SocketActivation: Sendable {
     ///
     /// Makes them close-on-exec and non-blocking. The options are set for the TCP connections. Does not suspend for
     /// long. Throws ``IOError`` with `EINVAL` if what the environment says makes no sense, or if a descriptor is no
-    /// listening stream socket; then nothing is taken, and all of them stay open as they are.
+    /// listening stream socket: a datagram socket (`ListenDatagram=`) is refused with its name and type, and all others
+    /// with it. Whatever it throws, nothing is taken then: all of them stay open, and a later call may try again.
     public static func take(options: TCPOptions = TCPOptions(), on loop: EventLoop? = nil) async throws
         -> SocketActivation
     {
         let loop = try EventLoop.required(loop)
-        let environment = ListenEnvironment.current
-        guard let names = try environment.names(forProcess: getpid()) else { return SocketActivation(listeners: []) }
-        // All are looked at before the first is taken.
-        let families = try names.enumerated().map { index, name in
-            let number = CInt(ListenEnvironment.firstDescriptor + index)
-            return try Socket.inspect(listening: number, "inherited descriptor \(number) (\(name))").family
-        }
         let isOurs = isTaken.withLock { isTaken in
             defer { isTaken = true }
             return !isTaken
         }
         guard isOurs else { return SocketActivation(listeners: []) }
-        var listeners: [(name: String, listener: Listener)] = []
-        for (index, name) in names.enumerated() {
-            let descriptor = Descriptor(owning: CInt(ListenEnvironment.firstDescriptor + index))
-            if families[index] == .unix {
-                listeners.append((name, .unix(try await UnixListener(adopting: descriptor, on: loop))))
-            } else {
-                let listener = try await TCPListener(adopting: descriptor, options: options, on: loop)
-                listeners.append((name, .tcp(listener)))
+        do {
+            let names = try ListenEnvironment.current.names(forProcess: getpid()) ?? []
+            let inherited = names.enumerated().map { index, name in
+                (name: name, number: CInt(ListenEnvironment.firstDescriptor + index))
             }
+            return SocketActivation(listeners: try await adopt(inherited, options, on: loop))
+        } catch {
+            isTaken.withLock { $0 = false }
+            throw error
         }
-        return SocketActivation(listeners: listeners)
+    }
+
+    /// Takes over all of them, or none.
+    static func adopt(
+        _ inherited: [(name: String, number: CInt)], _ options: TCPOptions, on loop: EventLoop
+    ) async throws -> [(name: String, listener: Listener)] {
+        // All are looked at before the first is touched.
+        let addresses = try inherited.map { name, number in
+            try Socket.look(listening: number, "inherited descriptor \(number) (\(name))")
+        }
+        for (inherited, address) in zip(inherited, addresses) {
+            try Socket.prepare(listening: inherited.number, "\(address)")
+            if address.family != .unix { try Socket.apply(options, to: inherited.number, "\(address)") }
+        }
+        var handles: [Handle] = []
+        do {
+            for (inherited, address) in zip(inherited, addresses) {
+                let outcome = await loop.perform(.adopt(inherited.number, .socket))
+                try loop.check(outcome, "adopt", "\(address)")
+                handles.append(Handle(rawValue: outcome.result))
+            }
+        } catch {
+            // The loop closes what it has: it must not have these. A caller that is cancelled has no say in that.
+            let adopted = handles
+            let release = UncancelledTask.start(name: "giving inherited sockets back") {
+                for handle in adopted { _ = await loop.perform(.disown(handle)) }
+            }
+            _ = await release.result
+            throw error
+        }
+        return zip(inherited, zip(handles, addresses)).map { inherited, socket in
+            let core = ServerCore(loop: loop, source: .socket(socket.0), address: socket.1)
+            let listener: Listener = socket.1.family == .unix ? .unix(UnixListener(core)) : .tcp(TCPListener(core))
+            return (inherited.name, listener)
+        }
     }
 }
 

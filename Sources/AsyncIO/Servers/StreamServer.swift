@@ -23,7 +23,7 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
     /// Serves several listeners together, with one limit, one shutdown, and one end: when one fails, all end.
     public convenience init(_ listeners: StreamListener<Connection>...) { self.init(listeners) }
 
-    /// Serves several listeners together. Without any, serving returns when it is cancelled or shut down.
+    /// Serves several listeners together. Without any, there is nothing to serve, and serving returns at once.
     public convenience init(_ listeners: [StreamListener<Connection>]) {
         self.init(parts: listeners.map(\.core)) { core in
             // Nothing is served where nothing listens.
@@ -67,6 +67,9 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
 
     /// Serves all listeners until the server is shut down, cancelled, or one of them fails, which ends all.
     ///
+    /// A failure is a shutdown with the drain time given here, begun at once; but the connections of a listener that
+    /// serves alone go on until they end by themselves.
+    ///
     /// See ``StreamListener/serve(limit:drain:_:)-((Connection)->Void)``. The limit is one for all of them; since each
     /// loop looks by itself whether there is room, it may be exceeded by as many connections as there are other
     /// listeners. Handlers run on the loop whose listener got the connection.
@@ -97,11 +100,13 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
         let limit = limit.map(ConnectionLimit.init)
         try claim(limit)
         let others = others
+        // A part that fails ends with its last connection: the other parts must not wait for that.
+        let failed: @Sendable () -> Void = { if self.parts.count > 1 { self.shutdown(drain: drain) } }
         try await withTaskCancellationHandler {
             try await withThrowingTaskGroup { group in
                 for part in parts {
                     let turns = others.isEmpty ? [] : [part] + others
-                    let plan = ServePlan(limit: limit, drain: drain, turns: turns, handler: handler)
+                    let plan = ServePlan(limit: limit, drain: drain, turns: turns, failed: failed, handler: handler)
                     group.addTask(name: "server \(part.address)") { try await part.serve(plan) }
                 }
                 do {
@@ -152,7 +157,7 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
         return parts.count == 1 ? parts[0].report : ShutdownReport(parts.map(\.report))
     }
 
-    private func beginShutdown(_ drain: Duration, _ grace: Duration?) {
+    func beginShutdown(_ drain: Duration, _ grace: Duration?) {
         for part in parts { part.beginShutdown(drain: drain, grace: grace) }
         let others = others
         guard let acceptor = parts.first, !others.isEmpty else { return }

@@ -252,6 +252,32 @@ struct UnixDatagramTests {
         }
     }
 
+    @Test("of many that bind at the same time to a stale file, one gets it, and keeps it")
+    func race() async throws {
+        try await withLoop(Setting(driver: .epoll, caller: .elsewhere)) { loop in
+            for _ in 0..<20 {
+                let path = Self.path()
+                let address = try SocketAddress.unix(path: path)
+                let number = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+                let bound = unsafe address.withSockaddr { unsafe Glibc.bind(number, $0, $1) }
+                #expect(bound == 0)
+                close(number)
+                let sockets = await withTaskGroup { group in
+                    for _ in 0..<8 { group.addTask { try? await UnixDatagramSocket.bind(path, on: loop) } }
+                    var sockets: [UnixDatagramSocket] = []
+                    for await socket in group { if let socket { sockets.append(socket) } }
+                    return sockets
+                }
+                #expect(sockets.count == 1)
+                let client = try await UnixDatagramSocket.connect(path, on: loop)
+                try await client.send([1])
+                #expect(try await sockets.first?.receive().bytes == [1])
+                sockets.first?.close()
+                #expect(!Self.exists(path))
+            }
+        }
+    }
+
     @Test("closes descriptors that nobody asked for", arguments: Setting.all)
     func strayDescriptors(setting: Setting) async throws {
         try await withLoop(setting) { loop in

@@ -39,7 +39,9 @@ struct ConnectionLimitTests {
         try await withLoop(setting) { loop in
             for drains in [true, false] {
                 let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+                let most = Log<Int>()
                 async let serving: Void = listener.serve(limit: 1) { connection in
+                    most.add(listener.statistics.active)
                     while let bytes = try await connection.read() { try await connection.write(bytes) }
                 }
                 let peers = try (0..<5).map { _ in try Peer(to: listener.address) }
@@ -57,8 +59,33 @@ struct ConnectionLimitTests {
                 }
                 try await serving
                 #expect(listener.statistics.accepted == (drains ? 5 : 1))
+                #expect(most.all.allSatisfy { $0 == 1 }, "\(most.all)")
                 try await expectOpenSockets(0, port: listener.address.port)
             }
+        }
+    }
+
+    @Test("what a draining server has not come to is closed, counted and reported", arguments: Setting.all)
+    func refusedAtLimit(setting: Setting) async throws {
+        let reports = Errors()
+        try await withLoop(setting, reports: reports) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            async let serving: Void = listener.serve(limit: 1) { connection in
+                try await connection.write("in")
+                while try await connection.read() != nil {}
+            }
+            let peers = try (0..<40).map { _ in try Peer(to: listener.address) }
+            #expect(try await onThread { try peers[0].receive() } == Array("in".utf8))
+            let report = try await listener.shutdown(drain: .milliseconds(20), grace: .seconds(60))
+            try await serving
+            #expect(report[.cancel]?.ended == 1 && report.aborted == 0)
+            #expect(listener.statistics.accepted == 1 && listener.statistics.refused == 39)
+            #expect(reports.lines.count == 1 && reports.lines[0].contains("39 connections that waited"))
+            for peer in peers.dropFirst() {
+                // An end, not a reset: nothing of theirs was lost on the way.
+                #expect(try await onThread { try peer.receiveAll() }.isEmpty)
+            }
+            try await expectOpenSockets(0, port: listener.address.port)
         }
     }
 
@@ -128,6 +155,35 @@ struct ConnectionLimitTests {
             withExtendedLifetime(peers) {}
             listener.shutdown()
             try await serving
+        }
+    }
+
+    @Test("while the server drains, the acceptor lets others run, too", arguments: Drivers.available)
+    func givesWayDraining(driver: DriverChoice) async throws {
+        try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let peers = try (0..<200).map { _ in try Peer(to: listener.address) }
+            let (before, steps, served) = (Counter(), Log<Int>(), Counter())
+            let serving = Task(executorPreference: loop) {
+                try await listener.serve { connection in
+                    if served.add() == 1 {
+                        before.add(listener.statistics.accepted)
+                        listener.shutdown(drain: .seconds(3_600))
+                    }
+                    while try await connection.read() != nil {}
+                }
+            }
+            while listener.statistics.accepted < 200 {
+                steps.add(listener.statistics.accepted)
+                await EventLoop.yield()
+            }
+            steps.add(listener.statistics.accepted)
+            #expect(before.value < 100, "most of them came while it drained")
+            let most = zip(steps.all, steps.all.dropFirst()).map { $1 - $0 }.max() ?? 200
+            #expect(most <= 16, "\(most) connections in one go")
+            withExtendedLifetime(peers) {}
+            listener.shutdown()
+            try await serving.value
         }
     }
 

@@ -170,6 +170,43 @@ struct LoopGroupTests {
         }
     }
 
+    @Test("a caller that is cancelled ends the drain time, and leaves the handlers their grace")
+    func impatient() async throws {
+        try await Watchdog.watch("impatient") {
+            let reports = Errors()
+            let group = try LoopGroup(count: 2, options: Self.options(reports))
+            let server = try await group.bind("127.0.0.1", 0)
+            let (cancelled, gate, finished) = (Counter(), Gate(), Counter())
+            async let serving: Void = server.serve { connection in
+                do {
+                    while try await connection.read() != nil {}
+                } catch is CancellationError {
+                    cancelled.add()
+                    let cleanup = Task.detached(executorPreference: connection.loop) {
+                        await gate.pass()
+                        try await connection.write("goodbye")
+                        finished.add()
+                    }
+                    _ = await cleanup.result
+                }
+            }
+            let peers = try (0..<4).map { _ in try Peer(to: server.addresses[0]) }
+            await until { server.statistics.active == 4 }
+            let ending = Task { try await group.shutdown(drain: .seconds(3_600), grace: .seconds(3_600)) }
+            await until { (try? Peer(to: server.addresses[0])) == nil }
+            ending.cancel()
+            await until { cancelled.value >= 4 }
+            // Were the caller to stop waiting, the loops would be asked to end now, and their streams with them.
+            for loop in group.loops { _ = await loop.statistics }
+            gate.open()
+            for peer in peers { #expect(try await onThread { try peer.receiveAll() } == Array("goodbye".utf8)) }
+            try await serving
+            try await ending.value
+            #expect(finished.value >= 4 && reports.lines.isEmpty, "\(reports.lines)")
+            #expect(group.loops.allSatisfy { $0.isClosed })
+        }
+    }
+
     @Test("names all who would not end, of all loops, in one error")
     func errors() async throws {
         try await Watchdog.watch("errors") {

@@ -92,6 +92,50 @@ struct SeveralAddressesTests {
         }
     }
 
+    @Test("when one listener fails, all end at once, whoever is connected to it", arguments: Setting.all)
+    func failureWhileConnected(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let first = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let second = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let server = TCPServer(first, second)
+            async let serving = ioError {
+                try await server.serve { connection in while try await connection.read() != nil {} }
+            }
+            let peers = try [first.address, second.address].map { try Peer(to: $0) }
+            await until { server.statistics.active == 2 }
+            first.close()
+            #expect(try await serving.code == .canceled)
+            for peer in peers { #expect(try await onThread { try peer.receiveAll() }.isEmpty) }
+            try await expectOpenSockets(0, port: second.address.port)
+        }
+    }
+
+    @Test("without listeners there is nothing to serve")
+    func noListeners() async throws {
+        let server = TCPServer([])
+        try await server.serve(Self.hello)
+        let report = try await server.shutdown(grace: .zero)
+        #expect(server.addresses.isEmpty && "\(report)" == "nothing was served")
+    }
+
+    @Test("whoever waits for the end of a server that could not begin goes on", arguments: Setting.all)
+    func unclaimed(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            try listener.core.claim(limit: nil)
+            async let waiting: Void = listener.core.waitForEnd()
+            await until { listener.core.life.withLock { $0.waiters.count } == 1 }
+            listener.core.unclaim()
+            try await waiting
+            // It is as it was before.
+            async let serving: Void = listener.serve(Self.hello)
+            let peer = try Peer(to: listener.address)
+            #expect(try await onThread { try peer.receiveAll() } == Array("hello".utf8))
+            listener.shutdown()
+            try await serving
+        }
+    }
+
     @Test("a listener that is served already keeps its server, and the others stay free", arguments: Setting.all)
     func twice(setting: Setting) async throws {
         try await withLoop(setting) { loop in

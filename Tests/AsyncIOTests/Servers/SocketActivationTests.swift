@@ -60,6 +60,41 @@ struct SocketActivationTests {
         #expect(missing.first?.hasPrefix("adopt inherited descriptor 3 (unknown): ") == true && missing.count == 1)
     }
 
+    @Test("are all left as they are when one of them cannot be served")
+    func untouched() async throws {
+        let (tcp, _) = try Peer.listening()
+        let datagrams = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(datagrams) }
+        let lines = try await Self.probe(
+            "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:names", [tcp.descriptor, datagrams])
+        let remedy = "this is no stream socket, but one of type 2 (socket(2)); a listening one is needed"
+        #expect(lines == ["adopt inherited descriptor 4 (names): \(remedy)"])
+        // The flag is the socket's, not the descriptor's: we see what the probe has made of it.
+        #expect(fcntl(tcp.descriptor, F_GETFL) & O_NONBLOCK == 0)
+    }
+
+    @Test("stay open when the loop cannot have them, and can be taken by another one")
+    func refusedByLoop() async throws {
+        let (tcp, address) = try Peer.listening()
+        let number = dup(tcp.descriptor)
+        let ended = try LoopThread(options: .guest(name: "ended"))
+        ended.close()
+        await #expect(throws: (any Error).self) {
+            try await SocketActivation.adopt([("web", number)], TCPOptions(), on: ended.loop)
+        }
+        #expect(Descriptor.isOpen(number))
+        try await withLoop(Setting(driver: .epoll, caller: .onLoop)) { loop in
+            let listeners = try await SocketActivation.adopt([("web", number)], TCPOptions(), on: loop)
+            guard case .tcp(let listener) = listeners.first?.listener else { throw Errno.badFileDescriptor }
+            #expect(listener.address == address)
+            async let serving: Void = listener.serve { try await $0.write("hello") }
+            let peer = try Peer(to: address)
+            #expect(try await onThread { try peer.receiveAll() } == Array("hello".utf8))
+            listener.shutdown()
+            try await serving
+        }
+    }
+
     @Test("variables that make no sense are refused with their names and values")
     func nonsense() throws {
         func names(_ process: String?, _ count: String?, _ names: String?) throws -> [String]? {

@@ -59,6 +59,26 @@ struct UnixListenerTests {
         #expect(mode & ~0o600 == 0, "made with \(String(mode, radix: 8))")
     }
 
+    /// chmod(2) by path would follow the link, and open a file of somebody else's choice to everybody.
+    @Test("a link that takes the file's place between bind and chmod is not followed")
+    func linkInBetween() throws {
+        let folder = try Folder()
+        let (path, precious) = (folder.path("a.sock"), folder.path("precious"))
+        try Folder.write("precious", to: precious)
+        let address = try SocketAddress.unix(path: path)
+        let socket = try Socket.openUnix(for: address, CInt(SOCK_STREAM.rawValue), "bind")
+        #expect(SocketPlace.bind(socket.number, address, FilePermissions(rawValue: 0o666)) == nil)
+        #expect(unsafe unlink(path) == 0 && symlink(precious, path) == 0)
+        let options = UnixOptions(permissions: FilePermissions(rawValue: 0o666))
+        let number = socket.number
+        #expect(throws: IOError.self) {
+            try SocketPlace.settle(Array(path.utf8), number, .stream, address, options)
+        }
+        #expect(Folder.look(at: precious)?.mode == 0o600)
+        #expect(Folder.exists(path), "the link is not ours to remove")
+        withExtendedLifetime(socket.number) {}
+    }
+
     @Test("a file that nobody listens on any more is replaced", arguments: Setting.all)
     func stale(setting: Setting) async throws {
         let folder = try Folder()
