@@ -14,7 +14,7 @@ let asyncIO = Target.Dependency.product(name: "AsyncIO", package: "swift-asyncio
 let programs = [
     "01-hello", "02-gulls-one-by-one", "03-gulls-gather", "04-tasks-and-results", "05-blocking-and-offload",
     "06-call-later", "07-background", "08-producer-consumer", "09-timeouts-and-shield", "10-worker-pool",
-    "11-chat-client", "13-echo", "17-udp-time", "18-sharded-chat", "19-reload",
+    "11-chat-client", "13-echo", "15-port-scanner", "16-line-client", "17-udp-time", "18-sharded-chat", "19-reload",
 ]
 
 let package = Package(
@@ -33,7 +33,6 @@ let package = Package(
         .executableTarget(
             name: "14-plain-main", dependencies: [.product(name: "AsyncIOMain", package: "swift-asyncio")],
             swiftSettings: strict),
-        // Runs them all, and reads what they print.
         // Runs them all, and reads what they print. It links none of them: the last one would take over the tests.
         .testTarget(name: "ExamplesTests", dependencies: [asyncIO], swiftSettings: strict),
     ]

@@ -3,22 +3,15 @@ import Foundation
 import Testing
 
 /// What a program printed and how it ended.
-private struct Outcome {
+struct Outcome {
     let lines: [String]
     let errors: String
     let status: Int32
 }
 
 /// Runs an example, on a thread that may block.
-private func run(_ name: String, _ arguments: [String] = [], typing text: String = "") async throws -> Outcome {
+func run(_ name: String, _ arguments: [String] = [], typing text: String = "") async throws -> Outcome {
     try await blocking { try runBlocking(name, arguments, typing: text) }
-}
-
-/// Runs a body on a thread that may block.
-private func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread { continuation.resume(with: Swift.Result(catching: body)) }
-    }
 }
 
 private func runBlocking(_ name: String, _ arguments: [String], typing text: String = "") throws -> Outcome {
@@ -42,7 +35,8 @@ private func runBlocking(_ name: String, _ arguments: [String], typing text: Str
         errors: String(decoding: complaints, as: UTF8.self), status: process.terminationStatus)
 }
 
-@Suite("Every example runs and prints what it promises")
+/// One program at a time: what they print is in the order of their timers only if they get the processor in time.
+@Suite("Every example runs and prints what it promises", .serialized)
 struct ExamplesTests {
     @Test(
         "in this order",
