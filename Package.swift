@@ -64,14 +64,17 @@ let package = Package(
         .target(
             name: "AsyncIOTestSupport",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", .product(name: "SystemPackage", package: "swift-system"),
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/Support", swiftSettings: strict),
         .testTarget(
-            name: "AsyncIOKernelTests", dependencies: ["AsyncIOKernel", "AsyncIOTestSupport"], swiftSettings: strict),
+            name: "AsyncIOKernelTests", dependencies: ["AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO"],
+            swiftSettings: strict),
         // Programs that tests start, since a process is taken over once and for all.
         .target(
-            name: "ProbeScenes", dependencies: ["AsyncIO"], path: "Tests/Probes/Scenes", swiftSettings: strict),
+            name: "ProbeScenes", dependencies: ["AsyncIO", "CAsyncIO"], path: "Tests/Probes/Scenes",
+            swiftSettings: strict),
         .executableTarget(
             name: "probe-takeover", dependencies: ["AsyncIO", "ProbeScenes"], path: "Tests/Probes/Takeover",
             swiftSettings: strict),
@@ -104,7 +107,7 @@ let package = Package(
         .testTarget(
             name: "AsyncIOTransportsTests",
             dependencies: [
-                "AsyncIOTransports", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport",
+                "AsyncIOTransports", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOTestSupport
+import CAsyncIO
 import Glibc
 import Testing
 

@@ -2,6 +2,7 @@ import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
+import CAsyncIO
 import Glibc
 import Synchronization
 import SystemPackage

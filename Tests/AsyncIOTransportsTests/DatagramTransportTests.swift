@@ -3,6 +3,7 @@ import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
 import AsyncIOTransports
+import CAsyncIO
 import Glibc
 import SystemPackage
 import Testing

@@ -1,4 +1,5 @@
 package import AsyncIOKernel
+import CAsyncIO
 import Glibc
 import SystemPackage
 

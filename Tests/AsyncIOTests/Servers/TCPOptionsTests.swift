@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
+import CAsyncIO
 import Glibc
 import SystemPackage
 import Testing

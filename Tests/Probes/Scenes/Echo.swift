@@ -1,4 +1,5 @@
 import AsyncIO
+import CAsyncIO
 import Glibc
 
 /// Bytes that go to and fro between two tasks over a socket pair, by waiting for readiness.
