@@ -94,16 +94,6 @@ struct ConnectCommandTests {
             #expect(errors.contains(remedy))
         }
     }
-
-    /// Runs a body with the port of an echo server.
-    private func withEcho(_ body: @Sendable (UInt16) throws -> Void) async throws {
-        try await blocking {
-            let server = try RunningCommand("serve", "echo", "--port", "0")
-            try body(try server.port())
-            server.interrupt()
-            #expect(try server.finish().code == 0)
-        }
-    }
 }
 
 /// A pipe of the test's own.

@@ -117,13 +117,4 @@ struct ProxyTests {
             #expect(errors.contains(remedy))
         }
     }
-
-    private func withEcho(_ body: @Sendable (UInt16) throws -> Void) async throws {
-        try await blocking {
-            let server = try RunningCommand("serve", "echo", "--port", "0")
-            try body(try server.port())
-            server.interrupt()
-            #expect(try server.finish().code == 0)
-        }
-    }
 }

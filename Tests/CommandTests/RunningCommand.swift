@@ -186,3 +186,13 @@ private final class ThreadPerJob: TaskExecutor {
         Thread.detachNewThread { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }
+
+/// Runs a body, which may block, with the port of an echo server.
+func withEcho(_ body: @Sendable (UInt16) throws -> Void) async throws {
+    try await blocking {
+        let server = try RunningCommand("serve", "echo", "--port", "0")
+        try body(try server.port())
+        server.interrupt()
+        #expect(try server.finish().code == 0)
+    }
+}
