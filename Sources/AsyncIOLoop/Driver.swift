@@ -30,10 +30,13 @@ public enum DriverChoice: String, Sendable, CaseIterable {
     case auto
     /// epoll(7).
     case epoll
+    /// io_uring(7), or an error.
+    case uring = "io_uring"
 
     package func make() throws(IOError) -> any Driver {
         switch self {
         case .auto, .epoll: try EpollDriver()
+        case .uring: try UringDriver()
         }
     }
 }

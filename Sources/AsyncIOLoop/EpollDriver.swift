@@ -46,63 +46,40 @@ package final class EpollDriver: Driver {
     package let name = "epoll"
     package var now: Instant { .monotonicNow }
 
+    let core = DescriptorCore()
     private let epoll: CInt
     private let wakeDescriptor: CInt
     private var isClosed = false
-
-    // Touched by the loop's thread alone, as the fields of LoopCore, and unchecked for the same reason.
-
-    /// What is known of a descriptor, indexed by its number.
-    @safe @exclusivity(unchecked) var sockets = StableTable(filledWith: SocketState())
-    /// What is under way, indexed by the token's index.
-    @safe @exclusivity(unchecked) var pending = StableTable(filledWith: PendingOperation())
-    /// Ended without the kernel's help: cancelled or closed. Reported by the next wait.
-    @safe @exclusivity(unchecked) var ended: [Completion] = []
-    /// Writes that could go on, but let the others go first. Tried again by the next wait, which does not sleep then.
-    @safe @exclusivity(unchecked) var takingTurns: [Token] = []
-    /// How many bytes a write passes to the kernel before it is somebody else's turn: a fraction of a millisecond.
-    @safe @exclusivity(unchecked) var bytesPerTurn = 1 << 20
-    /// Where received bytes land before they are copied to memory of their exact size.
-    let scratch: UnsafeMutableRawBufferPointer
-
     private let events: UnsafeMutableBufferPointer<epoll_event>
     private static let wakeMark = UInt64.max
-    static let scratchSize = 65_536
 
     package init() throws(IOError) {
         let set = try SystemCall.call("epoll_create1") { epoll_create1(CInt(EPOLL_CLOEXEC)) }
         let owned = Descriptor(owning: CInt(truncatingIfNeeded: set))
-        let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
-        let wake = try SystemCall.call("eventfd") { eventfd(0, flags) }
-        let ownedWake = Descriptor(owning: CInt(truncatingIfNeeded: wake))
+        let wake = try SystemCall.eventDescriptor("the loop's own")
         var event = unsafe casyncio_epoll_event(Interest.input | Interest.edge, Self.wakeMark)
         try SystemCall.call("epoll_ctl", "eventfd") {
-            unsafe epoll_ctl(CInt(truncatingIfNeeded: set), EPOLL_CTL_ADD, CInt(truncatingIfNeeded: wake), &event)
+            unsafe epoll_ctl(CInt(truncatingIfNeeded: set), EPOLL_CTL_ADD, wake.number, &event)
         }
         epoll = owned.release()
-        wakeDescriptor = ownedWake.release()
-        unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
+        wakeDescriptor = wake.release()
         unsafe events = .allocate(capacity: 256)
+        unsafe core.source = self
     }
 
     deinit {
         close()
-        unsafe scratch.deallocate()
         unsafe events.deallocate()
     }
 
-    package nonisolated func wake() {
-        var one: UInt64 = 1
-        _ = SystemCall.result { unsafe write(wakeDescriptor, &one, MemoryLayout<UInt64>.size) }
-    }
+    package func submit(_ operation: Operation, token: Token) -> Submission { core.submit(operation, token: token) }
+    package func cancel(_ token: Token) { core.cancel(token) }
+    package func rival(of operation: Operation) -> Token? { core.rival(of: operation) }
+    package nonisolated func wake() { SystemCall.signal(wakeDescriptor) }
 
     package func wait(until deadline: Instant?, into completions: inout [Completion]) {
         var timeout: Int64 = -1
-        if !ended.isEmpty {
-            completions.append(contentsOf: ended)
-            ended.removeAll(keepingCapacity: true)
-            timeout = 0
-        } else if !takingTurns.isEmpty {
+        if core.advance(into: &completions) {
             timeout = 0
         } else if let deadline, deadline != .distantFuture {
             // A deadline in the distant past is already due; asking the clock is only needed for one that might not be.
@@ -113,65 +90,40 @@ package final class EpollDriver: Driver {
         }
         // EINTR and a timeout look alike: the loop looks around. Anything else would be an error in this file.
         precondition(count >= 0 || count == Errno.interrupted.negated, "epoll_wait: \(Errno(negated: count))")
-        if !takingTurns.isEmpty { nextTurns(into: &completions) }
+        core.nextTurns(into: &completions)
         for index in 0..<max(count, 0) {
             let data = unsafe casyncio_epoll_data(&events[index])
             if data == Self.wakeMark { continue }
-            notice(Handle(rawValue: Int(truncatingIfNeeded: data)), unsafe events[index].events, into: &completions)
+            let handle = Handle(rawValue: Int(truncatingIfNeeded: data))
+            core.notice(handle, unsafe events[index].events, into: &completions)
         }
     }
 
     package func close() {
         guard !isClosed else { return }
         isClosed = true
-        for number in 0..<sockets.count where sockets[number].isAdopted {
-            sockets[number].isAdopted = false
-            _ = SystemCall.close(CInt(number))
-        }
+        core.close()
         _ = SystemCall.resultOnce { Glibc.close(wakeDescriptor) }
         _ = SystemCall.resultOnce { Glibc.close(epoll) }
     }
-
-    // MARK: Registration
-
-    /// Registers an adopted descriptor, both directions, edge-triggered. 0 or a negated error number.
-    func register(_ handle: Handle) -> Int {
-        var event = unsafe casyncio_epoll_event(
-            Interest.input | Interest.output | Interest.urgent | Interest.peerFinished | Interest.edge,
-            UInt64(truncatingIfNeeded: handle.rawValue))
-        return SystemCall.result { unsafe epoll_ctl(epoll, EPOLL_CTL_ADD, handle.descriptor, &event) }
-    }
-
-    /// Registers somebody else's descriptor for what is being waited for now: level-triggered, and for one event, so
-    /// that a descriptor that is closed behind our back, while a child still holds a copy, cannot report for ever.
-    func register(foreign number: CInt, _ state: SocketState) -> Int {
-        let interest = (state.reader != nil ? Interest.input : 0) | (state.writer != nil ? Interest.output : 0)
-        guard interest != 0 else { return unregister(number) }
-        let handle = Handle(descriptor: number, generation: state.generation)
-        var event = unsafe casyncio_epoll_event(interest | Interest.once, UInt64(truncatingIfNeeded: handle.rawValue))
-        let action = state.isRegistered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD
-        return SystemCall.result { unsafe epoll_ctl(epoll, action, number, &event) }
-    }
-
-    func unregister(_ number: CInt) -> Int {
-        var event = unsafe casyncio_epoll_event(0, 0)
-        return SystemCall.result { unsafe epoll_ctl(epoll, EPOLL_CTL_DEL, number, &event) }
-    }
 }
 
-/// The event bits, as numbers.
-enum Interest {
-    static let input = UInt32(EPOLLIN.rawValue)
-    static let output = UInt32(EPOLLOUT.rawValue)
-    static let peerFinished = UInt32(EPOLLRDHUP.rawValue)
-    static let hangUp = UInt32(EPOLLHUP.rawValue)
-    static let error = UInt32(EPOLLERR.rawValue)
-    static let urgent = UInt32(EPOLLPRI.rawValue)
-    static let once = UInt32(truncatingIfNeeded: EPOLLONESHOT.rawValue)
-    static let edge = UInt32(bitPattern: Int32(truncatingIfNeeded: EPOLLET.rawValue))
+extension EpollDriver: ReadinessSource {
+    func watch(_ handle: Handle) -> Int {
+        control(EPOLL_CTL_ADD, handle, Interest.adopted)
+    }
 
-    static let readable = input | urgent | peerFinished | hangUp | error
-    static let writable = output | hangUp | error
-    /// After one of these a short read does not mean that nothing is left.
-    static let finished = urgent | peerFinished | hangUp | error
+    /// Level-triggered, and for one event, so that a descriptor that is closed behind our back, while a child still
+    /// holds a copy, cannot report for ever.
+    func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
+        guard interest != 0 else { return control(EPOLL_CTL_DEL, handle, 0) }
+        return control(isWatched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, handle, interest | Interest.once)
+    }
+
+    func forget(_ handle: Handle) { _ = control(EPOLL_CTL_DEL, handle, 0) }
+
+    private func control(_ action: CInt, _ handle: Handle, _ interest: UInt32) -> Int {
+        var event = unsafe casyncio_epoll_event(interest, UInt64(truncatingIfNeeded: handle.rawValue))
+        return SystemCall.result { unsafe epoll_ctl(epoll, action, handle.descriptor, &event) }
+    }
 }

@@ -172,9 +172,9 @@ struct StaleEventTests {
             return
         }
         var completions: [Completion] = []
-        driver.notice(old, Interest.readable | Interest.writable, into: &completions)
+        driver.core.notice(old, Interest.readable | Interest.writable, into: &completions)
         #expect(completions.isEmpty, "the event was the old owner's")
-        driver.notice(new, Interest.writable, into: &completions)
+        driver.core.notice(new, Interest.writable, into: &completions)
         #expect(completions.count == 1, "an event of its own ends it")
         withExtendedLifetime((silent, first)) {}
     }

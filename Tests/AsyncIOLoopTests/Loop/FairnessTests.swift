@@ -154,12 +154,15 @@ struct FairnessTests {
         }
     }
 
-    @Test("one huge write lets the others have their turns, also where the kernel takes all of it at once")
-    func hugeWrite() async throws {
+    @Test(
+        "one huge write lets the others have their turns, also where the kernel takes all of it at once",
+        arguments: Drivers.available)
+    func hugeWrite(driver: DriverChoice) async throws {
         let pair = try SocketPair()
         let left = dup(pair.left.number)
-        let (sent, turns) = try await Guest.run { loop in
-            (loop.core.driver as? EpollDriver)?.bytesPerTurn = 1000
+        let (sent, turns) = try await Guest.run(.guest(driver)) { loop in
+            (loop.core.driver as? EpollDriver)?.core.bytesPerTurn = 1000
+            (loop.core.driver as? UringDriver)?.core.bytesPerTurn = 1000
             let handle = Handle(rawValue: await loop.perform(.adopt(left, .socket)).result)
             let (turns, isDone) = (Counter(), Gate())
             loop.spawn {

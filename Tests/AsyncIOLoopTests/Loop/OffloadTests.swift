@@ -117,7 +117,7 @@ struct OffloadTests {
             }
         }
         await begun.pass()
-        try await Watchdog.watch(limit: .seconds(30)) {
+        try await Watchdog.watch {
             async let end: Void = thread.shutdown()
             mayEnd.open()
             let value = try await work.value

@@ -9,7 +9,7 @@ import Testing
 struct BufferedWriterEndTests {
     @Test("a write that is cancelled while it waits has written nothing, and those behind it go on")
     func cancelledWrite() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10, lowWater: 10)
             try await writer.write("full")
@@ -32,7 +32,7 @@ struct BufferedWriterEndTests {
 
     @Test("a flush that is cancelled does not keep the bytes from being sent")
     func cancelledFlush() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
@@ -53,7 +53,7 @@ struct BufferedWriterEndTests {
 
     @Test("half-close sends everything first, also what waits for room")
     func closeWriting() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10)
             let messages = (0..<50).map { "message \($0) " }
@@ -78,7 +78,7 @@ struct BufferedWriterEndTests {
 
     @Test("close sends everything; after it, writing says that it is closed, and closing does nothing")
     func close() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
@@ -95,7 +95,7 @@ struct BufferedWriterEndTests {
 
     @Test("close of a peer that never reads waits, and a limit on it breaks off")
     func closeWithLimit() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
@@ -109,7 +109,7 @@ struct BufferedWriterEndTests {
 
     @Test("a failure to send is thrown at the next call, and at each one after")
     func laterError() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             for way in 0..<4 {
                 let (stream, peer) = MemoryStream.pair()
                 let writer = BufferedWriter(stream)
@@ -138,7 +138,7 @@ struct BufferedWriterEndTests {
 
     @Test("everybody who waits hears of a failure to send")
     func errorForAll() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10)
             try await writer.write("0123456789")
@@ -161,7 +161,7 @@ struct BufferedWriterEndTests {
     @Test("a failure that nobody asks for goes to the loop's error handler")
     func reportedError() async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors, limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime(errors: errors) { loop async throws in
             for isAsked in [false, true] {
                 let (stream, peer) = MemoryStream.pair(name: isAsked ? "asked" : "unasked")
                 let writer = BufferedWriter(stream)
@@ -179,7 +179,7 @@ struct BufferedWriterEndTests {
 
     @Test("a large message that is cancelled halfway makes the writer fail, and says why")
     func largeCancelled() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10)
             let large = loop.spawn { try await writer.write([UInt8](repeating: 1, count: 100)) }
@@ -193,7 +193,7 @@ struct BufferedWriterEndTests {
 
     @Test("abort drops what was not sent, and ends those who wait")
     func abort() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")

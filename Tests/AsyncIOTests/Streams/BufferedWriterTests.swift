@@ -9,7 +9,7 @@ import Testing
 struct BufferedWriterTests {
     @Test("sends the small writes of one tick together, at its end, without a flush")
     func oneCallForATick() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair()
             let tap = TapStream(stream)
             let writer = BufferedWriter(tap)
@@ -63,7 +63,7 @@ struct BufferedWriterTests {
 
     @Test("suspends a write above the high-water mark, until no more than the low-water mark is left")
     func waterMarks() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 10)
             let writer = BufferedWriter(stream, highWater: 100, lowWater: 20)
             try await writer.write([UInt8](repeating: 1, count: 10))
@@ -99,7 +99,7 @@ struct BufferedWriterTests {
 
     @Test("lets nobody in between the marks: a write that waits goes on at the low-water mark, not before")
     func lowWaterMark() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 10)
             let writer = BufferedWriter(stream, highWater: 100, lowWater: 20)
             try await writer.write([UInt8](repeating: 1, count: 10))
@@ -127,7 +127,7 @@ struct BufferedWriterTests {
 
     @Test("sends a message that is larger than the buffer from where it is, in its turn")
     func largeMessage() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 10)
             let tap = TapStream(stream)
             let writer = BufferedWriter(tap, highWater: 100)
@@ -207,7 +207,7 @@ struct BufferedWriterTests {
 
     @Test("takes a message now or not at all with tryWrite")
     func tryWrite() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 1)
             let writer = BufferedWriter(stream, highWater: 10)
             #expect(try writer.tryWrite([]))
@@ -225,7 +225,7 @@ struct BufferedWriterTests {
 
     @Test("costs one message one call, also when it is flushed at once")
     func flushAtOnce() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (stream, peer) = MemoryStream.pair()
             let tap = TapStream(stream)
             let writer = BufferedWriter(tap)

@@ -38,7 +38,7 @@ struct CopyTests {
 
     @Test("reads nothing while the destination takes nothing")
     func backpressure() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let line = Line()
             let copying = loop.spawn { try await copy(from: line.near, to: line.far) }
             let written = Counter()
@@ -103,7 +103,7 @@ struct CopyTests {
 
     @Test("both ways: silence for longer than the idle timeout ends it, and each byte starts the time again")
     func idle() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let line = Line()
             let begin = loop.now
             let copying = loop.spawn {
@@ -124,7 +124,7 @@ struct CopyTests {
 
     @Test("an idle timeout does not end what has ended by itself")
     func idleAndDone() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let line = Line()
             try await line.left.closeWriting()
             try await line.right.closeWriting()

@@ -66,7 +66,7 @@ struct MemoryStreamTests {
 
     @Test("names the task that is in the way, by name and number")
     func busy() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (one, other) = MemoryStream.pair()
             let first = Task(name: "lark", executorPreference: loop) { try await one.read() }
             await EventLoop.yield()
@@ -80,7 +80,7 @@ struct MemoryStreamTests {
 
     @Test("closed between the coming of bytes and its reader's next turn, it says that it was closed meanwhile")
     func closedMeanwhile() async throws {
-        try await withVirtualTime(limit: .seconds(30)) { loop async throws in
+        try await withVirtualTime { loop async throws in
             let (one, other) = MemoryStream.pair()
             let reader = Task(executorPreference: loop) { try await one.read() }
             await EventLoop.yield()

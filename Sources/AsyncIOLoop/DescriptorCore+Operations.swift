@@ -2,9 +2,10 @@ import AsyncIOKernel
 import Glibc
 import SystemPackage
 
-// The encoding: what each operation means over epoll. Tried at once here, again when the descriptor becomes ready.
-extension EpollDriver {
-    package func submit(_ operation: Operation, token: Token) -> Submission {
+// The encoding: the system calls of each operation. Tried at once here, again when the descriptor becomes ready.
+extension DescriptorCore {
+    @inline(__always)
+    func submit(_ operation: Operation, token: Token) -> Submission {
         switch operation {
         case .receiveBytes(let handle, let limit, let inTwoSteps):
             return unsafe begin(
@@ -93,6 +94,8 @@ extension EpollDriver {
         guard (isReader ? sockets[number].reader : sockets[number].writer) == nil else {
             return .completed(Outcome(Errno.resourceBusy.negated))
         }
+        // What the driver has received by itself cannot be found by other calls than these.
+        if isReader && sockets[number].isFed && !operation.awaitsBytes { unsafe source?.stopFeeding(handle) }
         var operation = operation
         if isReader ? sockets[number].mayRead : sockets[number].mayWrite {
             if let outcome = attempt(&operation) { return .completed(outcome) }
@@ -103,11 +106,8 @@ extension EpollDriver {
     /// Puts an operation to sleep until its descriptor is ready, registering the descriptor the first time.
     func keep(_ operation: PendingOperation, _ handle: Handle, _ token: Token) -> Submission {
         let number = Int(handle.descriptor)
-        if !sockets[number].isRegistered {
-            let code = register(handle)
-            guard code >= 0 else { return .completed(Outcome(code)) }
-            sockets[number].isRegistered = true
-        }
+        let code = watch(operation, handle)
+        guard code >= 0 else { return .completed(Outcome(code)) }
         remember(operation, for: token)
         if operation.takesTurns { takingTurns.append(token) }
         if operation.isReader { sockets[number].reader = token } else { sockets[number].writer = token }
@@ -157,7 +157,7 @@ extension EpollDriver {
         return Outcome(result, bytes: result < 0 ? nil : value)
     }
 
-    package func rival(of operation: Operation) -> Token? {
+    func rival(of operation: Operation) -> Token? {
         guard let side = operation.side, operation.descriptor >= 0, Int(operation.descriptor) < sockets.count else {
             return nil
         }
@@ -218,9 +218,9 @@ extension EpollDriver {
         }
     }
 
-    private func retry(_ token: Token) -> Outcome? {
+    func retry(_ token: Token) -> Outcome? {
         guard var operation = pendingOperation(token) else { return nil }
-        if operation.inTwoSteps {
+        if operation.inTwoSteps && !sockets[Int(operation.descriptor)].isFed {
             forget(token)
             return .again
         }
@@ -238,7 +238,7 @@ extension EpollDriver {
 
     // MARK: Ending
 
-    package func cancel(_ token: Token) {
+    func cancel(_ token: Token) {
         guard let operation = pendingOperation(token) else { return }
         end(token, Errno.canceled.negated)
         if !sockets[Int(operation.descriptor)].isAdopted { updateForeign(operation.descriptor) }
@@ -255,7 +255,8 @@ extension EpollDriver {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
         let state = sockets[Int(handle.descriptor)]
         endWaiting(Int(handle.descriptor), Errno.canceled.negated)
-        if state.isRegistered { _ = unregister(handle.descriptor) }
+        if state.isWatched || state.isFed { unsafe source?.forget(handle) }
+        if state.isFed { stored[handle.descriptor] = nil }
         endOwnership(of: handle.descriptor)
         if closing == .abortive && state.medium == .socket { SystemCall.lingerNoTime(handle.descriptor) }
         return SystemCall.close(handle.descriptor)
@@ -263,9 +264,12 @@ extension EpollDriver {
 
     private func disown(_ handle: Handle) -> Int {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
+        if sockets[Int(handle.descriptor)].isFed { unsafe source?.stopFeeding(handle) }
         let state = sockets[Int(handle.descriptor)]
-        guard state.reader == nil && state.writer == nil else { return Errno.resourceBusy.negated }
-        if state.isRegistered { _ = unregister(handle.descriptor) }
+        // Whoever gets the number would miss the bytes that have been received already.
+        let isIdle = state.reader == nil && state.writer == nil && stored[handle.descriptor] == nil
+        guard isIdle else { return Errno.resourceBusy.negated }
+        if state.isWatched { unsafe source?.forget(handle) }
         endOwnership(of: handle.descriptor)
         return Int(handle.descriptor)
     }
@@ -289,13 +293,13 @@ extension EpollDriver {
             return .completed(Outcome(Errno.resourceBusy.negated))
         }
         if isReader { sockets[index].reader = token } else { sockets[index].writer = token }
-        let code = register(foreign: number, sockets[index])
+        let code = watchForeign(number)
         guard code >= 0 else {
             if isReader { sockets[index].reader = nil } else { sockets[index].writer = nil }
-            // Regular files and folders are always ready.
+            // Regular files and folders are always ready, and others may be.
             return .completed(Outcome(code == Errno.notPermitted.negated ? 0 : code))
         }
-        sockets[index].isRegistered = true
+        sockets[index].isWatched = true
         unsafe remember(PendingOperation(kind: kind, descriptor: number), for: token)
         return .pending
     }
@@ -303,8 +307,16 @@ extension EpollDriver {
     /// Follows what is still waited for on a descriptor that others own; lets go of it when nothing is.
     private func updateForeign(_ number: CInt) {
         let index = Int(number)
-        guard sockets[index].isRegistered else { return }
-        _ = register(foreign: number, sockets[index])
+        guard sockets[index].isWatched else { return }
+        _ = watchForeign(number)
         if sockets[index].reader == nil && sockets[index].writer == nil { endOwnership(of: number) }
+    }
+
+    private func watchForeign(_ number: CInt) -> Int {
+        let state = sockets[Int(number)]
+        let interest = (state.reader != nil ? Interest.input : 0) | (state.writer != nil ? Interest.output : 0)
+        let handle = Handle(descriptor: number, generation: state.generation)
+        return unsafe source?.watch(foreign: handle, interest, isWatched: state.isWatched)
+            ?? Errno.badFileDescriptor.negated
     }
 }

@@ -4,11 +4,12 @@ import Glibc
 import SystemPackage
 
 // One try of each kind of transfer. Nil if the call would block, or if others go first; the hints say so then.
-extension EpollDriver {
+extension DescriptorCore {
     /// IOV_MAX: more vectors in one call are refused (writev(2)).
     private static let vectorsPerCall = 1024
 
     func receiveBytes(_ operation: PendingOperation) -> Outcome? {
+        if let arrived = takeArriving(operation) { return arrived }
         let limit = min(operation.count, Self.scratchSize)
         let result = unsafe receive(operation.descriptor, scratch.baseAddress, limit)
         guard noteRead(operation.descriptor, result, limit) else { return nil }
@@ -23,8 +24,9 @@ extension EpollDriver {
     }
 
     @inline(__always)
-    private func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-        switch sockets[Int(descriptor)].medium {
+    func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+        if sockets[Int(descriptor)].isFed, let result = unsafe takeFed(descriptor, memory, count) { return result }
+        return switch sockets[Int(descriptor)].medium {
         case .socket: unsafe orBroken(SystemCall.receive(descriptor, memory, count), descriptor)
         case .pipe: unsafe SystemCall.read(descriptor, memory, count)
         }
@@ -46,7 +48,8 @@ extension EpollDriver {
             return false
         }
         if result > 0 && result < limit && sockets[number].shortReadMeansEmpty && !sockets[number].isFinished {
-            sockets[number].mayRead = false
+            // The last of what a closed feed has left says nothing of what the kernel has.
+            sockets[number].mayRead = sockets[number].isFed && !sockets[number].feedIsOpen
         }
         return true
     }
@@ -180,8 +183,7 @@ extension EpollDriver {
         noteBreak(handle.descriptor, result)
         if result == Errno.wouldBlock.negated {
             // Nobody may ever wait for this one, and so register it: only an event says when to try again.
-            if !sockets[number].isRegistered { sockets[number].isRegistered = register(handle) >= 0 }
-            sockets[number].mayWrite = !sockets[number].isRegistered
+            sockets[number].mayWrite = watch(handle) < 0
         }
         return result
     }
@@ -242,7 +244,8 @@ extension EpollDriver {
     /// The pipe is empty, so a call that would block finds nothing to read. That it moves less than asked for says
     /// nothing: a pipe has a number of places, too.
     func spliceIn(_ operation: PendingOperation) -> Outcome? {
-        let result = SystemCall.spliceIn(operation.descriptor, operation.other, operation.count)
+        let result = spliceStored(operation) ?? SystemCall.spliceIn(
+            operation.descriptor, operation.other, operation.count)
         return noteMessage(operation, orBroken(result, operation.descriptor))
     }
 

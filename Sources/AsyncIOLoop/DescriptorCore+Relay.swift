@@ -4,7 +4,7 @@ import SystemPackage
 // Relays: the one operation over two descriptors. It is under way as the reader of the one and as the writer of the
 // other, so that nobody else takes from the first or puts something between into the second; whichever of the two is
 // closed ends it.
-extension EpollDriver {
+extension DescriptorCore {
     func relay(_ source: Handle, to sink: Handle, _ counter: ByteCounter, _ token: Token) -> Submission {
         guard isCurrent(source), isCurrent(sink) else { return .completed(Outcome(Errno.badFileDescriptor.negated)) }
         let (from, into) = (Int(source.descriptor), Int(sink.descriptor))
@@ -31,8 +31,7 @@ extension EpollDriver {
         while sockets[Int(operation.descriptor)].mayRead {
             turns -= 1
             let limit = Self.scratchSize
-            let received = unsafe orBroken(
-                SystemCall.receive(operation.descriptor, scratch.baseAddress, limit), operation.descriptor)
+            let received = unsafe receive(operation.descriptor, scratch.baseAddress, limit)
             guard noteRead(operation.descriptor, received, limit) else { return nil }
             guard received > 0 else { return Outcome(received) }
             let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[0..<received])

@@ -1,7 +1,7 @@
 import AsyncIOKernel
 import SystemPackage
 
-/// What the epoll driver knows of one descriptor number.
+/// What a driver knows of one descriptor number.
 struct SocketState {
     /// Tells this owner of the number from earlier ones. Zero is never used by an owner.
     var generation: UInt32 = 0
@@ -9,8 +9,14 @@ struct SocketState {
     var isAdopted = false
     /// Which calls it takes.
     var medium = Medium.socket
-    /// It is in the epoll set.
-    var isRegistered = false
+    /// The driver reports when it becomes ready.
+    var isWatched = false
+    /// The driver may receive by itself what comes.
+    var canBeFed = false
+    /// The driver receives by itself, or has bytes left of it: receives take from there.
+    var isFed = false
+    /// The driver receives by itself.
+    var feedIsOpen = false
     /// A read may bring something: it has to be tried.
     var mayRead = true
     /// A write may be taken: it has to be tried.
@@ -28,7 +34,7 @@ struct SocketState {
     var writer: Token?
 }
 
-/// What the epoll driver has to do when a descriptor becomes ready.
+/// What a driver has to do when a descriptor becomes ready.
 @safe
 struct PendingOperation {
     enum Kind {
@@ -52,6 +58,9 @@ struct PendingOperation {
     /// It could go on, but has done enough for one turn.
     var takesTurns = false
 
+    /// It takes bytes of a stream, and may as well take those that the driver has received by itself.
+    var awaitsBytes: Bool { kind == .receiveBytes || kind == .receive || kind == .relay }
+
     var isReader: Bool {
         switch kind {
         case .accept, .receive, .receiveBytes, .receiveMessage, .receiveMessages, .spliceIn, .relay, .waitReadable:
@@ -62,7 +71,7 @@ struct PendingOperation {
     }
 }
 
-extension EpollDriver {
+extension DescriptorCore {
     /// Whether the handle's owner still owns the number.
     @inline(__always)
     func isCurrent(_ handle: Handle) -> Bool {
@@ -82,6 +91,7 @@ extension EpollDriver {
         state.isAdopted = isAdopted
         state.medium = medium
         state.shortReadMeansEmpty = isTCP
+        state.canBeFed = isTCP && feedsStreams
         sockets[index] = state
         return Handle(descriptor: number, generation: state.generation)
     }

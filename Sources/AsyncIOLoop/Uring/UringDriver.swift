@@ -1,0 +1,330 @@
+// What this driver leaves to the ring, and what it does not.
+//
+// 1. Calls that can be made at once are made at once, as over epoll: a send is taken nearly always, and a task that has
+//    to wait for its completion would cost more than the system call that the ring saves. The ring gets what has to
+//    wait.
+// 2. What comes over TCP is received by the kernel itself, into buffers of ours, as long as the connection is open
+//    (multishot receive with provided buffers): one entry for all messages, and no call for any of them. See
+//    DescriptorCore+Feeding.swift for what becomes of the bytes. A connection whose messages fill whole buffers is
+//    watched instead, since one call then moves more than one buffer; and so are Unix sockets, where bytes must not be
+//    taken apart from the descriptors that travel with them.
+// 3. All other descriptors are watched by a poll that stays (multishot, edge by edge), which is the same as an edge of
+//    epoll(7): what EpollDriver.swift says of them under 2 to 5 is true here.
+// 4. An entry under way holds its file, whatever becomes of the number: close(2) alone would neither end it nor send a
+//    FIN. So a descriptor is closed after its entries have been cancelled and the kernel has let go of them, which
+//    costs as much as the EPOLL_CTL_DEL that epoll needs there.
+// 5. Connections are accepted by calls: a listener that accepts by itself would accept more than its limit, and could
+//    not tell the peer's address without a call.
+// 6. Memory of tasks is lent to the kernel for reads and writes of files alone. It stays lent until the completion,
+//    whatever was cancelled meanwhile, as the seam asks.
+//
+// References: io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_prep_recv_multishot(3).
+
+package import AsyncIOKernel
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+/// The driver over io_uring(7).
+@safe
+package final class UringDriver: Driver {
+    package let name = "io_uring"
+    package var now: Instant { .monotonicNow }
+
+    let core = DescriptorCore()
+    let ring: Ring
+    let buffers: ReceiveBuffers?
+    /// What the kernel has.
+    @safe @exclusivity(unchecked) var flights = FlightTable()
+    /// Which of that is a descriptor's, indexed by its number.
+    @safe @exclusivity(unchecked) var links = StableTable(filledWith: Links())
+    /// Which of that carries out an operation, indexed by its token's index.
+    @safe @exclusivity(unchecked) var errands = StableTable(filledWith: FlightTable.nobody)
+    /// Disturbs completions on their way, in tests: tracing tools do not see inside the ring.
+    package var disturbance: ((RingEvent) -> [RingEvent])?
+    private let wakeDescriptor: CInt
+    private var hasBegun = false
+    private var isClosed = false
+
+    /// The entries that belong to one descriptor.
+    struct Links {
+        var watch = FlightTable.nobody
+        var feed = FlightTable.nobody
+    }
+
+    /// How a driver's ring is laid out.
+    package struct Layout {
+        /// How many entries are submitted at once, at most.
+        package var submissions: UInt32 = 256
+        /// How many completions have room before the kernel keeps them itself.
+        package var completions: UInt32 = 4096
+        /// How many buffers the kernel receives into; a power of two.
+        package var buffers = 256
+        /// How large each is. Messages that fill one are received by calls.
+        package var bytesPerBuffer = 4096
+
+        package init() {}
+    }
+
+    /// Throws ``IOError`` where the system offers no io_uring, or not enough of it: see ``UringSupport``.
+    package init(_ layout: Layout = Layout()) throws(IOError) {
+        ring = try Ring(submissions: layout.submissions, completions: layout.completions)
+        buffers = ReceiveBuffers(count: layout.buffers, bytesPerBuffer: layout.bytesPerBuffer, ring: ring)
+        wakeDescriptor = try SystemCall.eventDescriptor("the loop's own").release()
+        unsafe core.source = self
+        core.feedsStreams = buffers != nil
+    }
+
+    deinit { close() }
+
+    package func submit(_ operation: Operation, token: Token) -> Submission { core.submit(operation, token: token) }
+    package func rival(of operation: Operation) -> Token? { core.rival(of: operation) }
+    package nonisolated func wake() { SystemCall.signal(wakeDescriptor) }
+
+    package func cancel(_ token: Token) {
+        core.cancel(token)
+        guard Int(token.index) < errands.count, let flight = flights[errands[Int(token.index)]], flight.token == token
+        else { return }
+        end(errands[Int(token.index)])
+    }
+
+    package func wait(until deadline: Instant?, into completions: inout [Completion]) {
+        begin()
+        var timeout: Int64 = -1
+        if core.advance(into: &completions) {
+            timeout = 0
+        } else if let deadline, deadline != .distantFuture {
+            timeout = deadline == .distantPast ? 0 : max(0, now.duration(to: deadline).saturatedNanoseconds)
+        }
+        if timeout != 0 || ring.needsEntering {
+            let result = ring.enter(awaiting: timeout == 0 ? 0 : 1, nanoseconds: timeout)
+            // After a signal, at the end of the time and in a moment without memory, the loop looks around.
+            precondition(
+                result >= 0 || Errno(negated: result).isTemporary, "io_uring_enter: \(Errno(negated: result))")
+        }
+        core.nextTurns(into: &completions)
+        harvest(into: &completions)
+    }
+
+    /// What has to be done on the loop's thread before the ring is used.
+    private func begin() {
+        guard !hasBegun else { return }
+        hasBegun = true
+        ring.enable()
+        awaitWake()
+    }
+
+    private func awaitWake() {
+        submit(.watch(wakeDescriptor, Interest.input), for: flights.open(.wake, .none))
+    }
+
+    func submit(_ entry: casyncio_submission, for number: UInt64) {
+        var entry = entry
+        entry.user_data = number
+        ring.submit(entry)
+    }
+
+    /// Asks for the end of an entry, once.
+    func end(_ number: UInt64) {
+        guard flights.markEnding(number) else { return }
+        submit(.cancel(number), for: FlightTable.nobody)
+    }
+
+    // MARK: Harvesting
+
+    /// Works on all completions that are there.
+    func harvest(into completions: inout [Completion]) {
+        repeat {
+            while let completion = ring.next() {
+                guard let disturbance else {
+                    land(completion.user_data, completion, into: &completions)
+                    continue
+                }
+                for event in disturbance(RingEvent(completion)) {
+                    land(event.number, event.completion, into: &completions)
+                }
+            }
+            // What found no room comes when the kernel is entered again.
+            guard ring.hasOverflow else { return }
+            ring.flush()
+        } while true
+    }
+
+    private func land(_ number: UInt64, _ completion: casyncio_completion, into completions: inout [Completion]) {
+        guard number != FlightTable.nobody, let flight = flights[number] else {
+            // A late duplicate, or a cancel that came too late. A buffer that it names is ours all the same.
+            if let buffer = completion.buffer { reclaim(buffer) }
+            return
+        }
+        if !completion.hasMore { flights.land(number) }
+        switch flight.purpose {
+        case .free: break
+        case .wake: if !completion.hasMore && !isClosed { awaitWake() }
+        case .watch, .foreign: watched(number, flight, completion, into: &completions)
+        case .feed: fed(number, flight, completion, into: &completions)
+        case .operation:
+            if completion.hasMore { flights.land(number) }
+            errands[Int(flight.token.index)] = FlightTable.nobody
+            completions.append(Completion(flight.token, Outcome(Int(completion.result))))
+        }
+    }
+
+    private func reclaim(_ buffer: UInt16) {
+        buffers?.take(buffer)
+        buffers?.giveBack(buffer)
+    }
+
+    private func watched(
+        _ number: UInt64, _ flight: FlightTable.Flight, _ completion: casyncio_completion,
+        into completions: inout [Completion]
+    ) {
+        let (handle, index) = (flight.handle, Int(flight.handle.descriptor))
+        let isOurs = links[index].watch == number
+        if !completion.hasMore && isOurs {
+            links[index].watch = FlightTable.nobody
+            if flight.purpose == .watch { core.sockets[index].isWatched = false }
+        }
+        if completion.result >= 0 {
+            core.notice(handle, UInt32(bitPattern: completion.result), into: &completions)
+        } else if isOurs && !flight.isEnding {
+            core.watchHasFailed(handle, Int(completion.result))
+        }
+        // The kernel gives up a poll that stays when its memory runs short. A new one reports what is ready already.
+        if !completion.hasMore && isOurs && !flight.isEnding { core.watchAgain(handle) }
+    }
+
+    private func fed(
+        _ number: UInt64, _ flight: FlightTable.Flight, _ completion: casyncio_completion,
+        into completions: inout [Completion]
+    ) {
+        let (handle, index, result) = (flight.handle, Int(flight.handle.descriptor), Int(completion.result))
+        let isOurs = links[index].feed == number
+        var wantsMore = true
+        if let buffer = completion.buffer, let buffers {
+            buffers.take(buffer)
+            if result > 0 && isOurs {
+                wantsMore = unsafe core.feed(handle, buffers.bytes(buffer, result), into: &completions)
+                if result >= buffers.bytesPerBuffer {
+                    wantsMore = false
+                    core.sockets[index].canBeFed = false
+                }
+            }
+            buffers.giveBack(buffer)
+        }
+        if completion.hasMore {
+            if !wantsMore { end(number) }
+            return
+        }
+        guard isOurs else { return }
+        links[index].feed = FlightTable.nobody
+        // No buffer was free for a moment: they are given back by now. Any other refusal would come again.
+        let isPassing = result >= 0 || result == Errno.noBufferSpace.negated || result == Errno.canceled.negated
+        if !isPassing { core.sockets[index].canBeFed = false }
+        core.feedHasEnded(handle, min(result, 0), into: &completions)
+    }
+
+    // MARK: Ending
+
+    package func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        // The kernel may still write into memory that was lent to it, and holds files: until it has let go of all.
+        if flights.count > 0 {
+            submit(.cancelAll, for: FlightTable.nobody)
+            var rest: [Completion] = []
+            repeat {
+                harvest(into: &rest)
+                // Another thread than the loop's may not enter: closing the ring is all that is left then.
+                let result = flights.count > 0 ? ring.enter(awaiting: 1, nanoseconds: -1) : 0
+                if result < 0 && !Errno(negated: result).isTemporary { break }
+            } while flights.count > 0
+        }
+        core.close()
+        ring.close()
+        _ = SystemCall.close(wakeDescriptor)
+    }
+}
+
+extension UringDriver: ReadinessSource {
+    func watch(_ handle: Handle) -> Int {
+        let index = reserve(handle)
+        links[index].watch = flights.open(.watch, handle)
+        submit(.watch(handle.descriptor, Interest.adopted), for: links[index].watch)
+        return 0
+    }
+
+    func watchForBytes(_ handle: Handle) -> Int {
+        let index = reserve(handle)
+        links[index].feed = flights.open(.feed, handle)
+        core.sockets[index].isFed = true
+        core.sockets[index].feedIsOpen = true
+        submit(.receive(handle.descriptor), for: links[index].feed)
+        return 0
+    }
+
+    func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
+        let index = reserve(handle)
+        // What is ready needs no entry; the same answer as epoll's for what always is.
+        if !isWatched && SystemCall.isReady(handle.descriptor, interest) { return Errno.notPermitted.negated }
+        end(links[index].watch)
+        links[index].watch = FlightTable.nobody
+        guard interest != 0 else { return 0 }
+        links[index].watch = flights.open(.foreign, handle)
+        submit(.await(handle.descriptor, interest), for: links[index].watch)
+        return 0
+    }
+
+    func forget(_ handle: Handle) {
+        let index = reserve(handle)
+        end(links[index].watch)
+        end(links[index].feed)
+        links[index] = Links()
+        begin()
+        ring.flush()
+    }
+
+    func stopFeeding(_ handle: Handle) {
+        let index = reserve(handle)
+        core.sockets[index].canBeFed = false
+        end(links[index].feed)
+        begin()
+        var completions: [Completion] = []
+        while links[index].feed != FlightTable.nobody {
+            let result = ring.enter(awaiting: 1, nanoseconds: -1)
+            precondition(
+                result >= 0 || Errno(negated: result).isTemporary, "io_uring_enter: \(Errno(negated: result))")
+            harvest(into: &completions)
+        }
+        core.ended.append(contentsOf: completions)
+    }
+
+    private func reserve(_ handle: Handle) -> Int {
+        let index = Int(handle.descriptor)
+        links.reserve(index)
+        return index
+    }
+}
+
+/// A completion on its way from the ring, for tests that disturb it.
+package struct RingEvent {
+    /// Which entry it belongs to.
+    package var number: UInt64
+    /// The kernel's number: non-negative, or a negated error number.
+    package var result: Int32
+    /// Whether the entry goes on.
+    package var hasMore: Bool
+    private let flags: UInt32
+
+    init(_ completion: casyncio_completion) {
+        number = completion.user_data
+        result = completion.result
+        hasMore = completion.hasMore
+        flags = completion.flags
+    }
+
+    var completion: casyncio_completion {
+        let more = UInt32(CASYNCIO_COMPLETION_HAS_MORE)
+        return casyncio_completion(
+            user_data: number, result: result, flags: hasMore ? flags | more : flags & ~more)
+    }
+}

@@ -1,0 +1,66 @@
+import AsyncIOKernel
+import CAsyncIO
+
+// The encoding: what the driver asks the ring for, as submission entries (io_uring_enter(2)).
+extension casyncio_submission {
+    private init(_ code: Int, _ descriptor: CInt, flags: Int = 0) {
+        self.init()
+        self.code = UInt8(truncatingIfNeeded: code)
+        self.flags = UInt8(truncatingIfNeeded: flags)
+        self.descriptor = descriptor
+    }
+
+    /// Reports each time that a descriptor becomes ready for one of the events, edge by edge.
+    static func watch(_ descriptor: CInt, _ events: UInt32) -> casyncio_submission {
+        var entry = casyncio_submission(CASYNCIO_RING_POLL_ADD, descriptor)
+        entry.length = UInt32(CASYNCIO_POLL_MULTISHOT)
+        entry.options = events
+        return entry
+    }
+
+    /// Reports once that a descriptor is ready for one of the events.
+    static func await(_ descriptor: CInt, _ events: UInt32) -> casyncio_submission {
+        var entry = casyncio_submission(CASYNCIO_RING_POLL_ADD, descriptor)
+        entry.options = events
+        return entry
+    }
+
+    /// Receives, again and again, into provided buffers. A call has found nothing just before.
+    static func receive(_ descriptor: CInt) -> casyncio_submission {
+        var entry = casyncio_submission(
+            CASYNCIO_RING_RECV, descriptor, flags: CASYNCIO_SUBMISSION_SELECTS_BUFFER)
+        entry.priority = UInt16(CASYNCIO_RECEIVE_MULTISHOT | CASYNCIO_RECEIVE_POLL_FIRST)
+        return entry
+    }
+
+    /// Ends an entry early. Its own completion is the only one that comes.
+    static func cancel(_ target: UInt64) -> casyncio_submission {
+        var entry = casyncio_submission(
+            CASYNCIO_RING_ASYNC_CANCEL, -1, flags: CASYNCIO_SUBMISSION_SKIPS_SUCCESS)
+        entry.address = target
+        return entry
+    }
+
+    /// Ends all entries early.
+    static var cancelAll: casyncio_submission {
+        var entry = casyncio_submission(
+            CASYNCIO_RING_ASYNC_CANCEL, -1, flags: CASYNCIO_SUBMISSION_SKIPS_SUCCESS)
+        entry.options = UInt32(CASYNCIO_CANCEL_ALL | CASYNCIO_CANCEL_ANY)
+        return entry
+    }
+
+    /// Does nothing, and completes.
+    static var nothing: casyncio_submission { casyncio_submission(CASYNCIO_RING_NOP, -1) }
+}
+
+extension casyncio_completion {
+    @inline(__always)
+    var hasMore: Bool { flags & UInt32(CASYNCIO_COMPLETION_HAS_MORE) != 0 }
+
+    /// The provided buffer that the kernel has received into.
+    @inline(__always)
+    var buffer: UInt16? {
+        flags & UInt32(CASYNCIO_COMPLETION_HAS_BUFFER) == 0
+            ? nil : UInt16(truncatingIfNeeded: flags >> UInt32(CASYNCIO_COMPLETION_BUFFER_SHIFT))
+    }
+}
