@@ -66,7 +66,7 @@ extension DescriptorCore {
             }
         }
         guard let outcome else { return }
-        sockets[index].reader = nil
+        if outcome.result != Outcome.again.result { sockets[index].reader = nil }
         completions.append(Completion(reader, outcome))
     }
 
@@ -122,7 +122,8 @@ extension Errno {
     fileprivate var breaksConnection: Bool {
         switch self {
         case .noBufferSpace, .canceled, .interrupted, .wouldBlock, .invalidArgument, .notSupported, .noMemory,
-            .socketNotConnected, .badFileDescriptor: false
+            .socketNotConnected, .badFileDescriptor:
+            false
         default: self != .notSupportedOnSocket
         }
     }

@@ -271,8 +271,10 @@ extension DescriptorCore {
     /// The pipe is empty, so a call that would block finds nothing to read. That it moves less than asked for says
     /// nothing: a pipe has a number of places, too.
     func spliceIn(_ operation: PendingOperation) -> Outcome? {
-        let result = spliceStored(operation) ?? SystemCall.spliceIn(
-            operation.descriptor, operation.other, operation.count)
+        let result =
+            spliceStored(operation)
+            ?? SystemCall.spliceIn(
+                operation.descriptor, operation.other, operation.count)
         return noteMessage(operation, orBroken(result, operation.descriptor))
     }
 

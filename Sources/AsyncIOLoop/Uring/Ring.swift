@@ -136,8 +136,8 @@ final class Ring {
             unsafe memory = casyncio_ring_map(ring, size, entries)
             return unsafe memory == nil ? -1 : 0
         }
-        guard let memory = unsafe memory else { throw IOError(.noMemory, operation: "mmap", subject: "the ring's queues") }
-        return unsafe memory
+        if let memory = unsafe memory { return unsafe memory }
+        throw IOError(.noMemory, operation: "mmap", subject: "the ring's queues")
     }
 
     /// Lets the ring work: for the calling thread alone, if it was set up so. Once; later calls do nothing.
