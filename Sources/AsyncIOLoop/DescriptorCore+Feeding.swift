@@ -16,7 +16,7 @@ struct StoredBytes {
 // empty, a receive would block. Nothing else changes for the operations: cancelling one takes nothing away.
 extension DescriptorCore {
     /// How much is kept for a reader who does not come; then the driver is asked to stop.
-    private static let storageLimit = 65_536
+    private static let storageLimit = 16_384
 
     /// The driver has received bytes. They need not outlive the call.
     ///

@@ -68,9 +68,8 @@ extension DescriptorCore {
             return waitForeign(number, .waitReadable, token)
         case .waitWritable(let number):
             return waitForeign(number, .waitWritable, token)
-        case .file:
-            // epoll knows no files: they are always ready, and block all the same.
-            return .completed(.needsThread)
+        case .file(let call):
+            return unsafe source?.submit(call, token: token) ?? .completed(.needsThread)
         case .sleep:
             preconditionFailure("timers are the loop's")
         }

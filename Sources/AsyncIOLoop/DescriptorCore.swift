@@ -20,11 +20,14 @@ protocol ReadinessSource: AnyObject {
     func forget(_ handle: Handle)
     /// Receives nothing more by itself; what it has received is told before this returns.
     func stopFeeding(_ handle: Handle)
+    /// Starts a file's operation, if the kernel can carry it out without blocking.
+    func submit(_ call: FileCall, token: Token) -> Submission
 }
 
 extension ReadinessSource {
     func watchForBytes(_ handle: Handle) -> Int { watch(handle) }
     func stopFeeding(_ handle: Handle) {}
+    func submit(_ call: FileCall, token: Token) -> Submission { .completed(.needsThread) }
 }
 
 /// The calls on descriptors that drivers over a kernel's readiness share: tried at once, kept while they would block,

@@ -23,20 +23,3 @@ package protocol Driver: AnyObject {
     /// Closes every adopted descriptor and the driver's own. Nothing is called afterwards.
     func close()
 }
-
-/// Which driver a loop runs on.
-public enum DriverChoice: String, Sendable, CaseIterable {
-    /// The best that the system allows.
-    case auto
-    /// epoll(7).
-    case epoll
-    /// io_uring(7), or an error.
-    case uring = "io_uring"
-
-    package func make() throws(IOError) -> any Driver {
-        switch self {
-        case .auto, .epoll: try EpollDriver()
-        case .uring: try UringDriver()
-        }
-    }
-}

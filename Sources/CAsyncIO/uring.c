@@ -14,7 +14,7 @@
 enum { SETUP = 425, ENTER = 426, REGISTER = 427 };
 enum { ENTER_GETEVENTS = 1 << 0, ENTER_EXT_ARG = 1 << 3 };
 enum { REGISTER_PROBE = 8, REGISTER_ENABLE_RINGS = 12, REGISTER_PBUF_RING = 22 };
-enum { OP_SUPPORTED = 1 << 0 };
+enum { OP_SUPPORTED = 1 << 0, PBUF_RING_INC = 1 << 1 };
 
 _Static_assert(sizeof(struct casyncio_submission) == 64, "the kernel's layout");
 _Static_assert(sizeof(struct casyncio_completion) == 16, "the kernel's layout");
@@ -73,12 +73,12 @@ int casyncio_ring_knows_operations(int ring) {
     return 1;
 }
 
-int casyncio_ring_provide(int ring, void *buffers, uint32_t entries) {
+int casyncio_ring_provide(int ring, void *buffers, uint32_t entries, bool in_portions) {
     struct {
         uint64_t address;
         uint32_t entries;
         uint16_t group, flags;
         uint64_t reserved[3];
-    } registration = {(uint64_t)(uintptr_t)buffers, entries, 0, 0, {0}};
+    } registration = {(uint64_t)(uintptr_t)buffers, entries, 0, in_portions ? PBUF_RING_INC : 0, {0}};
     return (int)syscall(REGISTER, ring, REGISTER_PBUF_RING, &registration, 1);
 }

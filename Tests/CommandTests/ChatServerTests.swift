@@ -15,7 +15,8 @@ struct ChatServerTests {
             let server = try RunningCommand("serve", "chat", "--port", "0")
             let line = try server.line()
             #expect(
-                line.wholeMatch(of: #/chat: listening on 127.0.0.1:(\d+) \(epoll\) - try: nc 127.0.0.1 (\d+)/#) != nil,
+                line.wholeMatch(
+                    of: #/chat: listening on 127.0.0.1:(\d+) \((epoll|io_uring)\) - try: nc 127.0.0.1 (\d+)/#) != nil,
                 "\(line)")
         }
     }

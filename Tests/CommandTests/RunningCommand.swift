@@ -31,10 +31,10 @@ final class RunningCommand: Sendable {
         case closed
     }
 
-    /// As above.
+    /// As above; by another program that starts it, if one is named.
     init(
-        _ arguments: [String], environment: [String] = ["PATH=/usr/bin:/bin"], input: Standard = .inherited,
-        output givenOutput: Standard = .inherited
+        _ arguments: [String], by launcher: [String] = [], environment: [String] = ["PATH=/usr/bin:/bin"],
+        input: Standard = .inherited, output givenOutput: Standard = .inherited
     ) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let path = URL(filePath: own).deletingLastPathComponent().appending(path: "asyncio").path()
@@ -68,11 +68,11 @@ final class RunningCommand: Sendable {
             close(outputPipe.writing)
             close(errorPipe.writing)
         }
-        var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
+        var words = unsafe (launcher + [path] + arguments).map { unsafe strdup($0) } + [nil]
         var variables = unsafe environment.map { unsafe strdup($0) } + [nil]
         defer { unsafe (words + variables).forEach { unsafe free($0) } }
         var process = pid_t()
-        let code = unsafe posix_spawn(&process, path, &actions, &attributes, &words, &variables)
+        let code = unsafe posix_spawnp(&process, launcher.first ?? path, &actions, &attributes, &words, &variables)
         try #require(code == 0, "cannot start \(path): error \(code)")
         self.process = process
         output = outputPipe.reading
@@ -105,8 +105,10 @@ final class RunningCommand: Sendable {
     }
 
     /// The port in the first line that the command writes.
-    func port() throws -> UInt16 {
-        let line = try line()
+    func port() throws -> UInt16 { try Self.port(in: line()) }
+
+    /// The port that a greeting names.
+    static func port(in line: String) throws -> UInt16 {
         let match = try #require(line.firstMatch(of: #/listening on [^ ]+:(\d+) /#), "no port in: \(line)")
         return try #require(UInt16(match.1))
     }

@@ -4,7 +4,7 @@ package import AsyncIOLoop
 extension EventLoop.Options {
     /// A loop beside whatever else the test process runs.
     package static func guest(
-        _ driver: DriverChoice = .epoll, name: String = "guest", grace: Duration = .seconds(5),
+        _ driver: DriverChoice = .auto, name: String = "guest", grace: Duration = .seconds(5),
         fairness: Fairness = Fairness(), threads: Int = 8, errors: Errors? = nil,
         instrument: (any Instrument & Sendable)? = nil
     ) -> EventLoop.Options {

@@ -32,7 +32,6 @@ final class Ring {
     @safe @exclusivity(unchecked) private var tail: UInt32 = 0
     /// How many entries the kernel has not been given yet.
     @safe @exclusivity(unchecked) private var unsubmitted: UInt32 = 0
-    @safe @exclusivity(unchecked) private var isEnabled = false
     @safe @exclusivity(unchecked) private var isClosed = false
     /// How the ring was set up, of the ways that were tried.
     let setup: Setup
@@ -140,17 +139,16 @@ final class Ring {
         throw IOError(.noMemory, operation: "mmap", subject: "the ring's queues")
     }
 
-    /// Lets the ring work: for the calling thread alone, if it was set up so. Once; later calls do nothing.
-    func enable() {
-        guard !isEnabled else { return }
-        isEnabled = true
-        let code = SystemCall.result { casyncio_ring_enable(ring) }
-        precondition(code >= 0, "io_uring_register: \(Errno(negated: code)) when the ring was enabled")
+    /// Lets the ring work: for the calling thread alone, if it was set up so.
+    func enable() throws(IOError) {
+        try SystemCall.call("io_uring_register", "the ring") { casyncio_ring_enable(ring) }
     }
 
     /// Lets the kernel receive into buffers of ours: group 0. 0, or a negated error number.
-    func provide(_ buffers: UnsafeMutablePointer<casyncio_provided_buffer>, _ count: Int) -> Int {
-        SystemCall.result { unsafe casyncio_ring_provide(ring, buffers, UInt32(clamping: count)) }
+    func provide(
+        _ buffers: UnsafeMutablePointer<casyncio_provided_buffer>, _ count: Int, inPortions: Bool
+    ) -> Int {
+        SystemCall.result { unsafe casyncio_ring_provide(ring, buffers, UInt32(clamping: count), inPortions) }
     }
 
     // MARK: Submitting

@@ -59,9 +59,12 @@ package final class UringDriver: Driver {
         /// How many completions have room before the kernel keeps them itself.
         package var completions: UInt32 = 4096
         /// How many buffers the kernel receives into; a power of two.
-        package var buffers = 256
+        package var buffers = 8
         /// How large each is. Messages that fill one are received by calls.
-        package var bytesPerBuffer = 4096
+        package var bytesPerBuffer = 16_384
+        /// The same where each message takes a buffer of its own.
+        package var buffersForOne = 256
+        package var bytesForOne = 4096
 
         package init() {}
     }
@@ -69,7 +72,7 @@ package final class UringDriver: Driver {
     /// Throws ``IOError`` where the system offers no io_uring, or not enough of it: see ``UringSupport``.
     package init(_ layout: Layout = Layout()) throws(IOError) {
         ring = try Ring(submissions: layout.submissions, completions: layout.completions)
-        buffers = ReceiveBuffers(count: layout.buffers, bytesPerBuffer: layout.bytesPerBuffer, ring: ring)
+        buffers = ReceiveBuffers.best(for: layout, ring: ring)
         wakeDescriptor = try SystemCall.eventDescriptor("the loop's own").release()
         unsafe core.source = self
         core.feedsStreams = buffers != nil
@@ -110,7 +113,7 @@ package final class UringDriver: Driver {
     private func begin() {
         guard !hasBegun else { return }
         hasBegun = true
-        ring.enable()
+        do { try ring.enable() } catch { preconditionFailure("\(error)") }
         awaitWake()
     }
 
@@ -152,8 +155,7 @@ package final class UringDriver: Driver {
 
     private func land(_ number: UInt64, _ completion: casyncio_completion, into completions: inout [Completion]) {
         guard number != FlightTable.nobody, let flight = flights[number] else {
-            // A late duplicate, or a cancel that came too late. A buffer that it names is ours all the same.
-            if let buffer = completion.buffer { reclaim(buffer) }
+            // A late duplicate, or a cancel that came too late.
             return
         }
         if !completion.hasMore { flights.land(number) }
@@ -163,14 +165,19 @@ package final class UringDriver: Driver {
         case .watch, .foreign: watched(number, flight, completion, into: &completions)
         case .feed: fed(number, flight, completion, into: &completions)
         case .operation:
-            if completion.hasMore { flights.land(number) }
             errands[Int(flight.token.index)] = FlightTable.nobody
             completions.append(Completion(flight.token, Outcome(Int(completion.result))))
         }
     }
 
-    private func reclaim(_ buffer: UInt16) {
-        buffers?.take(buffer)
+    /// What a completion has brought. Valid until its buffer is given back.
+    private func received(_ completion: casyncio_completion) -> UnsafeRawBufferPointer? {
+        guard let buffer = completion.buffer, let buffers else { return nil }
+        return unsafe buffers.take(buffer, Int(completion.result), isLast: !completion.leavesBuffer)
+    }
+
+    private func giveBack(_ completion: casyncio_completion) {
+        guard let buffer = completion.buffer, !completion.leavesBuffer else { return }
         buffers?.giveBack(buffer)
     }
 
@@ -200,16 +207,15 @@ package final class UringDriver: Driver {
         let (handle, index, result) = (flight.handle, Int(flight.handle.descriptor), Int(completion.result))
         let isOurs = links[index].feed == number
         var wantsMore = true
-        if let buffer = completion.buffer, let buffers {
-            buffers.take(buffer)
+        if let bytes = unsafe received(completion) {
             if result > 0 && isOurs {
-                wantsMore = unsafe core.feed(handle, buffers.bytes(buffer, result), into: &completions)
-                if result >= buffers.bytesPerBuffer {
+                wantsMore = unsafe core.feed(handle, bytes, into: &completions)
+                if result >= buffers?.bytesPerBuffer ?? 0 {
                     wantsMore = false
                     core.sockets[index].canBeFed = false
                 }
             }
-            buffers.giveBack(buffer)
+            giveBack(completion)
         }
         if completion.hasMore {
             if !wantsMore { end(number) }
@@ -283,6 +289,15 @@ extension UringDriver: ReadinessSource {
         ring.flush()
     }
 
+    func submit(_ call: FileCall, token: Token) -> Submission {
+        guard let entry = casyncio_submission.carryOut(call) else { return .completed(.needsThread) }
+        let index = Int(token.index)
+        errands.reserve(index)
+        errands[index] = flights.open(.operation, .none, token: token)
+        submit(entry, for: errands[index])
+        return .pending
+    }
+
     func stopFeeding(_ handle: Handle) {
         let index = reserve(handle)
         core.sockets[index].canBeFed = false
@@ -313,7 +328,14 @@ package struct RingEvent {
     package var result: Int32
     /// Whether the entry goes on.
     package var hasMore: Bool
-    private let flags: UInt32
+    private var flags: UInt32
+
+    /// The same, without bytes.
+    package var withoutBuffer: RingEvent {
+        var event = self
+        event.flags &= ~UInt32(CASYNCIO_COMPLETION_HAS_BUFFER)
+        return event
+    }
 
     init(_ completion: casyncio_completion) {
         number = completion.user_data

@@ -84,6 +84,7 @@ enum {
     CASYNCIO_SYNC_DATA_ONLY = 1 << 0,
     CASYNCIO_COMPLETION_HAS_BUFFER = 1 << 0,
     CASYNCIO_COMPLETION_HAS_MORE = 1 << 1,
+    CASYNCIO_COMPLETION_LEAVES_BUFFER = 1 << 4,
     CASYNCIO_COMPLETION_BUFFER_SHIFT = 16,
 };
 
@@ -117,8 +118,9 @@ int casyncio_ring_enter(int ring, uint32_t submitted, uint32_t awaited, int64_t 
 int casyncio_ring_enable(int ring);
 /// Whether the kernel knows all the operations that this header names. 1, 0, or -1 with errno.
 int casyncio_ring_knows_operations(int ring);
-/// Gives the kernel a ring of buffers to receive into, as group 0.
-int casyncio_ring_provide(int ring, void *buffers, uint32_t entries);
+/// Gives the kernel a ring of buffers to receive into, as group 0. In portions, a buffer takes one message after the
+/// other until it is full (Linux 6.12).
+int casyncio_ring_provide(int ring, void *buffers, uint32_t entries, bool in_portions);
 
 static inline uint32_t casyncio_load_acquire(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 static inline uint32_t casyncio_load_relaxed(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }

@@ -1,0 +1,89 @@
+import AsyncIOKernel
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+/// Whether this process may use io_uring(7), found out once.
+///
+/// Containers forbid it (seccomp(2): Docker since 25, gVisor), administrators switch it off
+/// (`kernel.io_uring_disabled`), old kernels lack parts of it, a normal user may be allowed too little locked memory.
+/// Some of that shows when a ring is made, some when it is entered first, and some in wrong results; so a small ring
+/// does, and is asked, what the driver relies on.
+enum UringSupport {
+    /// Why not; nil if it may be used.
+    static let refusal: IOError? = {
+        do throws(IOError) {
+            try examine()
+            return nil
+        } catch {
+            return error
+        }
+    }()
+
+    /// The reason in words.
+    static func explain(_ error: IOError) -> String {
+        switch error.code {
+        case .notPermitted, .permissionDenied:
+            "forbidden here, by a container's seccomp filter or by the sysctl kernel.io_uring_disabled"
+        case .noFunction: "not part of this kernel, or hidden by a seccomp filter"
+        case .noMemory: "too little memory may be locked; raise it with ulimit -l"
+        case .notSupported, .invalidArgument: "this kernel's lacks what is needed; Linux 6.1 has it"
+        default: "\(error)"
+        }
+    }
+
+    private static func examine() throws(IOError) {
+        let ring = try Ring(submissions: 8, completions: 16)
+        defer { ring.close() }
+        guard ring.setup == .deferred else {
+            throw IOError(.notSupported, operation: "io_uring_setup", subject: "deferred task work")
+        }
+        try ring.enable()
+        guard let buffers = ReceiveBuffers.best(for: UringDriver.Layout(), ring: ring) else {
+            throw IOError(.notSupported, operation: "io_uring_register", subject: "provided buffers")
+        }
+        try examineReceive(ring, buffers)
+    }
+
+    /// Two messages, of which one fills what the other has left, have to come as they were sent.
+    private static func examineReceive(_ ring: Ring, _ buffers: ReceiveBuffers) throws(IOError) {
+        var ends: [CInt] = [-1, -1]
+        let kind = CInt(SOCK_STREAM.rawValue) | CInt(CASYNCIO_SOCK_CLOEXEC) | CInt(CASYNCIO_SOCK_NONBLOCK)
+        try SystemCall.call("socketpair") { unsafe socketpair(AF_UNIX, kind, 0, &ends) }
+        let left = Descriptor(owning: ends[0])
+        let right = Descriptor(owning: ends[1])
+        var entry = casyncio_submission.receive(right.number)
+        entry.user_data = 1
+        ring.submit(entry)
+        for message in [[1, 2, 3], [4, 5]] as [[UInt8]] {
+            let sent = unsafe message.withUnsafeBytes {
+                unsafe SystemCall.send(left.number, $0.baseAddress, $0.count)
+            }
+            guard sent == message.count else { throw failed("sending", sent) }
+            let completion = try next(ring)
+            guard completion.hasMore, let id = completion.buffer else {
+                throw failed("receiving", Int(completion.result))
+            }
+            let bytes = unsafe buffers.take(id, Int(completion.result), isLast: !completion.leavesBuffer)
+            guard unsafe bytes.elementsEqual(message) else { throw failed("receiving", Int(completion.result)) }
+            if !completion.leavesBuffer { buffers.giveBack(id) }
+        }
+        // The end of the entry, too, since the kernel holds the buffers until then.
+        ring.submit(.cancelAll)
+        while try next(ring).hasMore {}
+    }
+
+    private static func next(_ ring: Ring) throws(IOError) -> casyncio_completion {
+        // A second is much more than it takes; a filter that swallows calls must not make programs hang.
+        for _ in 0..<10 {
+            if let completion = ring.next() { return completion }
+            let result = ring.enter(awaiting: 1, nanoseconds: 100_000_000)
+            guard result >= 0 || Errno(negated: result).isTemporary else { throw failed("entering", result) }
+        }
+        throw IOError(.notSupported, operation: "io_uring_enter", subject: "a receive that does not end")
+    }
+
+    private static func failed(_ what: String, _ result: Int) -> IOError {
+        IOError(result < 0 ? Errno(negated: result) : .notSupported, operation: "io_uring_enter", subject: what)
+    }
+}

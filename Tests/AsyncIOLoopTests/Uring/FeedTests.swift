@@ -1,0 +1,226 @@
+import AsyncIO
+import AsyncIOKernel
+import AsyncIOTestSupport
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import AsyncIOLoop
+
+/// Runs a body on a loop over a ring of the test's own.
+func withRing<Success: Sendable>(
+    _ name: String = #function, _ layout: UringDriver.Layout = .init(), fairness: Fairness = Fairness(),
+    _ body: @escaping @Sendable (EventLoop, UringDriver) async throws -> Success
+) async throws -> Success {
+    try await Watchdog.onThread(name) {
+        let driver = try UringDriver(layout)
+        let runner = try EventLoop.Runner(options: .guest(.uring, name: "ring", fairness: fairness), driver: driver)
+        defer { runner.close() }
+        let (loop, shared) = (runner.loop, Unchecked(driver))
+        return try runner.run { try await body(loop, shared.value) }
+    }
+}
+
+/// Carries a driver into the body that runs on its thread.
+private struct Unchecked<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}
+
+@Suite("What the ring receives by itself", hasUring)
+struct FeedTests {
+    @Test("comes in order and whole, whatever its pieces and whenever its reader comes", arguments: Randomness.seeds)
+    func order(seed: UInt64) async throws {
+        var layout = UringDriver.Layout()
+        // So small that messages fill buffers, and that there are none left now and then.
+        (layout.buffers, layout.bytesPerBuffer) = (4, 256)
+        try await withRing("order", layout) { loop, _ in
+            var random = Randomness(seed: seed)
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            let count = 200_000
+            let pieces = (0..<2_000).map { _ in Int.random(in: 1...300, using: &random) }
+            let sending = Task.detached {
+                let bytes = Bytes.pattern(count)
+                var sent = 0
+                for piece in pieces where sent < count {
+                    try peer.send(Array(bytes[sent..<min(sent + piece, count)]))
+                    sent = min(sent + piece, count)
+                }
+                try peer.send(Array(bytes[sent...]))
+                try peer.finishSending()
+            }
+            var received = 0
+            while let bytes = try await stream.read(upTo: .random(in: 1...700, using: &random)) {
+                #expect(Bytes.difference(bytes, at: received) == nil, "seed \(seed)")
+                received += bytes.count
+                for _ in 0..<Int.random(in: 0...3, using: &random) { await EventLoop.yield() }
+            }
+            #expect(received == count, "seed \(seed)")
+            try await sending.value
+            stream.close()
+        }
+    }
+
+    @Test("a reader who does not come is sent no more than a little, and gets everything when it does")
+    func backpressure() async throws {
+        try await withRing { loop, driver in
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            try peer.send([1])
+            #expect(try await stream.read() == [1])
+            // The ring receives from here on.
+            let waiting = Task.detached(executorPreference: loop) { try await stream.read(upTo: 1) }
+            await until { await loop.statistics.waitingOperations == 1 }
+            let count = 16 << 20
+            let sending = Task.detached {
+                let bytes = Bytes.pattern(count)
+                // As small as a message is, so that each one comes by itself.
+                var sent = 0
+                while sent < count {
+                    try peer.send(Array(bytes[sent..<min(sent + 900, count)]))
+                    sent += 900
+                }
+                try peer.finishSending()
+            }
+            #expect(try await waiting.value == [Bytes.byte(0)])
+            let handle = CInt(try #require(driver.core.sockets.firstAdopted { $0.canBeFed || $0.isFed }))
+            // A moment in which it could go on for ever.
+            for _ in 0..<2_000 { await EventLoop.yield() }
+            try await loop.sleep(for: .milliseconds(50))
+            #expect(driver.core.stored[handle]?.left ?? 0 <= 256 << 10, "the driver has gone on receiving")
+            var received = 1
+            while let bytes = try await stream.read() {
+                #expect(Bytes.difference(bytes, at: received) == nil)
+                received += bytes.count
+            }
+            #expect(received == count)
+            try await sending.value
+        }
+    }
+
+    @Test("a thousand connections share four buffers: every message arrives, and all buffers are the kernel's again")
+    func fewBuffers() async throws {
+        var layout = UringDriver.Layout()
+        (layout.buffers, layout.bytesPerBuffer) = (4, 64)
+        (layout.submissions, layout.completions) = (32, 64)
+        try await withRing("fewBuffers", layout) { loop, driver in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let rounds = 5
+            var streams: [TCPStream] = []
+            var peers: [Peer] = []
+            for _ in 0..<1_000 {
+                peers.append(try Peer(to: listener.address))
+                streams.append(try await listener.accept())
+            }
+            let readers = streams.enumerated().map { index, stream in
+                Task.detached(executorPreference: loop) {
+                    for round in 0..<rounds {
+                        var bytes: [UInt8] = []
+                        while bytes.count < 40, let more = try await stream.read(upTo: 40 - bytes.count) {
+                            bytes += more
+                        }
+                        #expect(Bytes.difference(bytes, at: round * 40, seed: UInt64(index)) == nil)
+                        #expect(bytes.count == 40)
+                    }
+                }
+            }
+            for round in 0..<rounds {
+                for (index, peer) in peers.enumerated() {
+                    let all = Bytes.pattern((round + 1) * 40, seed: UInt64(index))
+                    try peer.send(Array(all[(round * 40)...]))
+                }
+                await EventLoop.yield()
+            }
+            for reader in readers { try await reader.value }
+            #expect(driver.buffers?.provided == 4)
+            for stream in streams { stream.close() }
+            listener.close()
+        }
+    }
+
+    @Test(
+        "a cancelled read takes nothing: ten thousand at random moments, and not one byte is lost", arguments: [0, 1])
+    func cancels(seed: UInt64) async throws {
+        let rounds = Stress.count("cancelled reads", few: 10_000, many: 1_000_000)
+        try await withRing { loop, _ in
+            var random = Randomness(seed: seed)
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            let stop = Gate()
+            let sending = Task.detached {
+                var (sent, random) = (0, Randomness(seed: seed))
+                while !stop.isOpen {
+                    let piece = Int.random(in: 1...64, using: &random)
+                    try peer.send((sent..<sent + piece).map { Bytes.byte($0) })
+                    sent += piece
+                }
+                try peer.finishSending()
+                return sent
+            }
+            var received = 0
+            for _ in 0..<rounds {
+                let read = Task.detached(executorPreference: loop) { try await stream.read(upTo: 64) }
+                for _ in 0..<Int.random(in: 0...3, using: &random) { await EventLoop.yield() }
+                read.cancel()
+                if let bytes = try? await read.value {
+                    #expect(Bytes.difference(bytes, at: received) == nil)
+                    received += bytes.count
+                }
+            }
+            stop.open()
+            while let bytes = try await stream.read() {
+                #expect(Bytes.difference(bytes, at: received) == nil)
+                received += bytes.count
+            }
+            #expect(received == (try await sending.value))
+        }
+    }
+
+    @Test("what was received ahead goes with the splice that follows, and not to whom the descriptor is given")
+    func otherCalls() async throws {
+        try await withRing { loop, driver in
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            let waiting = Task.detached(executorPreference: loop) { try await stream.read(upTo: 1) }
+            await until { await loop.statistics.waitingOperations == 1 }
+            try peer.send([1, 2, 3])
+            #expect(try await waiting.value == [1])
+            let number = CInt(try #require(driver.core.sockets.firstAdopted { $0.isFed }))
+            let handle = Handle(descriptor: number, generation: driver.core.sockets[Int(number)].generation)
+            #expect(loop.performNow(.disown(handle))?.result == Errno.resourceBusy.negated)
+            let (reader, writer) = try SystemCall.pipe()
+            #expect(await loop.perform(.spliceIn(handle, pipe: writer, count: 100)).result == 2)
+            #expect(try SystemCall.bytes(of: reader, count: 10) == [2, 3])
+            try peer.send([4])
+            #expect(try await stream.read() == [4])
+            #expect(loop.performNow(.disown(handle))?.result == Int(number))
+            for end in [reader, writer, number] { _ = SystemCall.close(end) }
+        }
+    }
+
+    @Test("a close with a receive under way sends the end at once, and gives the number and the port back")
+    func closes() async throws {
+        try await withRing { loop, _ in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let address = listener.address
+            let peer = try Peer(to: address)
+            let stream = try await listener.accept()
+            let waiting = Task.detached(executorPreference: loop) { try await stream.read() }
+            let accepting = Task.detached(executorPreference: loop) { try await listener.accept() }
+            await until { await loop.statistics.waitingOperations == 2 }
+            stream.close()
+            // In the same turn, without the loop's help.
+            #expect(try peer.receive().isEmpty)
+            listener.close()
+            let again = try await TCPListener.bind("127.0.0.1", address.port ?? 0, on: loop)
+            #expect(again.address == address)
+            await #expect(throws: IOError.self) { try await waiting.value }
+            await #expect(throws: IOError.self) { try await accepting.value }
+            again.close()
+        }
+    }
+}
+
+extension StableTable<SocketState> {
+    /// The first descriptor of ours that a condition is true of.
+    fileprivate func firstAdopted(_ condition: (SocketState) -> Bool) -> Int? {
+        (0..<count).first { self[$0].isAdopted && condition(self[$0]) }
+    }
+}
