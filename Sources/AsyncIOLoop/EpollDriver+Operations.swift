@@ -6,11 +6,8 @@ import SystemPackage
 extension EpollDriver {
     package func submit(_ operation: Operation, token: Token) -> Submission {
         switch operation {
-        case .receiveBytes(let handle, let limit, let inTwoSteps):
-            return unsafe begin(
-                PendingOperation(
-                    kind: .receiveBytes, inTwoSteps: inTwoSteps, descriptor: handle.descriptor, count: limit),
-                handle, token)
+        case .receiveBytes(let handle, let limit, let steps):
+            return receiveBytes(handle, limit, steps, token)
         case .receive(let handle, let memory):
             return unsafe begin(
                 PendingOperation(
@@ -75,6 +72,23 @@ extension EpollDriver {
         }
     }
 
+    @inline(__always)
+    private func receiveBytes(_ handle: Handle, _ limit: Int, _ steps: Operation.Steps, _ token: Token) -> Submission {
+        var inTwoSteps = true
+        switch steps {
+        case .one: inTwoSteps = false
+        case .two: break
+        case .second(let first):
+            // Closed between the steps, while the operation was under way.
+            guard isCurrent(handle) else { return .completed(.cancelled) }
+            let number = Int(handle.descriptor)
+            if sockets[number].reader == first { sockets[number].reader = nil }
+        }
+        return unsafe begin(
+            PendingOperation(kind: .receiveBytes, inTwoSteps: inTwoSteps, descriptor: handle.descriptor, count: limit),
+            handle, token)
+    }
+
     private func begin(
         _ kind: PendingOperation.Kind, _ handle: Handle, _ memory: UnsafeMutableRawPointer?, _ count: Int,
         other: CInt = -1, _ token: Token
@@ -125,7 +139,7 @@ extension EpollDriver {
         case .relay: relay(operation)
         case .send: send(&operation)
         case .sendVector: sendVector(&operation)
-        case .sendMessage: sendMessage(operation)
+        case .sendMessage: sendMessage(&operation)
         case .sendMessages: sendMessages(operation)
         case .spliceOut: spliceOut(&operation)
         case .sendFile: sendFile(&operation)
@@ -189,7 +203,8 @@ extension EpollDriver {
         if events & Interest.readable != 0 {
             sockets[number].mayRead = true
             if let reader = sockets[number].reader, let outcome = retry(reader) {
-                sockets[number].reader = nil
+                // Between the steps of a read, the place is kept.
+                if outcome.result != Outcome.again.result { sockets[number].reader = nil }
                 completions.append(Completion(reader, outcome))
             }
         }

@@ -223,12 +223,39 @@ extension EpollDriver {
         return nil
     }
 
-    func sendMessage(_ operation: PendingOperation) -> Outcome? {
+    /// A datagram goes whole or not at all. Of a stream's message the rest follows, as in ``send(_:)``; what travelled
+    /// with its first byte must not travel again.
+    func sendMessage(_ operation: inout PendingOperation) -> Outcome? {
         guard let message = unsafe operation.memory?.assumingMemoryBound(to: msghdr.self) else {
             return Outcome(Errno.badAddress.negated)
         }
-        let result = unsafe SystemCall.send(operation.descriptor, message)
-        return wouldBlock(operation, result) ? nil : Outcome(result)
+        var turn = bytesPerTurn
+        while true {
+            let result = unsafe SystemCall.send(operation.descriptor, message)
+            guard result >= 0 else { return wouldBlock(operation, result) ? nil : Outcome(result) }
+            operation.done += result
+            guard result > 0, unsafe takeOff(result, message) > 0 else { return Outcome(operation.done) }
+            turn -= result
+            guard turn > 0 else {
+                operation.takesTurns = true
+                return nil
+            }
+        }
+    }
+
+    /// Takes sent bytes off a message; returns how many are left of it. One that was sent whole is left as it is.
+    private func takeOff(_ sent: Int, _ message: UnsafeMutablePointer<msghdr>) -> Int {
+        let vectors = unsafe UnsafeMutableBufferPointer(
+            start: message.pointee.msg_iov, count: Int(message.pointee.msg_iovlen))
+        let whole = unsafe vectors.reduce(0) { unsafe $0 + $1.iov_len }
+        guard sent < whole, let list = vectors.baseAddress else { return 0 }
+        var rest = unsafe PendingOperation(memory: UnsafeMutableRawPointer(list), count: vectors.count)
+        unsafe skip(sent, &rest, list)
+        unsafe message.pointee.msg_iov = rest.memory?.assumingMemoryBound(to: iovec.self)
+        unsafe message.pointee.msg_iovlen = rest.count
+        unsafe message.pointee.msg_control = nil
+        unsafe message.pointee.msg_controllen = 0
+        return whole - sent
     }
 
     func sendMessages(_ operation: PendingOperation) -> Outcome? {

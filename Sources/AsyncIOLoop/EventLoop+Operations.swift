@@ -17,11 +17,13 @@ extension EventLoop {
 
     /// The half of ``perform(_:)`` that does not suspend: most operations end here, without an asynchronous call.
     package func begin(_ operation: Operation) -> Begun {
-        guard isCurrent else { return Task.isCancelled ? .ended(.cancelled) : .isElsewhere }
+        guard isCurrent else {
+            return Task.isCancelled && !operation.isSecondStep ? .ended(.cancelled) : .isElsewhere
+        }
         // Before the cancellation: a task that tries again and again although it is cancelled must not keep the loop.
         guard core.budget > 0 else { return .mustTakeTurns }
         core.budget -= 1
-        if Task.isCancelled { return .ended(.cancelled) }
+        if Task.isCancelled && !operation.isSecondStep { return .ended(.cancelled) }
         switch core.start(operation) {
         case .completed(let outcome): return .ended(outcome)
         case .pending(let token): return .waits(token)
@@ -30,17 +32,20 @@ extension EventLoop {
 
     /// The half of ``perform(_:)`` that suspends.
     package func finish(_ operation: Operation, _ begun: Begun) async -> Outcome {
-        var begun = begun
+        var (operation, begun) = (operation, begun)
         while true {
             switch begun {
             case .ended(let outcome): return outcome
             case .waits(let token):
                 let outcome = await wait(for: token)
                 // The second step of an operation in two: nearly always it ends at once.
-                if outcome.result != Outcome.again.result { return outcome }
+                guard outcome.result == Outcome.again.result else { return outcome }
+                operation = operation.second(after: token)
             case .isElsewhere:
-                let outcome = await performFromOutside(operation)
-                if outcome.result != Outcome.again.result { return outcome }
+                let remote = RemoteOperation(operation)
+                let outcome = await performFromOutside(remote)
+                guard outcome.result == Outcome.again.result, let first = remote.token else { return outcome }
+                operation = operation.second(after: first)
             case .mustTakeTurns: await takeTurns()
             }
             begun = begin(operation)
@@ -92,9 +97,8 @@ extension EventLoop {
         if isCurrent { core.cancel(token) } else { post(.cancel(token)) }
     }
 
-    private func performFromOutside(_ operation: Operation) async -> Outcome {
-        let remote = RemoteOperation(operation)
-        return await withTaskCancellationHandler {
+    private func performFromOutside(_ remote: RemoteOperation) async -> Outcome {
+        await withTaskCancellationHandler {
             unsafe await withUnsafeContinuation { continuation in
                 unsafe remote.continuation = continuation
                 if !post(.start(remote)) {

@@ -155,13 +155,15 @@ final class LoopCore {
         guard let continuation = unsafe remote.continuation else { return }
         unsafe remote.continuation = nil
         let token: Token
-        switch remote.isCancelled ? .completed(.cancelled) : start(remote.operation) {
+        let isRefused = remote.isCancelled && !remote.operation.isSecondStep
+        switch isRefused ? .completed(.cancelled) : start(remote.operation) {
         case .completed(let outcome):
             token = operations.open()
             completions.append(Completion(token, outcome))
         case .pending(let started):
             token = started
             remote.token = started
+            if remote.isCancelled { cancel(started) }
         }
         unsafe wait(continuation, token, remote.task)
     }

@@ -22,8 +22,9 @@ package enum Operation: @unchecked Sendable {
     ///
     /// A task that runs on the loop asks for it in two steps: the driver may report ``Outcome/again`` when something
     /// has come, and the task asks again when it runs. So what the kernel has for one connection is read just before it
-    /// is answered, while it is warm in the cache, and not in one go for all connections of a tick.
-    case receiveBytes(Handle, limit: Int, inTwoSteps: Bool)
+    /// is answered, while it is warm in the cache, and not in one go for all connections of a tick. The place of the
+    /// reader stays the task's between the steps; so the second one always has to come.
+    case receiveBytes(Handle, limit: Int, Steps)
     /// Sends all of the bytes. Result: their number.
     case send(Handle, UnsafeRawBufferPointer)
     /// Sends all of the bytes that the list names; the driver shortens the list as it goes. Result: their number.
@@ -34,7 +35,9 @@ package enum Operation: @unchecked Sendable {
     case receiveMessage(Handle, UnsafeMutablePointer<msghdr>)
     /// Receives one message that is there, or `EAGAIN`. Never waits.
     case receiveMessageNow(Handle, UnsafeMutablePointer<msghdr>)
-    /// Sends one message, whole, as sendmsg(2). Result: bytes.
+    /// Sends one message, whole, as sendmsg(2). Result: bytes. Of a stream's message the kernel may take a part; the
+    /// driver sends the rest, without the descriptors, which have gone with the first byte, and shortens the list of
+    /// vectors meanwhile.
     case sendMessage(Handle, UnsafeMutablePointer<msghdr>)
     /// Sends one message if it is taken at once, or `EAGAIN`. Never waits.
     case sendMessageNow(Handle, UnsafeMutablePointer<msghdr>)
@@ -131,6 +134,28 @@ extension Operation {
 
     /// A descriptor's two directions.
     package enum Side { case reader, writer }
+
+    /// How a task asks for something to be read.
+    package enum Steps: Sendable {
+        /// It gets what comes.
+        case one
+        /// It may be told to ask again.
+        case two
+        /// It was told to, by the completion of this token.
+        case second(after: Token)
+    }
+
+    /// The second step of a read that got ``Outcome/again``.
+    func second(after first: Token) -> Operation {
+        guard case .receiveBytes(let handle, let limit, _) = self else { return self }
+        return .receiveBytes(handle, limit: limit, .second(after: first))
+    }
+
+    /// A second step is taken whether or not the task has been cancelled: something has come for it.
+    @inline(__always)
+    var isSecondStep: Bool {
+        if case .receiveBytes(_, _, .second) = self { true } else { false }
+    }
 }
 
 /// What kind of descriptor a driver takes care of: sockets and others have different calls.

@@ -30,7 +30,6 @@ extension UnixStream {
         message.fill(bytes, descriptors)
         let outcome = unsafe await core.perform(.sendMessage(core.writer, message.header))
         if outcome.result < 0 { try core.check(outcome, "write") }
-        if outcome.result < bytes.count { try await write(Array(bytes[outcome.result...])) }
     }
 
     /// Reads what is there, at most so many bytes, with the descriptors that came along; nil at the end of the peer's

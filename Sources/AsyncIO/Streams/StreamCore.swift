@@ -37,7 +37,7 @@ struct StreamCore: Sendable {
     @inline(__always)
     func read(upTo limit: Int) async throws -> [UInt8]? {
         guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
-        let outcome = await perform(.receiveBytes(reader, limit: limit, inTwoSteps: loop.isCurrent))
+        let outcome = await perform(.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one))
         if outcome.result < 0 { try check(outcome, "read") }
         return outcome.result == 0 ? nil : outcome.bytes
     }
