@@ -54,8 +54,8 @@ final class LoopCore {
     func mustBeInItsProcess() {
         callerMust(
             casyncio_forks() == forks,
-            "this process was forked by one that runs an event loop, and must not touch it: fork before the first loop, "
-                + "or have the child call nothing but exec")
+            "this process was forked by one that runs an event loop, and must not touch it: "
+                + "fork before the first loop, or have the child call nothing but exec")
     }
 
     // MARK: Operations

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
-// What the handler may touch (signal-safety(7)): atomics that need no lock, sigaction, raise, write and getpid. All else
-// belongs to whoever has the lock.
+// What the handler may touch (signal-safety(7)): atomics that need no lock, sigaction, raise, write and getpid. All
+// else belongs to whoever has the lock.
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a handler must not take a lock");
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -58,7 +58,8 @@ static bool tell(int place, uint64_t bit, int kind) {
     // it again.
     if (hears && !(atomic_fetch_or(&listeners[place].pending, bit) & bit)) {
         uint64_t one = 1;
-        if (write(atomic_load(&listeners[place].wake_descriptor), &one, sizeof one) < 0) { /* full: it wakes as well */ }
+        int wake = atomic_load(&listeners[place].wake_descriptor);
+        if (write(wake, &one, sizeof one) < 0) { /* a full counter wakes as well */ }
     }
     atomic_fetch_sub(&listeners[place].handlers, 1);
     return hears;
