@@ -100,7 +100,7 @@ let package = Package(
             name: "AsyncIOTests",
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe", "probe-activation",
-                "CAsyncIO",
+                "probe-takeover", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -7,13 +7,18 @@ extension EventLoop {
     /// Does not suspend. The handle can cancel the call until it has begun. If the loop is closed, the call never runs
     /// and the handle says that it is cancelled.
     @discardableResult
-    public func callSoon(_ body: @escaping @Sendable () -> Void) -> ScheduledCall {
-        let call = ScheduledCall(loop: self, body)
+    public func callSoon(_ body: @escaping @Sendable () -> Void) -> ScheduledCall { queue(.isCancelled, body) }
+
+    /// Queues a callback, as ``callSoon(_:)``, that is also made if the loop closes before: then where its tasks go on.
+    package func callSoonOrElsewhere(_ body: @escaping @Sendable () -> Void) { _ = queue(.callsElsewhere, body) }
+
+    private func queue(_ fate: ScheduledCall.Fate, _ body: @escaping @Sendable () -> Void) -> ScheduledCall {
+        let call = ScheduledCall(loop: self, ifItCloses: fate, body)
         let word = ReadyWord(retaining: call)
         if isCurrent {
             core.enqueue(word)
         } else if !post(.ready(word)) {
-            word.takeCall()?.cancel()
+            word.takeCall()?.loopHasClosed(timeLeft: .zero)
         }
         return call
     }

@@ -54,6 +54,7 @@ extension LoopCore {
 
     /// Step 5. The only place where the loop's thread sleeps.
     private func poll() {
+        mustBeInItsProcess()
         counters.polls &+= 1
         let sleeps = ready.isEmpty && completions.isEmpty && !wantsAttention && inbox.fallAsleep()
         wantsAttention = false

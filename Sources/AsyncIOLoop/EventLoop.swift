@@ -40,6 +40,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     /// Makes a loop that does not run yet.
     init(options: Options, driver: (any Driver)? = nil) throws {
         Descriptor.fillStandardNumbers()
+        casyncio_watch_forks()
         let driver = try driver ?? options.driver.make()
         inbox = Inbox()
         name = options.name
@@ -102,7 +103,8 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     /// Hands something to the loop's thread. False if the loop is closed.
     @discardableResult
     func post(_ entry: InboxEntry) -> Bool {
-        inbox.push(entry) { core.driver.wake() }
+        core.mustBeInItsProcess()
+        return inbox.push(entry) { core.driver.wake() }
     }
 }
 

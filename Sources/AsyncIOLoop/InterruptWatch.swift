@@ -6,40 +6,43 @@ import SystemPackage
 /// Ctrl-C and its kin, during one run of a body.
 ///
 /// The signal handler counts and writes to an eventfd that the loop waits for. A second signal of the same kind does
-/// what it would have done without us, so that a program which does not react can always be ended.
+/// what it would have done without us, so that a program which does not react can always be ended. Where the program
+/// listens to a signal itself, the run hears nothing of it.
 struct InterruptWatch {
     private let signals: [CInt]
-    private let wake: CInt
+    private let listener: SignalListener?
     private let token: Token?
 
     /// Throws ``IOError`` if the system refuses: a program must not lose its Ctrl-C without hearing of it.
     init(_ interrupts: EventLoop.Interrupts, on core: LoopCore) throws(IOError) {
-        guard !interrupts.isEmpty else {
-            (signals, wake, token) = ([], -1, nil)
+        let wanted = interrupts.signals.reduce(0) { $0 | Self.bit($1) }
+        guard wanted != 0 else {
+            (signals, listener, token) = ([], nil, nil)
             return
         }
-        let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
-        let number = try SystemCall.call("eventfd", "signals") { eventfd(0, flags) }
-        let owned = Descriptor(owning: CInt(truncatingIfNeeded: number))
-        // The token is nobody's: its completion only wakes the loop.
-        switch core.start(.waitReadable(owned.number)) {
-        case .pending(let started): token = started
-        case .completed(let outcome):
-            throw IOError(Errno(negated: min(outcome.result, -1)), operation: "wait readable", subject: "signals")
-        }
-        let wake = owned.release()
-        self.wake = wake
         // Where two loops run at once, a signal is the first one's; and one that the process ignores stays ignored.
-        signals = interrupts.signals.filter { casyncio_interrupt_install($0, wake) }
+        let listener = try SignalListener(wanted, .ofRun)
+        // The token is nobody's: its completion only wakes the loop.
+        switch core.start(.waitReadable(listener.descriptor)) {
+        case .pending(let started): token = started
+        // It has come already.
+        case .completed(let outcome) where outcome.result >= 0: token = nil
+        case .completed(let outcome):
+            throw IOError(Errno(negated: outcome.result), operation: "wait readable", subject: "signals")
+        }
+        self.listener = listener
+        signals = interrupts.signals.filter { listener.heard & Self.bit($0) != 0 }
+        listener.unblockHere()
     }
 
+    private static func bit(_ signal: CInt) -> SignalListener.Set { 1 << SignalListener.Set(signal &- 1) }
+
     /// The first signal that came.
-    var received: CInt? { signals.first { casyncio_interrupt_count($0) > 0 } }
+    var received: CInt? { signals.first { casyncio_signals_run_count($0) > 0 } }
 
     func close(on core: LoopCore) {
-        for signal in signals { casyncio_interrupt_restore(signal) }
+        listener?.end()
         if let token { core.cancel(token) }
-        if wake >= 0 { _ = SystemCall.close(wake) }
     }
 
     /// Ends the process as the signal would have done without us: its parent sees that (a shell says 130 for Ctrl-C).

@@ -17,7 +17,7 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
     /// What every thread may see.
     private nonisolated let visible: Locked<Visible>
     /// Bytes that wait: buffered here, or on their way from other threads.
-    private nonisolated let waiting = Atomic(0)
+    private nonisolated let waiting = WaitingBytes()
 
     private struct Visible {
         var isClosing = false
@@ -90,16 +90,12 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
     /// first time that happens the loop's error handler gets an ``IOError``.
     public nonisolated func send(_ bytes: [UInt8], to peer: SocketAddress? = nil) {
         if loop.isCurrent { return assumeIsolated { $0.take(bytes, peer) } }
-        // It counts from here on: else a thread could fill the loop's inbox without end.
         let size = DatagramQueue.size(of: bytes)
         let limit = visible.withLock { $0.limits.hard }
-        let before = waiting.add(size, ordering: .relaxed).oldValue
-        if before > limit {
-            waiting.subtract(size, ordering: .relaxed)
-            return overflow(before, peer)
-        }
+        let (before, delivery) = waiting.send(size)
+        if before > limit { return overflow(before, peer) }
         loop.callSoon {
-            self.waiting.subtract(size, ordering: .relaxed)
+            delivery.arrive()
             self.assumeIsolated { $0.take(bytes, peer) }
         }
     }
@@ -108,7 +104,7 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
     public nonisolated func send(_ text: String, to peer: SocketAddress? = nil) { send(Array(text.utf8), to: peer) }
 
     /// How much waits to be sent, with 64 bytes for each datagram beside its own.
-    public nonisolated var writeBufferSize: Int { waiting.load(ordering: .relaxed) }
+    public nonisolated var writeBufferSize: Int { waiting.count }
 
     /// The marks between which the protocol is asked to pause and to resume, and the limit.
     public nonisolated var writeBufferLimits: WriteBufferLimits { visible.withLock { $0.limits } }
@@ -328,7 +324,7 @@ extension DatagramTransport {
     }
 
     private func countQueue() {
-        waiting.add(queue.size - counted, ordering: .relaxed)
+        waiting.add(queue.size - counted)
         counted = queue.size
     }
 

@@ -151,7 +151,7 @@ extension Transport {
     }
 
     func countBuffer() {
-        waiting.add(buffer.count - counted, ordering: .relaxed)
+        waiting.add(buffer.count - counted)
         counted = buffer.count
     }
 

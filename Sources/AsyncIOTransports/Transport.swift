@@ -27,7 +27,7 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     /// What every thread may see.
     nonisolated let visible: Locked<Visible>
     /// Bytes that wait: buffered here, or on their way from other threads.
-    nonisolated let waiting = Atomic(0)
+    nonisolated let waiting = WaitingBytes()
 
     struct Visible {
         var isClosing = false
@@ -109,17 +109,13 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     /// connection: see ``WriteBufferLimits/hard``.
     public nonisolated func write(_ bytes: [UInt8]) {
         if loop.isCurrent { return assumeIsolated { $0.send(bytes) } }
-        // It counts from here on: else a thread could fill the loop's inbox without end.
         let (limit, isOverflowing) = visible.withLock { ($0.limits.hard, $0.isOverflowing) }
         // Nothing of it would be sent: the connection is about to be broken off.
         if isOverflowing { return }
-        let before = waiting.add(bytes.count, ordering: .relaxed).oldValue
-        if before > limit {
-            waiting.subtract(bytes.count, ordering: .relaxed)
-            return overflowElsewhere(before)
-        }
+        let (before, delivery) = waiting.send(bytes.count)
+        if before > limit { return overflowElsewhere(before) }
         loop.callSoon {
-            self.waiting.subtract(bytes.count, ordering: .relaxed)
+            delivery.arrive()
             self.assumeIsolated { $0.send(bytes) }
         }
     }
@@ -150,7 +146,7 @@ public actor Transport: LoopActor, CustomStringConvertible, CustomReflectable {
     public nonisolated var canWriteEOF: Bool { true }
 
     /// How many bytes wait to be sent.
-    public nonisolated var writeBufferSize: Int { waiting.load(ordering: .relaxed) }
+    public nonisolated var writeBufferSize: Int { waiting.count }
 
     /// The marks between which the protocol is asked to pause and to resume, and the limit.
     public nonisolated var writeBufferLimits: WriteBufferLimits { visible.withLock { $0.limits } }

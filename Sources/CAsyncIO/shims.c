@@ -164,59 +164,6 @@ int64_t casyncio_monotonic_nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-// One slot per signal number; the first run that asks for a signal has it until that run ends.
-static struct {
-    atomic_int is_taken;
-    atomic_int count;
-    atomic_int descriptor;
-    struct sigaction previous;
-} slots[NSIG];
-
-static atomic_int running_handlers;
-
-static void on_interrupt(int signal) {
-    int saved = errno;
-    atomic_fetch_add(&running_handlers, 1);
-    if (atomic_fetch_add(&slots[signal].count, 1) > 0) {
-        struct sigaction standard = {.sa_handler = SIG_DFL};
-        sigaction(signal, &standard, NULL);
-        raise(signal);
-    }
-    uint64_t one = 1;
-    if (write(atomic_load(&slots[signal].descriptor), &one, sizeof one) < 0) { /* a full counter wakes as well */ }
-    atomic_fetch_sub(&running_handlers, 1);
-    errno = saved;
-}
-
-bool casyncio_interrupt_install(int signal, int wake_descriptor) {
-    if (signal <= 0 || signal >= NSIG) return false;
-    if (atomic_exchange(&slots[signal].is_taken, 1)) return false;
-    // Whoever started the program has told it so: nohup(1) with SIGHUP, a shell with a background job's SIGINT.
-    if (sigaction(signal, NULL, &slots[signal].previous) < 0 || slots[signal].previous.sa_handler == SIG_IGN) {
-        atomic_store(&slots[signal].is_taken, 0);
-        return false;
-    }
-    atomic_store(&slots[signal].count, 0);
-    atomic_store(&slots[signal].descriptor, wake_descriptor);
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    if (sigaction(signal, &action, NULL) == 0) return true;
-    atomic_store(&slots[signal].is_taken, 0);
-    return false;
-}
-
-int casyncio_interrupt_count(int signal) {
-    return signal <= 0 || signal >= NSIG ? 0 : atomic_load(&slots[signal].count);
-}
-
-void casyncio_interrupt_restore(int signal) {
-    if (signal <= 0 || signal >= NSIG) return;
-    sigaction(signal, &slots[signal].previous, NULL);
-    // A handler that another thread runs just now may still write to the descriptor, which will be closed next.
-    while (atomic_load(&running_handlers) > 0) sched_yield();
-    atomic_store(&slots[signal].is_taken, 0);
-}
-
 void casyncio_futex_wait(uint32_t *word, uint32_t value) {
     // EAGAIN (the word has changed) and EINTR: the caller looks again.
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);

@@ -82,5 +82,20 @@ struct LoopEndTests {
         stage.transport.abort()
         #expect(stage.witness.calls == [.made, .lost(nil)])
         #expect(stage.stream.written == [])
+        #expect(stage.transport.writeBufferSize == 0, "nothing waits where nothing will be sent")
+    }
+
+    @Test("bytes on their way to a loop that closes before it takes them wait no more", arguments: Drivers.available)
+    func onTheirWay(_ driver: DriverChoice) async throws {
+        let thread = try LoopThread(options: .guest(driver, name: "brief"))
+        let stage = try await Stage(on: thread.loop)
+        let remote = SocketAddress.loopback(port: 9)
+        let (socket, _) = try await thread.loop.createDatagramEndpoint(remote: remote) { Postman(loop: $0) }
+        await thread.shutdown()
+        for _ in 0..<3 {
+            stage.transport.write([1, 2, 3])
+            socket.send([1, 2, 3])
+        }
+        #expect(stage.transport.writeBufferSize == 0 && socket.writeBufferSize == 0)
     }
 }

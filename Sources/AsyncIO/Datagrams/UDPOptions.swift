@@ -58,7 +58,29 @@ public struct UDPOptions: Sendable {
 
 extension UDPOptions {
     /// Sets what is to be set before the socket is bound.
-    func apply(to descriptor: CInt, _ family: SocketAddress.Family, _ subject: String) throws {
+    func apply(
+        to descriptor: CInt, _ family: SocketAddress.Family, _ subject: String
+    ) throws -> DatagramCore.Traits {
+        try set(on: descriptor, family, subject)
+        let coalesces = coalesce(descriptor)
+        return DatagramCore.Traits(hasControl: hasControl || coalesces, coalesces: coalesces)
+    }
+
+    /// What a socket with these options begins with.
+    func state(_ descriptor: CInt, local: SocketAddress, peer: SocketAddress? = nil) -> DatagramCore.State {
+        DatagramCore.State(local: local, peer: peer, segmentLimit: segmentLimit(descriptor))
+    }
+
+    /// Without those that only matter before a socket is bound: it is too late for them.
+    var ofBound: UDPOptions {
+        var options = self
+        options.reuseAddress = false
+        options.reusePort = false
+        options.onlyIPv6 = nil
+        return options
+    }
+
+    private func set(on descriptor: CInt, _ family: SocketAddress.Family, _ subject: String) throws {
         func set(_ level: CInt, _ option: CInt, _ value: CInt) throws {
             try Socket.set(descriptor, level, option, value, subject)
         }
@@ -111,14 +133,14 @@ extension UDPOptions {
     }
 
     /// Whether the kernel coalesces from here on.
-    func coalesce(_ descriptor: CInt) -> Bool {
+    private func coalesce(_ descriptor: CInt) -> Bool {
         coalescesReceived
             && SystemCall.setOption(descriptor, UDPOption.level, UDPOption.coalesce, CInt(1).optionBytes) >= 0
     }
 
     /// The largest datagrams worth cutting. A kernel that does not know the control message would ignore it and send
     /// all as one: it is asked before.
-    func segmentLimit(_ descriptor: CInt) -> Int {
+    private func segmentLimit(_ descriptor: CInt) -> Int {
         guard segmentsSent, SystemCall.option(descriptor, UDPOption.level, UDPOption.segment, 4).0 >= 0 else {
             return 0
         }

@@ -71,15 +71,17 @@ public final class UDPSocket: Sendable, CustomStringConvertible {
         }
         let descriptor = try Socket.open(for: address, CInt(SOCK_DGRAM.rawValue), "bind")
         let (number, subject) = (descriptor.number, "\(address)")
-        try options.apply(to: number, address.family, subject)
-        let coalesces = options.coalesce(number)
-        let segmentLimit = options.segmentLimit(number)
+        let traits = try options.apply(to: number, address.family, subject)
         try Socket.bind(number, to: address)
         let local = Socket.localAddress(number) ?? address
-        let traits = DatagramCore.Traits(hasControl: options.hasControl || coalesces, coalesces: coalesces)
         let handle = try await loop.adopt(descriptor, subject)
-        return UDPSocket(
-            DatagramCore(loop, handle, traits, DatagramCore.State(local: local, segmentLimit: segmentLimit)))
+        return UDPSocket(loop, handle, traits, options.state(number, local: local))
+    }
+
+    convenience init(
+        _ loop: EventLoop, _ handle: Handle, _ traits: DatagramCore.Traits, _ state: sending DatagramCore.State
+    ) {
+        self.init(DatagramCore(loop, handle, traits, state))
     }
 
     /// Makes a socket that is connected to a host and port. A name is looked up, and its first address taken: no answer

@@ -117,7 +117,13 @@ public final class UnixDatagramSocket: Sendable, CustomStringConvertible {
     ) async throws -> UnixDatagramSocket {
         let handle = try await loop.adopt(descriptor, "\(local)")
         let state = DatagramCore.State(local: local, peer: peer, place: place)
-        return UnixDatagramSocket(DatagramCore(loop, handle, DatagramCore.Traits(isUnix: true), state))
+        return UnixDatagramSocket(loop, handle, DatagramCore.Traits(isUnix: true), state)
+    }
+
+    convenience init(
+        _ loop: EventLoop, _ handle: Handle, _ traits: DatagramCore.Traits, _ state: sending DatagramCore.State
+    ) {
+        self.init(DatagramCore(loop, handle, traits, state))
     }
 
     /// Closes the socket, and removes its file. What has been received and not been taken is gone. Calling it again

@@ -87,11 +87,12 @@ enum Socket {
     /// address on which it listens.
     static func inspect(listening descriptor: CInt, _ subject: String) throws(IOError) -> SocketAddress {
         let address = try look(listening: descriptor, subject)
-        try prepare(listening: descriptor, subject)
+        try prepare(descriptor, subject)
         return address
     }
 
-    static func prepare(listening descriptor: CInt, _ subject: String) throws(IOError) {
+    /// Makes it close-on-exec and non-blocking.
+    static func prepare(_ descriptor: CInt, _ subject: String) throws(IOError) {
         try Descriptor.setNonBlocking(descriptor)
         try SystemCall.call("fcntl", subject) { fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     }
@@ -99,12 +100,7 @@ enum Socket {
     /// Looks at a socket that somebody else has opened, without changing it, and returns the address on which it
     /// listens.
     static func look(listening descriptor: CInt, _ subject: String) throws(IOError) -> SocketAddress {
-        let (code, type) = value(descriptor, SO_TYPE)
-        guard code >= 0 else {
-            let detail =
-                code == Errno.notSocket.negated ? "no socket; a listening stream socket is needed" : nil
-            throw IOError(Errno(negated: code), operation: "adopt", subject: subject, detail: detail)
-        }
+        let type = try type(of: descriptor, subject, wanted: "a listening stream socket")
         guard type == CInt(SOCK_STREAM.rawValue) else {
             throw IOError(
                 .invalidArgument, operation: "adopt", subject: subject,
@@ -121,6 +117,39 @@ enum Socket {
                 detail: "this socket is neither IPv4, IPv6 nor Unix")
         }
         return address
+    }
+
+    /// The two ends of a datagram socket that somebody else has opened. It is not changed. The family is IPv4 or IPv6,
+    /// or else Unix.
+    static func look(
+        datagrams descriptor: CInt, _ subject: String
+    ) throws(IOError) -> (local: SocketAddress, peer: SocketAddress?) {
+        let type = try type(of: descriptor, subject, wanted: "a datagram socket")
+        guard type == CInt(SOCK_DGRAM.rawValue) else {
+            throw IOError(
+                .invalidArgument, operation: "adopt", subject: subject,
+                detail: "this is no datagram socket, but one of type \(type) (socket(2))")
+        }
+        guard let local = localAddress(descriptor) else {
+            throw IOError(
+                .addressFamilyNotSupported, operation: "adopt", subject: subject,
+                detail: "this socket is neither IPv4, IPv6 nor Unix")
+        }
+        let protocolNumber = value(descriptor, SO_PROTOCOL).value
+        guard local.family == .unix || protocolNumber == CInt(IPPROTO_UDP) else {
+            throw IOError(
+                .protocolNotSupported, operation: "adopt", subject: subject,
+                detail: "this socket is not for UDP, but for protocol \(protocolNumber) (protocols(5))")
+        }
+        return (local, unsafe address { unsafe getpeername(descriptor, $0, $1) })
+    }
+
+    /// SO_TYPE of socket(7).
+    static func type(of descriptor: CInt, _ subject: String, wanted: String) throws(IOError) -> CInt {
+        let (code, type) = value(descriptor, SO_TYPE)
+        guard code < 0 else { return type }
+        let detail = code == Errno.notSocket.negated ? "no socket; \(wanted) is needed" : nil
+        throw IOError(Errno(negated: code), operation: "adopt", subject: subject, detail: detail)
     }
 
     private static func value(_ descriptor: CInt, _ option: CInt) -> (code: Int, value: CInt) {

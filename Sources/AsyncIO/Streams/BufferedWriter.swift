@@ -289,8 +289,8 @@ public final class BufferedWriter<Stream: ByteStream>: Sendable, CustomStringCon
     private func startSending() {
         guard let loop = EventLoop.current else { return startTask(nil, from: 0) }
         home.withLock { $0 = loop }
-        let call = loop.callSoon { self.sendNow() }
-        if call.isCancelled { startTask(nil, from: 0) }
+        // Also if the loop closes before: somebody may wait for these bytes, or for what becomes of them.
+        loop.callSoonOrElsewhere { self.sendNow() }
     }
 
     /// Sends what the stream takes at once, and leaves the rest to a task.

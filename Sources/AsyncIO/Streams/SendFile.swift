@@ -75,12 +75,15 @@ private struct FileSender {
             let outcome = unsafe await core.perform(
                 .sendFile(core.writer, file: file, offset: position, count: count))
             let code = Errno(negated: outcome.result)
-            if outcome.result < 0, unsafe position.pointee == offset, code == .invalidArgument || code == .noFunction {
+            // The loop's thread has written the position: it is looked at where the result does not tell it.
+            if outcome.result < 0, code == .invalidArgument || code == .noFunction,
+                unsafe position.pointee == offset
+            {
                 return
             }
             try core.check(outcome, "send file")
             sent += outcome.result
-            unsafe offset = position.pointee
+            offset += Int64(outcome.result)
             if outcome.result < count { break }
         }
         hasEnded = true

@@ -158,15 +158,6 @@ static inline void casyncio_set_default_core(void *core) { casyncio_default_core
 /// write(2) to standard error; a pipe that nobody reads costs nothing but the text.
 void casyncio_write_error(const void *bytes, size_t count);
 
-// Signals that end a run. The handler counts, and wakes the loop through an eventfd; a second signal restores the
-// default action and raises itself again, so that a program that does not react still ends at once.
-// False, and nothing is changed, if another run has the signal, or if the process ignores it.
-bool casyncio_interrupt_install(int signal, int wake_descriptor);
-/// How many times the signal has come since it was installed.
-int casyncio_interrupt_count(int signal);
-/// Puts back what was there before `casyncio_interrupt_install`.
-void casyncio_interrupt_restore(int signal);
-
 // Swift's runtime (libswift_Concurrency): what it exports without a Swift name.
 
 /// The id of the task that a job belongs to.

@@ -106,7 +106,7 @@ struct OffloadTests {
         "a loop that closes waits for work under way, and not for the whole grace period", arguments: Drivers.available)
     func closing(driver: DriverChoice) async throws {
         let errors = Errors()
-        let thread = try LoopThread(options: .guest(driver, grace: .seconds(50), errors: errors))
+        let thread = try LoopThread(options: .guest(driver, grace: .seconds(1_000), errors: errors))
         let (begun, mayEnd) = (Gate(), Gate())
         // Its task lives elsewhere, so nothing but the pool's end can end the wait.
         let work = Task.detached {

@@ -44,6 +44,33 @@ struct SocketActivationTests {
         #expect(Folder.exists(path), "the file is the manager's")
     }
 
+    @Test("may be datagram sockets, with what has come already")
+    func datagrams() async throws {
+        let folder = try Folder()
+        let names = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        let log = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        defer { for number in [names, log] { close(number) } }
+        let path = folder.path("log")
+        for (number, place) in [(names, SocketAddress.loopback(port: 0)), (log, try .unix(path: path))] {
+            try SystemCall.call("bind") { unsafe place.withSockaddr { unsafe bind(number, $0, $1) } }
+        }
+        let address = try #require(Socket.localAddress(names))
+        try await withLoop(Setting(driver: .epoll, caller: .onLoop)) { loop in
+            let client = try await UDPSocket.connect(to: address, on: loop)
+            let logger = try await UnixDatagramSocket.connect(path, on: loop)
+            try await client.send([5])
+            try await logger.send([6, 6])
+            let lines = try await Self.probe("LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=names:log", [names, log])
+            #expect(
+                lines == [
+                    "names: UDPSocket(\(address))", "log: UnixDatagramSocket(unix:\(path))",
+                    "close-on-exec and non-blocking: true", "a second time: 0", "got [6, 6]", "done",
+                ])
+            #expect(try await client.receive().bytes == [5])
+        }
+        #expect(Folder.exists(path), "the file is the manager's")
+    }
+
     @Test("of another process are left alone", arguments: ["LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_FDS=1", "X=1"])
     func ofOthers(variables: String) async throws {
         let (tcp, _) = try Peer.listening()
@@ -64,11 +91,11 @@ struct SocketActivationTests {
     @Test("are all left as they are when one of them cannot be served")
     func untouched() async throws {
         let (tcp, _) = try Peer.listening()
-        let datagrams = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        defer { close(datagrams) }
+        let packets = socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(packets) }
         let lines = try await Self.probe(
-            "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:names", [tcp.descriptor, datagrams])
-        let remedy = "this is no stream socket, but one of type 2 (socket(2)); a listening one is needed"
+            "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:names", [tcp.descriptor, packets])
+        let remedy = "this is no stream socket, but one of type 5 (socket(2)); a listening one is needed"
         #expect(lines == ["adopt inherited descriptor 4 (names): \(remedy)"])
         // The flag is the socket's, not the descriptor's: we see what the probe has made of it.
         #expect(fcntl(tcp.descriptor, F_GETFL) & O_NONBLOCK == 0)

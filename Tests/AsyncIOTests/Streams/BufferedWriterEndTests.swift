@@ -1,9 +1,10 @@
 import AsyncIO
 import AsyncIOKernel
-import AsyncIOLoop
 import AsyncIOTestSupport
 import SystemPackage
 import Testing
+
+@testable import AsyncIOLoop
 
 @Suite("The end of a buffered writer")
 struct BufferedWriterEndTests {
@@ -226,6 +227,21 @@ struct BufferedWriterEndTests {
             async let received = peer.readToEnd()
             try await writer.close()
             #expect(try await received == Array("0123456789".utf8))
+        }
+    }
+
+    @Test("the last words of a loop that turns no more are sent elsewhere")
+    func discarded() async throws {
+        try await Watchdog.onThread("a writer's loop is gone", limit: .seconds(100)) {
+            let (stream, peer) = MemoryStream.pair(capacity: 100)
+            let writer = BufferedWriter(stream)
+            let loop = try EventLoop(options: .guest(name: "gone"))
+            loop.enter()
+            #expect(try writer.tryWrite(Array("last words".utf8)))
+            loop.leave()
+            loop.discard()
+            let received = try EventLoop.run(options: .guest()) { try await peer.read() }
+            #expect(received == Array("last words".utf8))
         }
     }
 }

@@ -21,6 +21,8 @@ struct ActivationProbe {
             switch listener {
             case .tcp(let listener): say("\(name): \(listener)")
             case .unix(let listener): say("\(name): \(listener)")
+            case .udp(let socket): say("\(name): \(socket)")
+            case .unixDatagram(let socket): say("\(name): \(socket)")
             }
         }
         let areSafe = inherited.listeners.indices.allSatisfy { index in
@@ -41,6 +43,12 @@ struct ActivationProbe {
                 try await connection.write("\(listener.address)")
             }
         }
+        // One datagram back to its sender.
+        for socket in inherited.udp("names") {
+            let datagram = try await socket.receive()
+            try await socket.send(datagram.bytes, to: datagram.peer)
+        }
+        for socket in inherited.unixDatagram() { say("got \(try await socket.receive().bytes)") }
         say("done")
     }
 

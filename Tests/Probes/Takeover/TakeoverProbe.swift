@@ -29,6 +29,11 @@ import ProbeScenes
         case "race": SignalScenes.race(rounds: 200)
         case "own-handler": try SignalScenes.ownHandler()
         case "two-runs": try SignalScenes.twoRuns()
+        case "listened-interrupt": ListeningScenes.interrupts()
+        case "blocked": ListeningScenes.blocked()
+        case "children": try ListeningScenes.children()
+        case "many-listeners": try ListeningScenes.many()
+        case "forks": try ForkScenes.children()
         case "alarms": try SignalScenes.alarms()
         default: Report.line("no such scene: \(scene)")
         }
