@@ -125,6 +125,8 @@ struct Conversation {
     /// Writes all of the bytes and closes the pipe. That nobody takes them is no error.
     static func feed(_ bytes: [UInt8], to stream: PipeStream) async throws {
         defer { stream.close() }
+        // Also for one that was closed or handed over before.
+        if bytes.isEmpty { return }
         do { try await stream.write(bytes) } catch let error as IOError where error.code == .brokenPipe {
         } catch is CancellationError {}
     }

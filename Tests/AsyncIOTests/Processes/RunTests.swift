@@ -36,11 +36,13 @@ struct ProcessRunTests {
         try await withLoop(setting) { loop in
             // No multiple of anything that a pipe is made of.
             let block = Bytes.pattern(65_521)
-            let bytes = Array(repeatElement(block, count: 64 << 20 / block.count + 1).joined().prefix(64 << 20))
+            var bytes: [UInt8] = []
+            while bytes.count < 64 << 20 { bytes += block }
+            let sent = bytes
             let result = try await Process.run(
-                "cat", input: .bytes(bytes), limit: OutputLimit(bytes.count), on: loop)
-            #expect(result.output.count == bytes.count)
-            let isSame = result.output == bytes
+                "cat", input: .bytes(sent), limit: OutputLimit(sent.count), on: loop)
+            #expect(result.output.count == sent.count)
+            let isSame = result.output == sent
             #expect(isSame)
             #expect(result.status.isSuccess)
         }
