@@ -68,6 +68,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
     }
 
     package func submit(_ job: Work) {
+        EventLoopError.refuseForks()
         let step: Admission = state.withLock { state in
             if state.isClosed { return .refused }
             if job.place.isCancelled {

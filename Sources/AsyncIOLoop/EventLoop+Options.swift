@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import CAsyncIO
 import Glibc
 
@@ -130,6 +131,10 @@ public enum EventLoopError: Error, Equatable, CustomStringConvertible {
     case ignoredCancellation([String])
     /// A signal ended the run.
     case interrupted(signal: Int32)
+    /// This process is a fork of one that had a loop (fork(2)), and has not started a program of its own since.
+    ///
+    /// What else touches a loop there ends the process, with this error's words.
+    case forked
 
     /// One line.
     public var description: String {
@@ -144,8 +149,17 @@ public enum EventLoopError: Error, Equatable, CustomStringConvertible {
         case .ignoredCancellation(let names):
             "cancelled, but still running after the grace period: \(names.joined(separator: ", "))"
         case .interrupted(let signal): "interrupted by signal \(signal)"
+        case .forked:
+            "this process is a fork of one that has an event loop, whose descriptors are still the parent's: "
+                + "let it exec a program at once, or start that with Process.spawn"
         }
     }
+}
+
+extension EventLoopError {
+    /// Ends the child of a fork that touches the parent's loop.
+    @inline(__always)
+    static func refuseForks() { callerMust(!casyncio_is_fork(), "\(EventLoopError.forked)") }
 }
 
 /// Lines for people, when there is nobody else to tell.

@@ -31,6 +31,8 @@ extension LoopCore {
         for _ in 0..<batch {
             budget = fairness.operationsPerJob
             run(ready.pop())
+            // A job may fork, and its child comes out here, too.
+            EventLoopError.refuseForks()
         }
         if !yielding.isEmpty { requeueYielding() }
         sincePoll += batch

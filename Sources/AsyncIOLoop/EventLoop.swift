@@ -39,6 +39,8 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     /// Makes a loop that does not run yet.
     init(options: Options, driver: (any Driver)? = nil) throws {
+        guard !casyncio_is_fork() else { throw EventLoopError.forked }
+        casyncio_watch_forks()
         Descriptor.fillStandardNumbers()
         let driver = try driver ?? options.driver.make()
         inbox = Inbox()

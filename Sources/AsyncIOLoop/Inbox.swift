@@ -44,7 +44,9 @@ final class Inbox: Sendable {
 
     /// Adds an entry and wakes the loop if it sleeps. False if the loop is closed: the entry was not taken.
     func push(_ entry: InboxEntry, waking wake: () -> Void) -> Bool {
-        state.withLock { state in
+        // Before the lock: in a fork, it may be held by a thread that is not there.
+        EventLoopError.refuseForks()
+        return state.withLock { state in
             guard !state.isClosed else { return false }
             state.entries.append(entry)
             hasEntries.store(true, ordering: .releasing)

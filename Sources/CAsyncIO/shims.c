@@ -19,6 +19,22 @@
 __thread void *casyncio_current_loop_slot = NULL;
 __thread void *casyncio_default_core_slot = NULL;
 
+int casyncio_fork_mark = 0;
+
+// In the child, on its only thread. Children of posix_spawn(3) do not come here.
+static void mark_fork(void) {
+    casyncio_fork_mark = 1;
+    casyncio_current_loop_slot = NULL;
+    casyncio_default_core_slot = NULL;
+}
+
+static void begin_to_watch(void) { pthread_atfork(NULL, NULL, mark_fork); }
+
+void casyncio_watch_forks(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, begin_to_watch);
+}
+
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags) {
     return accept4(descriptor, address, length, flags);
 }

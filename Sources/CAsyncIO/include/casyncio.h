@@ -95,6 +95,14 @@ extern __thread void *casyncio_default_core_slot __attribute__((tls_model("initi
 static inline void *casyncio_default_core(void) { return casyncio_default_core_slot; }
 static inline void casyncio_set_default_core(void *core) { casyncio_default_core_slot = core; }
 
+// Set in the child of a fork(2) of a process that had a loop, before anybody else runs there.
+extern int casyncio_fork_mark;
+/// Whether this process is such a child: a copy of the loop is here, but its descriptors are the parent's, and its
+/// threads are not here.
+static inline bool casyncio_is_fork(void) { return casyncio_fork_mark != 0; }
+/// Lets forks from here on be marked; in them, no loop runs on the calling thread.
+void casyncio_watch_forks(void);
+
 /// write(2) to standard error; a pipe that nobody reads costs nothing but the text.
 void casyncio_write_error(const void *bytes, size_t count);
 
