@@ -20,7 +20,7 @@ struct SpawnPlan: Sendable {
                     + "give it its default back: signal(SIGCHLD, SIG_DFL)")
         }
         Child.reapOrphans()
-        let (variables, path) = surroundings()
+        let (variables, path) = try surroundings()
         let program = try ProgramLookUp.path(of: command.executable, in: path, from: command.folder)
         let arguments = try CStrings([command.name ?? command.executable] + command.arguments, of: program)
         let texts = try CStrings([program, command.folder ?? "", terminal ?? ""], of: program)
@@ -68,8 +68,13 @@ struct SpawnPlan: Sendable {
     }
 
     /// The child's environment, nil for our own as it is, and the `PATH` in it.
-    private func surroundings() -> (variables: [String]?, path: String) {
+    private func surroundings() throws(IOError) -> (variables: [String]?, path: String) {
         let environment = command.environment
+        if let name = environment.changes.keys.first(where: { $0.isEmpty || $0.contains("=") }) {
+            throw IOError(
+                .invalidArgument, operation: "spawn", subject: command.executable,
+                detail: "\"\(VisibleText.line(name))\" cannot be the name of a variable: it is empty or has a =")
+        }
         var path: String?
         if environment.base == .inherited { path = unsafe getenv("PATH").map { unsafe String(cString: $0) } }
         if let change = environment.changes["PATH"] { path = change }

@@ -40,6 +40,18 @@ struct ManyChildrenTests {
         }
     }
 
+    @Test("a start leaves the loop to others, if there are any", arguments: Drivers.available)
+    func starts(driver: DriverChoice) async throws {
+        try await Guest.run(.guest(driver)) { loop in
+            try await Process.run("true").checked()
+            #expect(await loop.statistics.blocking.peakThreads == 0)
+            let other = loop.callLater(.seconds(3_000)) {}
+            try await Process.run("true").checked()
+            #expect(await loop.statistics.blocking.peakThreads == 1)
+            other.cancel()
+        }
+    }
+
     @Test("a signal reaches its own child, and after its end nobody", arguments: Drivers.available)
     func signals(driver: DriverChoice) async throws {
         let rounds = Stress.count("children that get a signal", few: 100, many: 10_000)

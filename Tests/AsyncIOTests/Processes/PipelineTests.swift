@@ -131,6 +131,8 @@ struct PipelineTests {
             #expect(try await Process.run("cat", input: .file(path), on: loop).outputText == "two\nthree\n")
             let missing = try await ioError { try await Process.run("cat", input: .file("/no/file"), on: loop) }
             #expect("\(missing)" == "open /no/file: No such file or directory")
+            let cut = try await ioError { try await Process.run("cat", input: .file("/etc/passwd\0x"), on: loop) }
+            #expect(cut.code == .invalidArgument)
             let mistake = try await ioError { try await Process.run("cat", output: .merge, on: loop) }
             #expect(mistake.code == .invalidArgument)
             let merged = try await Process.run(.shell("echo a; echo b >&2; echo c"), error: .merge, on: loop)

@@ -69,6 +69,8 @@ struct SpawnTests {
             #expect(try await say(.inherit(adding: ["ASYNCIO_TEST": "a=b", "HOME": nil])) == "none a=b \(path)\n")
             let listing = try await Process.run("env", environment: .custom(["ONE": "1"]), on: loop)
             #expect(listing.outputText == "ONE=1\n")
+            let wrong = try await ioError { try await say(.inherit(adding: ["A=B": "c"])) }
+            #expect(wrong.code == .invalidArgument)
         }
     }
 
@@ -142,6 +144,20 @@ struct SpawnTests {
                 let line = status.split(separator: "\n").first { $0.hasPrefix(mask) }
                 #expect(line == "\(mask):\t0000000000000000")
             }
+        }
+    }
+
+    @Test("a start that fails leaves the signal mask as it was", arguments: Drivers.available)
+    func mask(driver: DriverChoice) async throws {
+        try await Guest.run(.guest(driver)) { loop in
+            func mask() -> [UInt64] {
+                var set = sigset_t()
+                unsafe pthread_sigmask(SIG_BLOCK, nil, &set)
+                return unsafe withUnsafeBytes(of: &set) { unsafe Array($0.bindMemory(to: UInt64.self)) }
+            }
+            let before = mask()
+            for _ in 0..<3 { _ = try await ioError { try await Process.run("/no/such/program", on: loop) } }
+            #expect(mask() == before)
         }
     }
 
