@@ -47,7 +47,8 @@ static int add_steps(posix_spawn_file_actions_t *actions, const struct casyncio_
 static int set_attributes(posix_spawnattr_t *attributes, const struct casyncio_spawn *plan) {
     short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
     sigset_t signals;
-    // All of them: sigfillset(3) leaves out the two that glibc uses itself, and posix_spawn lets the child ignore those.
+    // All of them: sigfillset(3) leaves out the two that glibc uses itself, and posix_spawn makes the child ignore
+    // those.
     memset(&signals, 0xff, sizeof signals);
     int error = posix_spawnattr_setsigdefault(attributes, &signals);
     sigemptyset(&signals);

@@ -25,7 +25,8 @@ struct Processes {
             }
             for way in Way.allCases { report(way, costs[way] ?? [], against: costs[.c] ?? []) }
             print(
-                "descriptors: \(before) before, \(Cost.openDescriptors) after; zombies: \(Cost.hasZombie ? "yes" : "none")"
+                "descriptors: \(before) before, \(Cost.openDescriptors) after; "
+                    + "zombies: \(Cost.hasZombie ? "yes" : "none")"
             )
         }
     }
@@ -55,7 +56,8 @@ struct Processes {
         let ratio = (own + children) / (median(base.map { $0.own + $0.children }))
         print(
             "\(way.rawValue): \(rounded(own + children)) µs CPU a child, \(rounded(own)) of them ours and "
-                + "\(rounded(children)) the child's; \(rounded(median(costs.map(\.wall)))) µs wall; CPU × \(rounded(ratio))"
+                + "\(rounded(children)) the child's; "
+                + "\(rounded(median(costs.map(\.wall)))) µs wall; CPU × \(rounded(ratio))"
         )
     }
 

@@ -61,8 +61,8 @@ public final class Process: Sendable, CustomStringConvertible {
     /// Starts a child, and returns when its program runs.
     ///
     /// Suspends meanwhile; the start itself is done on a thread of the loop's pool, unless the loop has nobody else to
-    /// serve. What is shared with the child is what the three streams and the command say, and nothing else. If it is cancelled before the start, nothing is
-    /// started; after that, it returns.
+    /// serve. What is shared with the child is what the three streams and the command say, and nothing else. If the
+    /// task is cancelled before the start, nothing is started; after that, this returns.
     ///
     /// Throws ``IOError`` with the system's reason and the path: `ENOENT`, `EACCES`, `E2BIG`, `EMFILE` …; there is no
     /// child then, and no zombie. `EINVAL` for a NUL in a text, `ECHILD` if this process ignores SIGCHLD.

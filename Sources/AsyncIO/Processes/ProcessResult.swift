@@ -1,5 +1,5 @@
-/// How a process has ended, and what it has said: what ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)``
-/// returns.
+/// How a process has ended, and what it has said: what
+/// ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)`` returns.
 public struct ProcessResult: Sendable, CustomStringConvertible {
     /// What has run.
     public let command: Command

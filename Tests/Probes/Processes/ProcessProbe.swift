@@ -89,8 +89,9 @@ struct ProcessProbe {
                 case 1: do { _ = try await Process.run("/no/such/program") } catch is IOError { fates[1] += 1 }
                 case 2:
                     let run = Task { try await Process.shell("cat; exec sleep 100", input: .text("x")) }
-                    if index % 8 == 2 { await Task.yield() } else { try await Task.sleep(for: .milliseconds(2)) }
-                    run.cancel()
+                    // At once, or when the child may run.
+                    let delay = index % 8 == 2 ? Duration.zero : .milliseconds(2)
+                    EventLoop.current?.callLater(delay) { run.cancel() }
                     if case .failure(is CancellationError) = await run.result { fates[2] += 1 }
                 default:
                     _ = try await Process.spawn("true", output: .pipe)
@@ -98,7 +99,7 @@ struct ProcessProbe {
                 }
             }
             // Abandoned children are reaped when they end.
-            while children() > 0 { try await Task.sleep(for: .milliseconds(1)) }
+            while children() > 0 { await EventLoop.yield() }
             await EventLoop.yield()
             let after = entries("/proc/self/fd")
             say("descriptors \(after == descriptors ? "flat" : "\(descriptors) before, \(after) after")")
