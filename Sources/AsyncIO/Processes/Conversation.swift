@@ -33,6 +33,8 @@ struct Conversation {
         var isTruncated = false
         var ending = Ending.endOfStream
 
+        var isTooLong: Bool { if case .tooLong = ending { true } else { false } }
+
         /// Adds bytes as far as there is room. False if there should be no more.
         mutating func append(_ more: [UInt8], _ limit: OutputLimit) -> Bool {
             let room = limit.bytes - bytes.count
@@ -112,7 +114,7 @@ struct Conversation {
         if let failure, !(failure is TooMuch) { throw failure }
         try await takeRest(output, &record.output)
         try await takeRest(errorOutput, &record.errorOutput)
-        guard failure == nil else {
+        guard failure == nil, !record.output.isTooLong, !record.errorOutput.isTooLong else {
             throw OutputLimitError(
                 command: processes[processes.count - 1].command, limit: limit.bytes, output: record.output.bytes,
                 errorOutput: record.errorOutput.bytes)

@@ -141,10 +141,12 @@ public final class Process: Sendable, CustomStringConvertible {
             _ = try await withTimeout(termination.grace) { try await child.wait(on: loop) }
             // What is left of a group had as long as the process itself.
             if termination.scope == .group { _ = try child.signal(SIGKILL, .group) }
-        } catch let error where !Task.isCancelled {
+        } catch is TimeoutError {
             _ = try child.signal(SIGKILL, termination.scope)
-            // Its time was over, or the loop's.
-            guard error is TimeoutError else { throw error }
+        } catch {
+            // Not the caller's time was over, but the loop's.
+            if !Task.isCancelled { _ = try child.signal(SIGKILL, termination.scope) }
+            throw error
         }
         return try await wait()
     }

@@ -156,6 +156,23 @@ struct ProcessOwnershipTests {
         #expect(try await until(deadline: .seconds(60)) { try Children.zombies.isEmpty })
     }
 
+    @Test("the end of the loop is the end of the child, at the latest after its grace", arguments: Drivers.available)
+    func loopEnds(driver: DriverChoice) async throws {
+        let folder = try Folder()
+        let path = folder.path("id")
+        let reports = Errors()
+        let id = try await Guest.run(.guest(driver, grace: .milliseconds(300), errors: reports)) { loop in
+            loop.spawn(name: "owner") {
+                try await Process.shell(
+                    "trap '' TERM; echo $$ > $1.new; mv $1.new $1; exec sleep 300", [path],
+                    termination: Termination(grace: .seconds(300)))
+            }
+            return try await Self.id(in: path)
+        }
+        #expect(await until(deadline: .seconds(100)) { [nil, "Z"].contains(Children.state(of: id)) })
+        #expect(reports.stubborn == ["owner"])
+    }
+
     /// The number that a child has written into a file.
     private static func id(in path: String) async throws -> pid_t {
         await until { Folder.exists(path) }
