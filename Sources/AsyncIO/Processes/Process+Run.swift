@@ -60,8 +60,8 @@ extension Process {
     /// Starts a child that a body owns: when the body has ended, so has the child.
     ///
     /// ```swift
-    /// try await Process.spawn(.shell("make"), output: .pipe) { make in
-    ///     for try await line in make.output.lines { … }
+    /// try await Process.spawn(Command("make"), output: .pipe) { make in
+    ///     for try await line in try make.lines { … }
     /// }
     /// ```
     ///

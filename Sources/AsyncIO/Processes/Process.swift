@@ -56,6 +56,22 @@ public final class Process: Sendable, CustomStringConvertible {
     /// `Process(sort -n, 4711)`.
     public var description: String { "Process(\(command), \(id))" }
 
+    /// The lines of its standard output as they come, each of at most 64 KiB: see ``BufferedReader``. For one reader,
+    /// once: what is read ahead belongs to this sequence.
+    ///
+    /// They end when the child and all that it has started have closed the pipe. Throws ``IOError`` with `EBADF` if the
+    /// output is no pipe to us.
+    public var lines: BufferedReader<PipeStream>.Lines {
+        get throws {
+            guard let output else {
+                throw IOError(
+                    .badFileDescriptor, operation: "read", subject: "\(self)",
+                    detail: "its output does not come here: spawn it with output: .pipe")
+            }
+            return BufferedReader(output).lines
+        }
+    }
+
     // MARK: Starting
 
     /// Starts a child, and returns when its program runs.

@@ -87,6 +87,26 @@ struct ProcessOwnershipTests {
         }
     }
 
+    @Test("a body reads lines as they come", arguments: Setting.all)
+    func lines(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let lines = try await Process.spawn(
+                .shell("echo one; read line; echo $line"), input: .pipe, output: .pipe, on: loop
+            ) { process in
+                var lines: [String] = []
+                for try await line in try process.lines {
+                    lines.append(line)
+                    // The child waits for an answer to its first line.
+                    if lines.count == 1 { try await process.input?.write("two\n") }
+                }
+                return lines
+            }
+            #expect(lines == ["one", "two"])
+            let mute = try await Process.spawn("true", on: loop)
+            #expect(try await ioError { try mute.lines }.code == .badFileDescriptor)
+        }
+    }
+
     @Test("a body that throws ends its child", arguments: Setting.all)
     func throwingScope(setting: Setting) async throws {
         try await withLoop(setting) { loop in
