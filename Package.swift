@@ -93,6 +93,9 @@ let package = Package(
         .executableTarget(
             name: "probe-activation", dependencies: ["AsyncIO"], path: "Tests/Probes/Activation",
             swiftSettings: strict),
+        // Has children in ways that would disturb those of other tests.
+        .executableTarget(
+            name: "probe-processes", dependencies: ["AsyncIO"], path: "Tests/Probes/Processes", swiftSettings: strict),
         // Serves and dials while Tests/Faults/faults.py makes its system calls fail.
         .executableTarget(
             name: "fault-probe", dependencies: ["AsyncIO"], path: "Tests/Faults/Probe", swiftSettings: strict),
@@ -100,7 +103,7 @@ let package = Package(
             name: "AsyncIOTests",
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe", "probe-activation",
-                "probe-takeover", "CAsyncIO",
+                "probe-processes", "probe-takeover", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -21,5 +21,10 @@ let package = Package(
         .executableTarget(
             name: "datagrams", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
+        // What `processes` compares with.
+        .target(name: "CSpawnLoop"),
+        .executableTarget(
+            name: "processes", dependencies: ["CSpawnLoop", .product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
     ]
 )

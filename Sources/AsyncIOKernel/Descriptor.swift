@@ -40,8 +40,17 @@ extension Descriptor {
 
     /// Lets calls on a descriptor return at once. Needed for descriptors that others have opened.
     package static func setNonBlocking(_ number: CInt) throws(IOError) {
+        try changeFlags(number) { $0 | O_NONBLOCK }
+    }
+
+    /// Lets calls on a descriptor wait, as programs expect it of what they are given.
+    package static func setBlocking(_ number: CInt) throws(IOError) {
+        try changeFlags(number) { $0 & ~O_NONBLOCK }
+    }
+
+    private static func changeFlags(_ number: CInt, _ change: (CInt) -> CInt) throws(IOError) {
         let flags = try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_GETFL) }
-        let wanted = CInt(truncatingIfNeeded: flags) | O_NONBLOCK
+        let wanted = change(CInt(truncatingIfNeeded: flags))
         try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_SETFL, wanted) }
     }
 

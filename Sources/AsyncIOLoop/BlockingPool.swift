@@ -59,6 +59,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
     private let name: String
     private let limit: Int
     private let source: ThreadSource
+    private let process = HomeProcess()
     private let state = Condition(State())
 
     package init(name: String, limit: Int, source: ThreadSource = .system) {
@@ -68,6 +69,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
     }
 
     package func submit(_ job: Work) {
+        process.mustBeThisOne()
         let step: Admission = state.withLock { state in
             if state.isClosed { return .refused }
             if job.place.isCancelled {

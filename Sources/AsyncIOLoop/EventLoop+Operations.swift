@@ -180,6 +180,15 @@ extension EventLoop {
 }
 
 extension EventLoop {
+    /// Whether somebody besides the calling task would notice if the loop stood still for a moment: a task that is
+    /// ready or waits for input, output or a time. Asked from elsewhere than the loop's thread, always true.
+    package var hasOthersToServe: Bool {
+        guard isCurrent else { return true }
+        // The loop's own wait for Ctrl-C is nobody's.
+        let own = options.interrupts.isEmpty ? 0 : 1
+        return !core.ready.isEmpty || !core.yielding.isEmpty || !core.timers.isEmpty || core.operations.count > own
+    }
+
     /// Whether the running job has completed its share of operations without suspending, and queues again before the
     /// next: ``Fairness/operationsPerJob``. Each call counts as one operation. Elsewhere than on a loop, always false.
     @inline(__always)

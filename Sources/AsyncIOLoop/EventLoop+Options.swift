@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import CAsyncIO
 import Glibc
 

@@ -31,6 +31,8 @@ extension LoopCore {
         for _ in 0..<batch {
             budget = fairness.operationsPerJob
             run(ready.pop())
+            // A job may fork, and its child comes out here, too.
+            process.mustBeThisOne()
         }
         if !yielding.isEmpty { requeueYielding() }
         sincePoll += batch
@@ -54,7 +56,6 @@ extension LoopCore {
 
     /// Step 5. The only place where the loop's thread sleeps.
     private func poll() {
-        mustBeInItsProcess()
         counters.polls &+= 1
         let sleeps = ready.isEmpty && completions.isEmpty && !wantsAttention && inbox.fallAsleep()
         wantsAttention = false

@@ -103,7 +103,6 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     /// Hands something to the loop's thread. False if the loop is closed.
     @discardableResult
     func post(_ entry: InboxEntry) -> Bool {
-        core.mustBeInItsProcess()
         return inbox.push(entry) { core.driver.wake() }
     }
 }

@@ -38,13 +38,16 @@ final class Inbox: Sendable {
         var wakeUps: UInt64 = 0
     }
 
+    private let process = HomeProcess()
     private let state = Locked(State())
     /// A hint that the lock is worth taking. Set under the lock.
     private let hasEntries = Atomic(false)
 
     /// Adds an entry and wakes the loop if it sleeps. False if the loop is closed: the entry was not taken.
     func push(_ entry: InboxEntry, waking wake: () -> Void) -> Bool {
-        state.withLock { state in
+        // Before the lock: in a fork, it may be held by a thread that is not there.
+        process.mustBeThisOne()
+        return state.withLock { state in
             guard !state.isClosed else { return false }
             state.entries.append(entry)
             hasEntries.store(true, ordering: .releasing)

@@ -10,7 +10,8 @@ final class LoopCore {
     let inbox: Inbox
     let fairness: Fairness
     /// The process that the loop belongs to, as its children count.
-    private let forks = casyncio_forks()
+    /// The one that the loop was made in.
+    let process = HomeProcess()
 
     // Touched by one thread, and never across a call that could touch them again: the dynamic checks for it, which cost
     // a quarter of the loop's own instructions, are off for exactly these fields.
@@ -47,16 +48,6 @@ final class LoopCore {
     }
 
     var now: Instant { driver.now }
-
-    /// A child of fork(2) has a copy of everything but the threads, and shares the descriptors: what it did with the
-    /// loop would happen to its parent.
-    @inline(__always)
-    func mustBeInItsProcess() {
-        callerMust(
-            casyncio_forks() == forks,
-            "this process was forked by one that runs an event loop, and must not touch it: "
-                + "fork before the first loop, or have the child call nothing but exec")
-    }
 
     // MARK: Operations
 

@@ -118,10 +118,10 @@ package struct ProbeRun: Sendable {
 
     /// Runs a probe to its end, sending it signals, each after a line.
     package static func of(
-        _ program: String, _ scene: String, sending signals: [(after: String, signal: CInt)] = []
+        _ program: String, _ scene: String..., sending signals: [(after: String, signal: CInt)] = []
     ) async throws -> ProbeRun {
-        try await Watchdog.onThread("\(program) \(scene)", limit: .seconds(120)) {
-            var process = try ProbeProcess(program, [scene])
+        try await Watchdog.onThread("\(program) \(scene.joined(separator: " "))", limit: .seconds(400)) {
+            var process = try ProbeProcess(program, scene)
             for (line, signal) in signals where process.waits(for: line) { process.send(signal) }
             let ending = process.end()
             return ProbeRun(lines: process.lines, ending: ending)

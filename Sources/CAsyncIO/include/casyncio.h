@@ -158,6 +158,63 @@ static inline void casyncio_set_default_core(void *core) { casyncio_default_core
 /// write(2) to standard error; a pipe that nobody reads costs nothing but the text.
 void casyncio_write_error(const void *bytes, size_t count);
 
+// Child processes: posix_spawn(3), and pidfd_open(2) with its relatives, which <sys/syscall.h> knows and glibc may not.
+
+/// What a child is to be. The memory is the caller's, and is read until casyncio_spawn returns.
+struct casyncio_spawn {
+    /// The program, as execve(2) takes it.
+    const char *path;
+    char *const *arguments;
+    /// NULL: the process's own.
+    char *const *environment;
+    /// Where it starts, or NULL.
+    const char *folder;
+    /// A terminal that becomes its controlling terminal and its numbers 0 to 2, or NULL.
+    const char *terminal;
+    /// What its numbers from 0 on are copies of; -1 is closed. None of them may be below `count`, but at its own place.
+    const int *descriptors;
+    int count;
+    /// The process group that it joins; 0: its own; -1: its parent's.
+    int group;
+    bool has_own_session;
+};
+/// Starts a child: no signal blocked or ignored, no descriptor but the listed ones. Returns its process id when its
+/// program runs, or -1 with errno; then there is no child. Blocks the calling thread until then (vfork(2)).
+int casyncio_spawn(const struct casyncio_spawn *plan);
+/// pipe2(2), close-on-exec: one end becomes non-blocking, the other one is a child's.
+int casyncio_pipe_for_child(int ends[2]);
+/// Whether children stay until their status was read. Not if SIGCHLD is ignored (wait(2), NOTES).
+bool casyncio_exit_statuses_are_kept(void);
+
+/// How a process has ended.
+struct casyncio_process_end {
+    bool was_signalled;
+    bool dumped_core;
+    /// The exit code, or the signal.
+    int number;
+};
+int casyncio_pidfd_open(int process);
+int casyncio_pidfd_signal(int descriptor, int signal);
+/// The process's whole group. EINVAL before Linux 6.9.
+int casyncio_pidfd_signal_group(int descriptor, int signal);
+/// waitid(2): reaps the child if it has ended. 1: it has; 0: not yet; -1 with errno.
+int casyncio_pidfd_take_end(int descriptor, struct casyncio_process_end *end);
+/// Not negative if the process is a child of ours that nobody has reaped.
+int casyncio_pidfd_is_child(int descriptor);
+/// How a process has ended that somebody else has reaped: the kernel remembers it from Linux 6.15 on. As
+/// casyncio_pidfd_take_end.
+int casyncio_pidfd_look_at_end(int descriptor, struct casyncio_process_end *end);
+/// Ends a child that has no pidfd, and waits for its end.
+int casyncio_kill_and_reap(int process);
+
+/// A new pseudo-terminal's master, close-on-exec and non-blocking (pty(7)).
+int casyncio_open_terminal(void);
+int casyncio_terminal_name(int master, char *name, size_t capacity);
+int casyncio_terminal_size(int master, uint16_t *rows, uint16_t *columns);
+int casyncio_set_terminal_size(int master, uint16_t rows, uint16_t columns);
+/// FIONREAD of ioctl_tty(2): how many bytes a pipe holds.
+int casyncio_waiting_bytes(int descriptor);
+
 // Swift's runtime (libswift_Concurrency): what it exports without a Swift name.
 
 /// The id of the task that a job belongs to.

@@ -1,0 +1,123 @@
+import AsyncIOKernel
+public import AsyncIOLoop
+
+extension Process {
+    /// Runs a command to its end, and returns how it has ended and what it has said.
+    ///
+    /// ```swift
+    /// let listing = try await Process.run("ls", ["-l"], folder: "/tmp").checked().outputText
+    /// ```
+    ///
+    /// Suspends until the process has ended and its output has been read. If a grandchild keeps a pipe open after that,
+    /// what it writes is awaited for `outputGrace` and no longer; it goes on, and gets SIGPIPE for writing more.
+    ///
+    /// A task that is cancelled ends the process by `termination`, awaits that, and throws `CancellationError`. So does
+    /// any other error: nothing of the process is left behind then, but for grandchildren, unless the termination's
+    /// scope is ``Termination/Scope/group``.
+    ///
+    /// That the process exits with another code than 0 is no error here: see ``ProcessResult/checked()``. Throws
+    /// ``OutputLimitError`` if it writes more than the limit, and what ``spawn(_:input:output:error:on:)`` and
+    /// ``wait()`` throw.
+    public static func run(
+        _ command: Command, input: ProcessInput = .null, output: ProcessOutput = .pipe, error: ProcessOutput = .pipe,
+        limit: OutputLimit = .standard, termination: Termination = Termination(),
+        outputGrace: Duration = .milliseconds(250), on loop: EventLoop? = nil
+    ) async throws -> ProcessResult {
+        let process = try await start(command, input, output, error, on: EventLoop.required(loop))
+        var bytes: [UInt8] = []
+        if case .bytes(let given) = input.source { bytes = given }
+        return try await process.owned(termination) {
+            try await process.communicate(bytes, limit: limit, outputGrace: outputGrace)
+        }
+    }
+
+    /// As ``run(_:input:output:error:limit:termination:outputGrace:on:)``, by the parts of a command.
+    public static func run(
+        _ executable: String, _ arguments: [String] = [], environment: ProcessEnvironment = .inherit,
+        folder: String? = nil, group: ProcessGroup = .parents, input: ProcessInput = .null,
+        output: ProcessOutput = .pipe, error: ProcessOutput = .pipe, limit: OutputLimit = .standard,
+        termination: Termination = Termination(), outputGrace: Duration = .milliseconds(250),
+        on loop: EventLoop? = nil
+    ) async throws -> ProcessResult {
+        let command = Command(executable, arguments, environment: environment, folder: folder, group: group)
+        return try await run(
+            command, input: input, output: output, error: error, limit: limit, termination: termination,
+            outputGrace: outputGrace, on: loop)
+    }
+
+    /// Runs a text by `/bin/sh -c`. As ``run(_:input:output:error:limit:termination:outputGrace:on:)``; see
+    /// ``Command/shell(_:_:)``.
+    public static func shell(
+        _ text: String, _ arguments: [String] = [], input: ProcessInput = .null, limit: OutputLimit = .standard,
+        termination: Termination = Termination(), outputGrace: Duration = .milliseconds(250),
+        on loop: EventLoop? = nil
+    ) async throws -> ProcessResult {
+        try await run(
+            .shell(text, arguments), input: input, limit: limit, termination: termination, outputGrace: outputGrace,
+            on: loop)
+    }
+
+    /// Starts a child that a body owns: when the body has ended, so has the child.
+    ///
+    /// ```swift
+    /// try await Process.spawn(Command("make"), output: .pipe) { make in
+    ///     for try await line in try make.lines { … }
+    /// }
+    /// ```
+    ///
+    /// A body that returns closes our ends of the pipes, and the child is awaited. If the body throws, or the task is
+    /// cancelled, the child is ended by `termination`, and awaited, before this throws: the body's error. The body runs
+    /// in the calling task.
+    public static func spawn<Success>(
+        _ command: Command, input: ProcessInput = .inherit, output: ProcessOutput = .inherit,
+        error: ProcessOutput = .inherit, termination: Termination = Termination(), on loop: EventLoop? = nil,
+        _ body: nonisolated(nonsending) (Process) async throws -> Success
+    ) async throws -> Success {
+        let process = try await spawn(command, input: input, output: output, error: error, on: loop)
+        return try await process.owned(termination) { try await body(process) }
+    }
+
+    /// Writes the bytes to the process's input and closes it, reads its output and its error output, and waits for its
+    /// end, all at once: no order in which the process reads and writes can block it.
+    ///
+    /// For a process whose pipes nobody has used. A process that does not take its input is no error. What its pipes
+    /// hold after its end is awaited for `outputGrace` at most: a grandchild may keep them open. Throws
+    /// ``OutputLimitError``, `CancellationError`, and what ``wait()`` and the streams throw; the process goes on then.
+    public func communicate(
+        _ input: [UInt8] = [], limit: OutputLimit = .standard, outputGrace: Duration = .milliseconds(250)
+    ) async throws -> ProcessResult {
+        let conversation = Conversation(
+            processes: [self], input: self.input.map { ($0, input) }, output: output, errorOutput: errorOutput,
+            limit: limit, outputGrace: outputGrace, loop: loop)
+        let record = try await conversation.hold()
+        guard let status = record.statuses[0] else { throw CancellationError() }
+        return ProcessResult(
+            command: command, status: status, output: record.output.bytes, errorOutput: record.errorOutput.bytes,
+            isTruncated: record.isTruncated)
+    }
+
+    /// Runs a body that owns the process. It has ended when this returns or throws.
+    func owned<Success>(
+        _ termination: Termination, _ body: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        let value: Success
+        do {
+            value = try await body()
+        } catch {
+            await end(termination)
+            throw error
+        }
+        closeStreams()
+        // What the body has got is not lost: a cancellation from here on only hurries.
+        do { _ = try await wait() } catch { await end(termination) }
+        return value
+    }
+
+    /// Ends the process, whoever is cancelled, and lets go of its pipes.
+    func end(_ termination: Termination) async {
+        _ = await UncancelledTask.start(name: "end of \(command.executable)") {
+            try await self.terminate(termination)
+        }.result
+        closeStreams()
+    }
+}

@@ -1,0 +1,96 @@
+/// How a process has ended, and what it has said: what
+/// ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)`` returns.
+public struct ProcessResult: Sendable, CustomStringConvertible {
+    /// What has run.
+    public let command: Command
+    /// How it has ended.
+    public let status: ExitStatus
+    /// Its standard output, as far as it went through a pipe to us.
+    public let output: [UInt8]
+    /// Its standard error, as far as it went through a pipe to us.
+    public let errorOutput: [UInt8]
+    /// Whether some of its output was dropped: see ``OutputLimit/Excess/drop``.
+    public let isTruncated: Bool
+
+    /// The output as UTF-8; wrong bytes become U+FFFD.
+    public var outputText: String { String(decoding: output, as: UTF8.self) }
+    /// The error output as UTF-8; wrong bytes become U+FFFD.
+    public var errorText: String { String(decoding: errorOutput, as: UTF8.self) }
+
+    /// Returns this result if the process has exited with 0. Throws ``ProcessError`` otherwise.
+    @discardableResult
+    public func checked() throws -> ProcessResult {
+        guard status.isSuccess else { throw ProcessError(self) }
+        return self
+    }
+
+    /// `ls -l exited with 0 (512 and 0 bytes of output)`.
+    public var description: String {
+        "\(command) \(status) (\(output.count) and \(errorOutput.count) bytes of output)"
+    }
+}
+
+/// A process has not exited with 0.
+public struct ProcessError: Error, Sendable, CustomStringConvertible {
+    /// What has run.
+    public let command: Command
+    /// How it has ended.
+    public let status: ExitStatus
+    /// The last lines of its standard error, as far as that went through a pipe to us: at most ten.
+    public let lastErrorLines: [String]
+
+    /// Creates the error about a result.
+    public init(_ result: ProcessResult) {
+        command = result.command
+        status = result.status
+        lastErrorLines = VisibleText.lastLines(of: result.errorOutput, atMost: 10)
+    }
+
+    /// `ls /nowhere: exited with 2: ls: cannot access '/nowhere': No such file or directory`.
+    public var description: String {
+        let words = lastErrorLines.isEmpty ? "" : ": " + lastErrorLines.joined(separator: "\n")
+        return "\(command): \(status)\(words)"
+    }
+}
+
+/// How much output is kept of a process, for each of its two streams.
+public struct OutputLimit: Sendable, Hashable {
+    /// What is done about more.
+    public enum Excess: Sendable, Hashable {
+        /// The process is ended, and ``OutputLimitError`` thrown, with what was there.
+        case fail
+        /// It is read, so that the process can go on, and dropped. ``ProcessResult/isTruncated`` tells.
+        case drop
+    }
+
+    /// The most bytes that are kept.
+    public var bytes: Int
+    /// What is done about more.
+    public var excess: Excess
+
+    /// So many bytes, and what is done about more.
+    public init(_ bytes: Int, excess: Excess = .fail) {
+        self.bytes = max(bytes, 0)
+        self.excess = excess
+    }
+
+    /// 16 MiB, and an error beyond.
+    public static let standard = OutputLimit(16 << 20)
+}
+
+/// A process has written more than it was allowed to, and was ended.
+public struct OutputLimitError: Error, Sendable, CustomStringConvertible {
+    /// What has run.
+    public let command: Command
+    /// The most bytes that a stream may have.
+    public let limit: Int
+    /// What its standard output had until then.
+    public let output: [UInt8]
+    /// What its standard error had until then.
+    public let errorOutput: [UInt8]
+
+    /// `yes wrote more than 100 bytes: raise the limit, or let the rest be dropped`.
+    public var description: String {
+        "\(command) wrote more than \(limit) bytes: raise the limit, let the rest be dropped, or read it as it comes"
+    }
+}

@@ -1,0 +1,62 @@
+import AsyncIO
+import AsyncIOKernel
+import AsyncIOTestSupport
+import Glibc
+import SystemPackage
+import Testing
+
+@Suite("A pseudo-terminal")
+struct PseudoTerminalTests {
+    @Test("is the child's standard streams, of the size that it was given", arguments: Setting.all)
+    func size(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let terminal = try await PseudoTerminal.open(rows: 33, columns: 99, on: loop)
+            let process = try await Process.spawn(
+                .shell("tty; test -t 0 && test -t 1 && test -t 2 && stty size; ls /proc/self/fd"), at: terminal)
+            let text = try await Self.all(terminal)
+            #expect(text == "\(terminal.path)\r\n33 99\r\n0  1  2  3\r\n")
+            #expect(try await process.wait() == .exited(0))
+            try terminal.resize(rows: 5, columns: 6)
+            #expect(try terminal.size == (5, 6))
+            terminal.close()
+            #expect(try await ioError { try terminal.size }.code == .badFileDescriptor)
+        }
+    }
+
+    @Test("Ctrl-C that is typed interrupts the child, and Ctrl-D ends its input", arguments: Setting.all)
+    func controls(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let terminal = try await PseudoTerminal.open(on: loop)
+            let sleeper = try await Process.spawn(.shell("echo ready; exec sleep 300"), at: terminal)
+            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            try await terminal.write([3])
+            #expect(try await sleeper.wait() == .signalled(SIGINT, coreDumped: false))
+            let other = try await PseudoTerminal.open(on: loop)
+            let cat = try await Process.spawn(Command("cat"), at: other)
+            try await other.write("word\n")
+            try await other.closeWriting()
+            #expect(try await cat.wait() == .exited(0))
+            // Once echoed, once from cat.
+            #expect(try await Self.all(other).filter { $0 != "\u{8}" && $0 != "^" && $0 != "D" } == "word\r\nword\r\n")
+        }
+    }
+
+    @Test("closing it hangs up", arguments: Setting.all)
+    func hangUp(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let terminal = try await PseudoTerminal.open(on: loop)
+            let process = try await Process.spawn(.shell("echo ready; exec sleep 300"), at: terminal)
+            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            terminal.close()
+            #expect(try await process.wait() == .signalled(SIGHUP, coreDumped: false))
+            #expect(try await ioError { try await terminal.read() }.code == .badFileDescriptor)
+        }
+    }
+
+    /// What it shows, to the end.
+    private static func all(_ terminal: PseudoTerminal) async throws -> String {
+        var bytes: [UInt8] = []
+        while let more = try await terminal.read() { bytes += more }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
