@@ -70,6 +70,9 @@ extension EpollDriver {
             return waitForeign(number, .waitReadable, token)
         case .waitWritable(let number):
             return waitForeign(number, .waitWritable, token)
+        case .file:
+            // epoll knows no files: they are always ready, and block all the same.
+            return .completed(.needsThread)
         case .sleep:
             preconditionFailure("timers are the loop's")
         }

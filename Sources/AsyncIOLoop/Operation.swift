@@ -72,6 +72,9 @@ package enum Operation: @unchecked Sendable {
     /// Takes an idle descriptor out of the driver's care, open. Result: its number, which is the caller's to close.
     /// Refused with `EBUSY` while an operation is under way.
     case disown(Handle)
+    /// Does something to a file or folder, or answers ``Outcome/needsThread``: the driver could only block. Result: as
+    /// the call says.
+    indirect case file(FileCall)
     /// Waits until the instant. The loop's own; drivers never see it.
     case sleep(Instant)
 }
@@ -95,6 +98,7 @@ extension Operation {
         case .waitWritable: "wait writable"
         case .close: "close"
         case .disown: "hand over"
+        case .file(let call): call.name
         case .sleep: "sleep"
         }
     }
@@ -112,6 +116,7 @@ extension Operation {
             .finishSending(let handle), .localAddress(let handle), .option(let handle, _, _, _),
             .setOption(let handle, _, _, _), .close(let handle, _), .disown(let handle):
             handle.descriptor
+        case .file(let call): call.descriptor
         case .sleep: -1
         }
     }
@@ -125,7 +130,7 @@ extension Operation {
         case .connect, .send, .sendVector, .sendNow, .sendMessage, .sendMessageNow, .sendMessages, .spliceOut,
             .sendFile, .finishSending, .waitWritable:
             .writer
-        case .adopt, .localAddress, .option, .setOption, .close, .disown, .sleep: nil
+        case .adopt, .localAddress, .option, .setOption, .close, .disown, .file, .sleep: nil
         }
     }
 
@@ -208,6 +213,8 @@ extension Errno {
 extension Outcome {
     /// Something has come: the same operation, asked for again, will find it.
     package static let again = Outcome(Int.min)
+    /// The driver cannot do it without blocking: the caller lets a thread of the pool do it. Nothing was done yet.
+    package static let needsThread = Outcome(Int.min + 1)
     /// The end of an operation that was cancelled.
     package static var cancelled: Outcome { Outcome(Errno.canceled.negated) }
 }

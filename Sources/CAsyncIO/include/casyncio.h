@@ -39,6 +39,64 @@ ssize_t casyncio_splice_out(int pipe, int descriptor, size_t count);
 /// sendfile(2) from an offset, which it moves: EPIPE, and no SIGPIPE.
 ssize_t casyncio_send_file(int socket, int file, int64_t *offset, size_t count);
 
+// Files. The calls take 64-bit offsets; -1 stands for the file's own position. A write that the process's limit of
+// file sizes refuses ends with EFBIG, and no SIGXFSZ; one that nobody reads with EPIPE, and no SIGPIPE.
+
+/// statx(2)'s answer, which <sys/stat.h> defines only for _GNU_SOURCE: the kernel's layout.
+struct casyncio_moment {
+    int64_t seconds;
+    uint32_t nanoseconds;
+    int32_t reserved;
+};
+struct casyncio_status {
+    uint32_t mask, block_size;
+    uint64_t attributes;
+    uint32_t links, user, group;
+    uint16_t mode, reserved0;
+    uint64_t inode, size, blocks, attributes_mask;
+    struct casyncio_moment accessed, created, changed, modified;
+    uint32_t special_major, special_minor, device_major, device_minor;
+    uint64_t reserved1[14];
+};
+/// What an empty path, and links that are not followed, are called in calls relative to a folder; the same on x86-64
+/// and arm64.
+enum {
+    CASYNCIO_AT_FDCWD = -100,
+    CASYNCIO_AT_SYMLINK_NOFOLLOW = 0x100,
+    CASYNCIO_AT_REMOVEDIR = 0x200,
+    CASYNCIO_AT_EMPTY_PATH = 0x1000,
+    CASYNCIO_AT_STATX_DONT_SYNC = 0x4000,
+    CASYNCIO_RENAME_NOREPLACE = 1,
+    CASYNCIO_RWF_NOWAIT = 8,
+    CASYNCIO_FALLOC_KEEP_SIZE = 1,
+    CASYNCIO_FALLOC_PUNCH_HOLE = 2,
+    CASYNCIO_SEEK_DATA = 3,
+    CASYNCIO_SEEK_HOLE = 4,
+};
+/// statx(2).
+int casyncio_statx(int folder, const char *path, int flags, struct casyncio_status *status);
+/// openat2(2) of what the kernel can find without waiting for a disk (RESOLVE_CACHED), for reading; EAGAIN otherwise.
+int casyncio_open_cached(int folder, const char *path, int flags);
+/// preadv2(2) of one vector.
+ssize_t casyncio_read_at(int descriptor, void *memory, size_t count, int64_t offset, int flags);
+/// pwritev2(2) of one vector.
+ssize_t casyncio_write_at(int descriptor, const void *memory, size_t count, int64_t offset, int flags);
+/// ftruncate(2).
+int casyncio_truncate(int descriptor, int64_t size);
+/// fallocate(2).
+int casyncio_allocate(int descriptor, int mode, int64_t offset, int64_t count);
+/// getdents64(2).
+ssize_t casyncio_list(int descriptor, void *memory, size_t count);
+/// copy_file_range(2).
+ssize_t casyncio_copy_range(int source, int64_t from, int sink, int64_t to, size_t count);
+/// FICLONE of ioctl_ficlone(2).
+int casyncio_clone(int source, int sink);
+/// renameat2(2).
+int casyncio_rename(int folder, const char *path, int new_folder, const char *new_path, unsigned flags);
+/// F_OFD_SETLK of fcntl(2), for the whole file: a lock of the open file, not of the process. F_RDLCK, F_WRLCK or
+/// F_UNLCK.
+int casyncio_lock(int descriptor, int kind);
+
 /// A datagram of a batch: mmsghdr of recvmmsg(2), which <sys/socket.h> declares only for _GNU_SOURCE.
 struct casyncio_message {
     struct msghdr header;
