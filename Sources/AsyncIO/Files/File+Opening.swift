@@ -9,7 +9,7 @@ extension File {
     /// writing.
     public static let usualPermissions: FilePermissions = [.ownerReadWrite, .groupReadWrite, .otherReadWrite]
 
-    /// Opens the file at a path.
+    /// Opens the file at a path; a file that is made gets the permissions, without those that the umask takes away.
     ///
     /// Suspends, unless the kernel finds a file for reading in its caches. A FIFO is opened for writing when somebody
     /// reads it: until then the call looks again and again, for at most 50 ms each, and can be cancelled. A FIFO
@@ -17,12 +17,6 @@ extension File {
     ///
     /// Throws ``IOError`` with the path: `ENOENT`, `EACCES`, `EEXIST`, `EISDIR` for a folder, `EINVAL` for a path with
     /// a zero byte; and `EventLoopError.noLoop`.
-    ///
-    /// - Parameters:
-    ///   - path: Where it is.
-    ///   - mode: What it is opened for.
-    ///   - permissions: Of a file that is made. The umask takes away from them.
-    ///   - loop: The loop that does its work; the current one, if none is named.
     public static func open(
         _ path: some PathConvertible, _ mode: Mode = .reading,
         permissions: FilePermissions = File.usualPermissions, on loop: EventLoop? = nil

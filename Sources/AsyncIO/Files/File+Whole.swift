@@ -9,11 +9,6 @@ extension File {
     /// What the page cache holds of a small file is read without suspending. Throws ``IOError`` as
     /// ``open(_:_:permissions:on:)`` and ``read(upTo:)`` do, and `EFBIG` if it is longer than the limit: nothing is
     /// returned then, and no more than the limit was kept.
-    ///
-    /// - Parameters:
-    ///   - path: Where it is.
-    ///   - limit: The most bytes that are kept.
-    ///   - loop: The loop that does the work; the current one, if none is named.
     public static func readAll(
         _ path: some PathConvertible, limit: Int = 64 << 20, on loop: EventLoop? = nil
     ) async throws -> [UInt8] {

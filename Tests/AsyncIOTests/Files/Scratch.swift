@@ -80,9 +80,15 @@ final class Scratch: Sendable {
         var status = stat()
         return unsafe lstat(self[name], &status) == 0 ? status.st_mode & 0o7777 : nil
     }
-}
 
-/// How many descriptors the process has open.
-func openDescriptors() -> Int {
-    (0..<4_096).count { fcntl(CInt($0), F_GETFD) >= 0 }
+    /// How many descriptors of the process lead into it.
+    var openDescriptors: Int {
+        (0..<4_096).count { number in
+            var target = [UInt8](repeating: 0, count: 4_096)
+            let count = unsafe target.withUnsafeMutableBytes { memory in
+                unsafe memory.baseAddress.map { unsafe readlink("/proc/self/fd/\(number)", $0, memory.count) } ?? -1
+            }
+            return count > 0 && target.prefix(count).starts(with: path.utf8)
+        }
+    }
 }
