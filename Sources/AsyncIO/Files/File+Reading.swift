@@ -56,7 +56,18 @@ extension File {
 
     // MARK: Steps
 
+    /// As ``read(upTo:at:)``, and says if it had to wait.
+    func readPart(_ limit: Int, at offset: Int64, _ wasCached: inout Bool) async throws -> [UInt8]? {
+        let bytes = try await readPart(limit, at: offset as Int64?, &wasCached)
+        return bytes.isEmpty ? nil : bytes
+    }
+
     private func readPart(_ limit: Int, at offset: Int64?) async throws -> [UInt8] {
+        var wasCached = true
+        return try await readPart(limit, at: offset, &wasCached)
+    }
+
+    private func readPart(_ limit: Int, at offset: Int64?, _ wasCached: inout Bool) async throws -> [UInt8] {
         try await FileLane.enter()
         guard limit > 0 else { throw StreamCore.empty(limit, "\(path)") }
         try enter("read")
@@ -71,6 +82,7 @@ extension File {
             }
             if result > 0 || result == 0 && isEnd(offset) { return Self.trimmed(bytes) }
         }
+        wasCached = false
         let count = min(limit, Self.maximumRead)
         var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { _, filled in filled = count }
         // The array is this frame's alone, and is not touched until the call has ended.

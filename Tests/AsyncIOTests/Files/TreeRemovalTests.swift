@@ -54,7 +54,7 @@ struct TreeRemovalTests {
         try await onThread {
             let name = String(repeating: "d", count: 100)
             var folder = unsafe open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            for _ in 0..<200 {
+            for _ in 0..<100 {
                 try SystemCall.call("mkdirat") { unsafe mkdirat(folder, name, 0o755) }
                 _ = close(unsafe openat(folder, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0o644))
                 let next = unsafe openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
