@@ -21,5 +21,8 @@ let package = Package(
         .executableTarget(
             name: "datagrams", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
+        .executableTarget(
+            name: "files", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
     ]
 )

@@ -1,4 +1,4 @@
-import AsyncIOKernel
+public import AsyncIOKernel
 import AsyncIOLoop
 import Synchronization
 import SystemPackage
@@ -12,10 +12,9 @@ extension File {
     /// Reads at most so many bytes from the position on, which moves; nil at the end.
     ///
     /// Returns what the cache holds, if it holds something, and at most ``maximumRead``: fewer bytes than asked for do
-    /// not mean the end. Suspends while the disk is asked. What has no positions is waited for; a task that is cancelled
-    /// meanwhile gets `CancellationError`, and nothing is lost.
-    /// Throws ``IOError`` with the path: `EBADF` if it was not opened for reading or is closed, `EINVAL` for a limit
-    /// below one, `EIO`.
+    /// not mean the end. Suspends while the disk is asked. What has no positions is waited for; a task that is
+    /// cancelled meanwhile gets `CancellationError`, and nothing is lost. Throws ``IOError`` with the path: `EBADF` if
+    /// it was not opened for reading or is closed, `EINVAL` for a limit below one, `EIO`.
     public func read(upTo limit: Int = 65_536) async throws -> [UInt8]? {
         try await turn.withLock {
             let bytes = try await readPart(limit, at: hasPositions ? position : nil)
@@ -54,20 +53,26 @@ extension File {
         return try await readPart(into: &span, at: offset)
     }
 
+    /// Reads into the free part of a buffer from an offset on. As ``read(into:at:)-(OutputRawSpan,_)``.
+    public func read(into buffer: inout IOBuffer, at offset: Int64) async throws -> Int {
+        // The buffer is borrowed until this function returns, so its memory outlives the call.
+        var free = unsafe OutputRawSpan(buffer: buffer.freeSpace, initializedCount: 0)
+        let count = try await read(into: &free, at: offset)
+        buffer.advance(by: count)
+        return count
+    }
+
+    /// Reads into the free part of a buffer from the position on. As ``read(into:)-(OutputRawSpan)``.
+    public func read(into buffer: inout IOBuffer) async throws -> Int {
+        var free = unsafe OutputRawSpan(buffer: buffer.freeSpace, initializedCount: 0)
+        let count = try await read(into: &free)
+        buffer.advance(by: count)
+        return count
+    }
+
     // MARK: Steps
 
-    /// As ``read(upTo:at:)``, and says if it had to wait.
-    func readPart(_ limit: Int, at offset: Int64, _ wasCached: inout Bool) async throws -> [UInt8]? {
-        let bytes = try await readPart(limit, at: offset as Int64?, &wasCached)
-        return bytes.isEmpty ? nil : bytes
-    }
-
     private func readPart(_ limit: Int, at offset: Int64?) async throws -> [UInt8] {
-        var wasCached = true
-        return try await readPart(limit, at: offset, &wasCached)
-    }
-
-    private func readPart(_ limit: Int, at offset: Int64?, _ wasCached: inout Bool) async throws -> [UInt8] {
         try await FileLane.enter()
         guard limit > 0 else { throw StreamCore.empty(limit, "\(path)") }
         try enter("read")
@@ -82,7 +87,6 @@ extension File {
             }
             if result > 0 || result == 0 && isEnd(offset) { return Self.trimmed(bytes) }
         }
-        wasCached = false
         let count = min(limit, Self.maximumRead)
         var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { _, filled in filled = count }
         // The array is this frame's alone, and is not touched until the call has ended.
@@ -93,6 +97,14 @@ extension File {
     }
 
     private func readPart(into span: inout OutputRawSpan, at offset: Int64?) async throws -> Int {
+        var wasCached = true
+        return try await readPart(into: &span, at: offset, &wasCached)
+    }
+
+    /// As ``read(into:at:)-(OutputRawSpan,_)``, and says if it had to wait.
+    func readPart(
+        into span: inout OutputRawSpan, at offset: Int64?, _ wasCached: inout Bool
+    ) async throws -> Int {
         try await FileLane.enter()
         guard span.freeCapacity > 0 else { throw StreamCore.empty(0, "\(path)") }
         try enter("read")
@@ -108,6 +120,7 @@ extension File {
             if result > 0 || result == 0 && isEnd(offset) { count = result }
         }
         if count < 0 {
+            wasCached = false
             let part = unsafe UnsafeMutableRawBufferPointer(rebasing: memory.prefix(Self.maximumRead))
             count = unsafe try await readSlowly(part, at: offset)
         }

@@ -45,8 +45,8 @@ extension File {
     /// Writes a whole file: makes it, or empties it and writes it anew.
     ///
     /// Whoever reads it meanwhile sees a part, and so does everybody if this fails half-way: see
-    /// ``replace(_:with:permissions:on:)``. Throws ``IOError`` as ``open(_:_:permissions:on:)``, ``write(_:)-(RawSpan)``
-    /// and ``close()`` do.
+    /// ``replace(_:with:permissions:on:)``. Throws ``IOError`` as ``open(_:_:permissions:on:)``,
+    /// ``write(_:)-(RawSpan)`` and ``close()`` do.
     public static func writeAll(
         _ path: some PathConvertible, _ bytes: [UInt8], permissions: FilePermissions = File.usualPermissions,
         on loop: EventLoop? = nil
@@ -64,7 +64,8 @@ extension FileLane {
             detail: "longer than \(limit) bytes; raise the limit, or read it in pieces")
     }
 
-    /// Opens, reads and closes a small file, if the kernel finds all of it in its caches; nil otherwise. Does not block.
+    /// Opens, reads and closes a small file, if the kernel finds all of it in its caches; nil otherwise. Does not
+    /// block.
     static func readCached(_ path: PathBytes, limit: Int) throws -> [UInt8]? {
         guard let number = openCached(path, O_RDONLY) else { return nil }
         let descriptor = Descriptor(owning: number)

@@ -61,11 +61,7 @@ public final class File: Sendable, CustomStringConvertible {
     deinit {
         guard uses.load(ordering: .acquiring) == 0 else { return }
         let (number, loop) = (number, loop)
-        // Closing waits for nothing, unless what was written goes over a network then, or the file has no name left
-        // and is freed now.
-        if !mode.writes, let links = FileLane.cachedStatus(number)?.linkCount, links > 0 {
-            _ = SystemCall.close(number)
-        } else if loop.isClosed {
+        if closesAtOnce || loop.isClosed {
             _ = SystemCall.close(number)
         } else {
             let subject = "\(path)"
@@ -149,8 +145,19 @@ public final class File: Sendable, CustomStringConvertible {
                 .resourceBusy, operation: "close", subject: "\(path)",
                 detail: "\(state / 2) calls of the file are under way; await them first")
         }
+        if closesAtOnce {
+            try FileLane.check(Outcome(SystemCall.close(number)), "close", "\(path)", on: loop)
+            return
+        }
         let outcome = await FileLane.performAnyway(.close(number), on: loop)
         try FileLane.check(outcome, "close", "\(path)", on: loop)
+    }
+
+    /// Whether closing waits for nothing: what was written may go over a network now, and a file that has no name left
+    /// is freed.
+    private var closesAtOnce: Bool {
+        if mode.writes { return false }
+        return FileLane.cachedStatus(number).map { $0.linkCount > 0 } ?? false
     }
 }
 

@@ -104,13 +104,21 @@ extension File {
 
     /// Reads exactly so many bytes, or up to the end.
     func readPiece(_ count: Int, at offset: Int64) async throws -> Piece {
-        var bytes: [UInt8] = []
         var wasCached = true
-        while bytes.count < count {
-            let (place, overflow) = offset.addingReportingOverflow(Int64(bytes.count))
-            guard !overflow, let part = try await readPart(count - bytes.count, at: place, &wasCached) else { break }
-            if bytes.isEmpty { bytes = part } else { bytes += part }
+        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { _, filled in filled = count }
+        // The array is this frame's alone, and is not touched until all calls have ended.
+        let memory = unsafe bytes.withUnsafeMutableBytes { unsafe $0 }
+        var filled = 0
+        while filled < count {
+            let (place, overflow) = offset.addingReportingOverflow(Int64(filled))
+            if overflow { break }
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[filled...])
+            var span = unsafe OutputRawSpan(buffer: rest, initializedCount: 0)
+            let read = try await readPart(into: &span, at: place, &wasCached)
+            if read == 0 { break }
+            filled += read
         }
-        return Piece(bytes: bytes, wasCached: wasCached)
+        bytes.removeLast(count - filled)
+        return Piece(bytes: filled == count ? bytes : Self.trimmed(bytes), wasCached: wasCached)
     }
 }

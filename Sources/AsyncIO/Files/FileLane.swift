@@ -69,4 +69,31 @@ enum FileLane {
         if EventLoop.hasHadItsTurn { await EventLoop.yield() }
         if Task.isCancelled { throw CancellationError() }
     }
+
+    // MARK: Descriptors of others
+
+    /// What a descriptor has from an offset, or from where it stands, at most so many bytes; none at its end.
+    static func bytes(
+        of number: CInt, at offset: Int64? = nil, count: Int, on loop: EventLoop, _ subject: @autoclosure () -> String
+    ) async throws -> [UInt8] {
+        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { _, filled in filled = count }
+        // The array is this frame's alone, and is not touched until the call has ended.
+        let memory = unsafe bytes.withUnsafeMutableBytes { unsafe $0 }
+        let read = unsafe try await run(.read(number, into: memory, at: offset), on: loop, subject())
+        bytes.removeLast(count - min(read, count))
+        return File.trimmed(bytes)
+    }
+
+    /// Writes all of the bytes where a descriptor stands.
+    static func writeAll(
+        _ bytes: [UInt8], to number: CInt, on loop: EventLoop, _ subject: @autoclosure () -> String
+    ) async throws {
+        var written = 0
+        while written < bytes.count {
+            // The array is the caller's, and is not changed until this function returns.
+            let rest = unsafe bytes.withUnsafeBytes { unsafe UnsafeRawBufferPointer(rebasing: $0[written...]) }
+            unsafe written += try await run(.write(number, rest, at: nil), on: loop, subject())
+        }
+        withExtendedLifetime(bytes) {}
+    }
 }

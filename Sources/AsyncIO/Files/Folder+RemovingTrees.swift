@@ -10,9 +10,9 @@ extension Folder {
     /// the next one by its name, so that somebody who exchanges a folder for a link meanwhile leads nowhere. At most
     /// some 64 descriptors are open at once. What is added meanwhile is removed as well, if it is found in time.
     ///
-    /// Suspends. Stops at the first error and at cancellation, and a part is gone then. Throws ``IOError`` with the path
-    /// that it stopped at: `EACCES` for a folder that we may not change, `ENOTDIR` for what is no folder or a link to
-    /// one, `EINVAL` for a path that ends in `.` or `..` and for `/`.
+    /// Suspends. Stops at the first error and at cancellation, and a part is gone then. Throws ``IOError`` with the
+    /// path that it stopped at: `EACCES` for a folder that we may not change, `ENOTDIR` for what is no folder or a link
+    /// to one, `EINVAL` for a path that ends in `.` or `..` and for `/`.
     public static func removeTree(_ path: some PathConvertible, on loop: EventLoop? = nil) async throws {
         let loop = try EventLoop.required(loop)
         let bytes = try path.bytes(for: "remove")

@@ -60,14 +60,14 @@ extension File {
     /// Replaces a file by a new one, at once and for good: after a crash, even of the machine, there is the old content
     /// or the new one, and nothing between.
     ///
-    /// Writes a temporary file in the same folder (`.asyncio-….new`), waits until it is on the disk, and renames it. It
-    /// keeps the permissions of the file that was there; where none was, it gets those named, less the umask's. Owner
+    /// Writes a temporary file in the same folder (`.asyncio-….new`), waits until it is on the disk, and renames
+    /// it. It keeps the permissions of the file that was there; where none was, it gets those named, less the umask's. Owner
     /// and group are the process's own. A symbolic link in this place is replaced itself, and other names of the old
     /// file keep the old content.
     ///
     /// Suspends. If it throws, the old file is there and the temporary one is not; only if syncing the folder at the
-    /// end fails, the new file is in its place, but may be lost with the machine's power. Throws ``IOError`` as opening,
-    /// writing, syncing and renaming do, and `CancellationError`.
+    /// end fails, the new file is in its place, but may be lost with the machine's power. Throws ``IOError`` as
+    /// opening, writing, syncing and renaming do, and `CancellationError`.
     public static func replace(
         _ path: some PathConvertible, with bytes: [UInt8], permissions: FilePermissions = File.usualPermissions,
         on loop: EventLoop? = nil
@@ -100,8 +100,8 @@ extension File {
 }
 
 extension FileLane {
-    /// The process's umask, without changing it even for a moment (proc(5), Linux 4.7). Where it is not told, the strictest
-    /// usual one.
+    /// The process's umask, without changing it even for a moment (proc(5), Linux 4.7). Where it is not told, the
+    /// strictest usual one.
     static func umask() -> CInterop.Mode {
         let strict: CInterop.Mode = 0o077
         guard let number = SystemCall.readableNumber(of: "/proc/self/status") else { return strict }
