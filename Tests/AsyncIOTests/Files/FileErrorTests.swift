@@ -23,23 +23,26 @@ struct FileErrorTests {
         }
     }
 
-    @Test("beyond the process's limit of file sizes is an error, and no signal that ends it", arguments: Setting.all)
-    func sizeLimit(setting: Setting) async throws {
-        let scratch = try Scratch()
-        try await withLoop(setting) { loop in
-            let file = try await File.open(scratch["a"], .readingAndWriting(.createNew), on: loop)
-            // Far beyond what other tests, which run at the same time, write.
-            var before = rlimit()
-            #expect(unsafe getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before) == 0)
-            var limit = before
-            limit.rlim_cur = 1 << 36
-            #expect(unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
-            defer { _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before) }
-            for offset in [Int64(1) << 36, (1 << 36) - 1] {
-                let error = try await ioError { try await file.write([1, 2], at: offset) }
+    @Test("beyond the process's limit of file sizes is an error, and no signal that ends it")
+    func sizeLimit() async throws {
+        // The limit is the whole process's: one setting after the other, and far beyond what other tests write.
+        for setting in Setting.all {
+            let scratch = try Scratch()
+            try await withLoop(setting) { loop in
+                let file = try await File.open(scratch["a"], .readingAndWriting(.createNew), on: loop)
+                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+                var before = rlimit()
+                #expect(unsafe getrlimit(resource, &before) == 0)
+                var limit = before
+                limit.rlim_cur = 68_719_476_736
+                #expect(unsafe setrlimit(resource, &limit) == 0)
+                defer { _ = unsafe setrlimit(resource, &before) }
+                let error = try await ioError { try await file.write([1, 2], at: 68_719_476_736) }
                 #expect(error.code == .fileTooLarge && "\(error)".contains(scratch["a"]))
+                let second = try await ioError { try await file.write([1, 2], at: 68_719_476_735) }
+                #expect(second.code == .fileTooLarge && "\(second)".contains("after 1 bytes"))
+                #expect(try await ioError { try await file.truncate(to: 1 << 37) }.code == .fileTooLarge)
             }
-            #expect(try await ioError { try await file.truncate(to: 1 << 37) }.code == .fileTooLarge)
         }
     }
 
