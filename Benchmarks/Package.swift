@@ -26,5 +26,8 @@ let package = Package(
         .executableTarget(
             name: "processes", dependencies: ["CSpawnLoop", .product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
+        .executableTarget(
+            name: "files", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
     ]
 )

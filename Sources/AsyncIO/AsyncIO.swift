@@ -2,6 +2,8 @@
 @_exported public import AsyncIOLoop
 
 @_exported public import struct SystemPackage.Errno
+@_exported public import struct SystemPackage.FilePath
+@_exported public import struct SystemPackage.FilePermissions
 
 /// Runs blocking or heavy work on a thread of the current loop's pool, and suspends until it is done.
 ///

@@ -134,4 +134,15 @@ extension SystemCall {
 
     /// FICLONE of ioctl_ficlone(2): the whole file, shared until one of the two is written.
     package static func clone(_ source: CInt, to sink: CInt) -> Int { result { casyncio_clone(source, sink) } }
+
+    /// inotify_init1(2), close-on-exec and non-blocking.
+    package static func openWatch() -> Int { result { inotify_init1(O_NONBLOCK | O_CLOEXEC) } }
+
+    /// inotify_add_watch(2).
+    package static func watch(_ inotify: CInt, _ path: PathBytes, _ mask: UInt32) -> Int {
+        result { unsafe inotify_add_watch(inotify, path.pointer, mask) }
+    }
+
+    /// inotify_rm_watch(2). Does not block.
+    package static func unwatch(_ inotify: CInt, _ watch: CInt) { _ = result { inotify_rm_watch(inotify, watch) } }
 }

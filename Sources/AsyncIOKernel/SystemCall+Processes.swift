@@ -80,7 +80,7 @@ extension SystemCall {
     }
 
     /// open(2), close-on-exec; blocks while a FIFO has no peer. A new number, which the caller owns.
-    package static func open(_ path: String, _ flags: CInt, mode: mode_t = 0o666) throws(IOError) -> CInt {
+    package static func open(_ path: String, _ flags: CInt, mode: UInt32 = 0o666) throws(IOError) -> CInt {
         // The kernel would open what stands before it.
         guard !path.utf8.contains(0) else {
             throw IOError(.invalidArgument, operation: "open", subject: "a path", detail: "it has a NUL inside")

@@ -50,6 +50,8 @@ package enum FileCall: @unchecked Sendable {
     case copyRange(CInt, from: Int64, to: CInt, at: Int64, count: Int)
     /// Lets a file share another one's content, as FICLONE of ioctl_ficlone(2).
     case clone(CInt, to: CInt)
+    /// Lets an inotify descriptor watch a path, as inotify_add_watch(2). Result: the watch's number.
+    case watch(CInt, PathBytes, mask: UInt32)
 }
 
 /// How much of a file waits for the disk: everything, or what is needed to read the data again (fdatasync(2)).
@@ -80,6 +82,7 @@ extension FileCall {
         case .link, .symbolicLink: "link"
         case .readLink: "read link"
         case .copyRange, .clone: "copy"
+        case .watch: "watch"
         }
     }
 
@@ -92,7 +95,7 @@ extension FileCall {
             .setPermissions(let number, _), .list(let number, _), .makeFolder(_, let number, _),
             .remove(_, let number, _), .rename(_, let number, _, _, _), .link(_, let number, _, _),
             .symbolicLink(_, _, let number), .readLink(_, let number, _), .copyRange(let number, _, _, _, _),
-            .clone(let number, _):
+            .clone(let number, _), .watch(let number, _, _):
             number
         }
     }
@@ -133,6 +136,7 @@ extension FileCall {
         case .copyRange(let source, let from, let sink, let offset, let count):
             SystemCall.copyRange(source, from: from, to: sink, at: offset, count: count)
         case .clone(let source, let sink): SystemCall.clone(source, to: sink)
+        case .watch(let inotify, let path, let mask): SystemCall.watch(inotify, path, mask)
         }
     }
 }

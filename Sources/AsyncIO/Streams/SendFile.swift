@@ -42,10 +42,8 @@ extension ByteStream {
     @discardableResult
     public func sendFile(at path: String, from offset: Int64 = 0, count: Int? = nil) async throws -> Int {
         let loop = try EventLoop.required(readingLoop)
-        let number = try await loop.offload(name: "open \(path)") {
-            try SystemCall.call("open", path) { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) }
-        }
-        return try await sendFile(Descriptor(owning: CInt(truncatingIfNeeded: number)), from: offset, count: count)
+        let file = try await FileLane.open(path.bytes(for: "open"), O_RDONLY, 0, on: loop)
+        return try await sendFile(file, from: offset, count: count)
     }
 }
 
@@ -92,10 +90,9 @@ private struct FileSender {
     mutating func sendByReading(_ stream: some ByteStream) async throws {
         let loop = try EventLoop.required(readingLoop)
         while sent < wanted {
-            let (file, offset, count) = (file, offset, min(wanted - sent, 1 << 18))
-            let bytes = try await loop.offload(name: "read descriptor \(file)") {
-                try SystemCall.bytes(of: file, at: offset, count: count)
-            }
+            let count = min(wanted - sent, 1 << 18)
+            let bytes = try await FileLane.bytes(
+                of: file, at: offset, count: count, on: loop, "descriptor \(file)")
             if bytes.isEmpty { break }
             try await stream.write(bytes)
             sent += bytes.count

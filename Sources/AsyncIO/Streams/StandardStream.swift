@@ -9,7 +9,7 @@ import SystemPackage
 /// Terminals, pipes, FIFOs, sockets, files and `/dev/null` all work, each without blocking the loop and without a
 /// trace: the descriptors 0 and 1 are shared with the shell and other processes, and stay as they are. Terminals and
 /// pipes are opened once more for that, non-blocking, through `/proc/self/fd`; where that is refused, the loop waits
-/// until they are ready before it calls. Files are read and written by `offload`.
+/// until they are ready before it calls. Files are read and written as ``File`` does.
 ///
 /// One task may read while another one writes. Bytes that were read belong to this stream: do not mix it with
 /// `readLine` of the standard library.
@@ -68,9 +68,8 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
     }
 
     private func readFile(_ number: CInt, _ limit: Int) async throws -> [UInt8]? {
-        let bytes = try await loop.offload(name: "read standard input") {
-            try SystemCall.bytes(of: number, count: min(limit, StreamCore.maximumRead))
-        }
+        let count = min(limit, StreamCore.maximumRead)
+        let bytes = try await FileLane.bytes(of: number, count: count, on: loop, "standard input")
         return bytes.isEmpty ? nil : bytes
     }
 
@@ -94,7 +93,7 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
         switch output {
         case .adopted(let handle): try await core(handle).write(bytes)
         case .file(let number):
-            try await loop.offload(name: "write standard output") { try SystemCall.writeAll(bytes, to: number) }
+            try await FileLane.writeAll(bytes, to: number, on: loop, "standard output")
         case .shared(let number):
             var rest = bytes[...]
             while !rest.isEmpty {

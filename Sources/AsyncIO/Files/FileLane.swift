@@ -1,0 +1,99 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import SystemPackage
+
+/// How a file call is carried out: by the loop's driver, or, where that could only block, on a thread of its pool.
+enum FileLane {
+    /// Performs a call for the calling task, from whatever thread.
+    ///
+    /// The call, its memory and its descriptors belong to it until this returns; so does the caller's frame, which
+    /// keeps them alive. A cancelled task gets `ECANCELED` if the call has not begun; once begun, its outcome is
+    /// returned.
+    static func perform(_ call: FileCall, on loop: EventLoop) async -> Outcome {
+        let outcome = await loop.perform(.file(call))
+        guard outcome.result == Outcome.needsThread.result else { return outcome }
+        return await onThread(call.name, on: loop) { call.perform() }
+    }
+
+    /// Performs a call, and throws what it reports.
+    @discardableResult
+    static func run(
+        _ call: FileCall, on loop: EventLoop, _ subject: @autoclosure () -> String
+    ) async throws -> Int {
+        try check(await perform(call, on: loop), call.name, subject(), on: loop)
+    }
+
+    /// Performs a call although the task may have been cancelled: what has to be closed is closed.
+    @discardableResult
+    static func performAnyway(_ call: FileCall, on loop: EventLoop) async -> Outcome {
+        let outcome = await perform(call, on: loop)
+        switch Errno(negated: outcome.result) {
+        case .canceled where outcome.result < 0 && Task.isCancelled:
+            // Not begun.
+            let task = UncancelledTask.start(name: call.name) { await perform(call, on: loop) }
+            return (try? await task.value) ?? outcome
+        case .loopClosed where outcome.result < 0 && loop.isClosed:
+            // Nobody else will do it.
+            return call.perform()
+        default: return outcome
+        }
+    }
+
+    /// Does several calls in one visit to the pool. Only after a driver has answered ``Outcome/needsThread``.
+    static func onThread(
+        _ name: String, on loop: EventLoop, _ work: @escaping @Sendable () -> Outcome
+    ) async -> Outcome {
+        do {
+            return try await loop.offload(name: name, work)
+        } catch {
+            return error is CancellationError ? .cancelled : Outcome(Errno.loopClosed.negated)
+        }
+    }
+
+    /// Throws what an outcome reports: the task's cancellation, the loop's end, or an error about the subject.
+    @discardableResult
+    static func check(
+        _ outcome: Outcome, _ operation: String, _ subject: @autoclosure () -> String, on loop: EventLoop
+    ) throws -> Int {
+        if outcome.result >= 0 { return outcome.result }
+        let code = Errno(negated: outcome.result)
+        if code == .canceled && Task.isCancelled { throw CancellationError() }
+        if code == .loopClosed && loop.isClosed { throw EventLoopError.closed(loop.name) }
+        throw IOError(code, operation: operation, subject: subject())
+    }
+
+    /// What every call that may end at once does first: others go before a task that has had its turn, and a cancelled
+    /// task begins nothing.
+    @inline(__always)
+    static func enter() async throws {
+        if EventLoop.hasHadItsTurn { await EventLoop.yield() }
+        if Task.isCancelled { throw CancellationError() }
+    }
+
+    // MARK: Descriptors of others
+
+    /// What a descriptor has from an offset, or from where it stands, at most so many bytes; none at its end.
+    static func bytes(
+        of number: CInt, at offset: Int64? = nil, count: Int, on loop: EventLoop, _ subject: @autoclosure () -> String
+    ) async throws -> [UInt8] {
+        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { _, filled in filled = count }
+        // The array is this frame's alone, and is not touched until the call has ended.
+        let memory = unsafe bytes.withUnsafeMutableBytes { unsafe $0 }
+        let read = unsafe try await run(.read(number, into: memory, at: offset), on: loop, subject())
+        bytes.removeLast(count - min(read, count))
+        return File.trimmed(bytes)
+    }
+
+    /// Writes all of the bytes where a descriptor stands.
+    static func writeAll(
+        _ bytes: [UInt8], to number: CInt, on loop: EventLoop, _ subject: @autoclosure () -> String
+    ) async throws {
+        var written = 0
+        while written < bytes.count {
+            // The array is the caller's, and is not changed until this function returns.
+            let rest = unsafe bytes.withUnsafeBytes { unsafe UnsafeRawBufferPointer(rebasing: $0[written...]) }
+            unsafe written += try await run(.write(number, rest, at: nil), on: loop, subject())
+        }
+        withExtendedLifetime(bytes) {}
+    }
+}

@@ -1,0 +1,215 @@
+import AsyncIOKernel
+public import AsyncIOLoop
+import Glibc
+public import SystemPackage
+
+/// What happens to a file, to what stands in a folder, or to a whole tree, as it happens (inotify(7)).
+///
+/// ```swift
+/// let watcher = try await FileWatcher.open("Sources", depth: .tree)
+/// for try await event in watcher where event.kind == .written { print(event.path) }
+/// ```
+///
+/// Watching begins before ``open(_:depth:on:)`` returns: what happens after it is told. Events queue in the kernel, in
+/// order, equal neighbours as one; those that find no room there are told as one ``FileEvent/Kind/overflow``. A file is
+/// watched, and not its name: an editor that replaces a file by a new one ends the watch; to see that, watch the
+/// folder. Network file systems tell what this machine does, and nothing of others.
+///
+/// The sequence ends after the watched path was removed or unmounted, and when the watcher is closed. One task takes
+/// events at a time, others wait for their turn. Letting go of the last reference closes it.
+public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible {
+    /// How much is watched.
+    public enum Depth: Hashable, Sendable {
+        /// The path, and what stands in it, if it is a folder.
+        case shallow
+        /// Everything below, too, and what is made there later. Takes one of the user's watches
+        /// (`/proc/sys/fs/inotify/max_user_watches`) for each folder. What is made in a new folder before that is
+        /// watched is told as ``FileEvent/Kind/created``, maybe twice. Links are not followed.
+        case tree
+    }
+
+    /// The path that is watched.
+    public let path: FilePath
+    private let depth: Depth
+    /// The inotify descriptor once more, which stays open when the stream over the other one is closed.
+    private let inotify: Descriptor
+    private let core: StreamCore
+    private let turn = AsyncLock(name: "file watcher")
+    private let state = Locked(State())
+
+    private struct State {
+        /// What was read and not yet taken, the first one last.
+        var records: [WatchRecord] = []
+        /// What comes before that, the first one first.
+        var events: [FileEvent] = []
+        /// Which path a watch belongs to.
+        var paths: [CInt: FilePath] = [:]
+        var root: CInt = -1
+        var hasEnded = false
+    }
+
+    private init(_ path: FilePath, _ depth: Depth, _ inotify: consuming Descriptor, _ core: StreamCore) {
+        self.path = path
+        self.depth = depth
+        self.inotify = inotify
+        self.core = core
+    }
+
+    deinit { close() }
+
+    /// `FileWatcher(Sources)`.
+    public var description: String { "FileWatcher(\(path))" }
+
+    /// Begins to watch a path. Suspends; throws ``IOError``: `ENOENT`, `EACCES`, `ENOSPC` if the user has no watches
+    /// left, `EMFILE` if he has too many watchers.
+    public static func open(
+        _ path: some PathConvertible, depth: Depth = .shallow, on loop: EventLoop? = nil
+    ) async throws -> FileWatcher {
+        let loop = try EventLoop.required(loop)
+        let bytes = try path.bytes(for: "watch")
+        let number = try FileLane.check(Outcome(SystemCall.openWatch()), "watch", "\(bytes)", on: loop)
+        let descriptor = Descriptor(owning: CInt(truncatingIfNeeded: number))
+        let root = try await FileLane.run(
+            .watch(descriptor.number, bytes, mask: FileEvent.Kind.mask), on: loop, "\(bytes)")
+        let again = Descriptor(
+            owning: CInt(
+                truncatingIfNeeded: try SystemCall.call("watch", "\(bytes)") {
+                    fcntl(descriptor.number, F_DUPFD_CLOEXEC, 3)
+                }))
+        let handle = try await loop.adopt(descriptor, "watcher of \(bytes)", .pipe)
+        let core = StreamCore(loop: loop, reader: handle, writer: .none, subject: .name("watcher of \(bytes)"))
+        let watcher = FileWatcher(path.filePath, depth, again, core)
+        watcher.state.withLock { state in
+            state.root = CInt(truncatingIfNeeded: root)
+            state.paths[state.root] = watcher.path
+        }
+        if depth == .tree { try await watcher.watchAll(in: watcher.path, tellsNames: false) }
+        return watcher
+    }
+
+    /// Ends the watch. The sequence ends when what was read is taken. Calling it again does nothing.
+    public func close() { core.close() }
+
+    /// An iterator. Several share the events among them.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(watcher: self) }
+
+    /// Takes events.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let watcher: FileWatcher
+
+        /// The next event; nil at the end. A cancelled task gets `CancellationError`, and no event is lost.
+        public func next() async throws -> FileEvent? { try await watcher.next() }
+
+        /// The next event; nil at the end.
+        public func next(isolation actor: isolated (any Actor)?) async throws -> FileEvent? {
+            try await watcher.next()
+        }
+    }
+
+    // MARK: Steps
+
+    private func next() async throws -> FileEvent? {
+        try await turn.withLock {
+            while true {
+                try await FileLane.enter()
+                let (event, record, hasEnded) = state.withLock { state -> (FileEvent?, WatchRecord?, Bool) in
+                    if !state.events.isEmpty { return (state.events.removeFirst(), nil, false) }
+                    return (nil, state.records.popLast(), state.hasEnded)
+                }
+                if let event { return event }
+                if let record {
+                    if let event = try await digest(record) { return event }
+                } else if hasEnded {
+                    return nil
+                } else {
+                    try await fill()
+                }
+            }
+        }
+    }
+
+    private func fill() async throws {
+        do {
+            let bytes = try await core.read(upTo: StreamCore.maximumRead) ?? []
+            let records = WatchRecord.records(in: bytes)
+            state.withLock { $0.records = records.reversed() }
+        } catch let error as IOError where error.code == .badFileDescriptor || error.code == .canceled {
+            // Closed, by whomever.
+            state.withLock { $0.hasEnded = true }
+        }
+    }
+
+    /// What a record tells. Keeps the watches of a tree as they should be.
+    private func digest(_ record: WatchRecord) async throws -> FileEvent? {
+        let isRoot = state.withLock { $0.root == record.watch }
+        if record.mask & UInt32(IN_IGNORED) != 0 {
+            state.withLock { state in
+                state.paths[record.watch] = nil
+                if isRoot { state.hasEnded = true }
+            }
+            return nil
+        }
+        guard let kind = FileEvent.Kind(mask: record.mask) else { return nil }
+        if kind == .overflow { return FileEvent(kind: kind, path: path, isFolder: false, moveID: 0) }
+        guard let folder = state.withLock({ $0.paths[record.watch] }) else { return nil }
+        // What happens to a folder of the tree itself is told by the one above it.
+        if record.name.isEmpty && !isRoot && kind != .unmounted { return nil }
+        var place = folder
+        if !record.name.isEmpty { place = FilePath(bytes: folder.pathBytes + [UInt8(ascii: "/")] + record.name) }
+        let isFolder = record.mask & UInt32(IN_ISDIR) != 0
+        if depth == .tree, isFolder, !record.name.isEmpty {
+            if kind == .movedAway { forgetAll(in: place) }
+            if kind == .created || kind == .movedHere {
+                try await watchAll(in: place, tellsNames: kind == .created, watchesItself: true)
+            }
+        }
+        return FileEvent(kind: kind, path: place, isFolder: isFolder, moveID: record.cookie)
+    }
+
+    /// Watches every folder below a path. What was made before it was watched is told.
+    private func watchAll(in folder: FilePath, tellsNames: Bool, watchesItself: Bool = false) async throws {
+        if watchesItself, try await !watch(folder) { return }
+        do {
+            for try await entry in Folder.walk(folder, on: core.loop) {
+                if let error = entry.error {
+                    tell(.notWatched(error.code), entry.path, isFolder: true)
+                    continue
+                }
+                if tellsNames { tell(.created, entry.path, isFolder: entry.kind == .folder) }
+                if entry.kind == .folder { _ = try await watch(entry.path) }
+            }
+        } catch let error as IOError where error.code == .noSuchFileOrDirectory || error.code == .notDirectory {
+            // Gone again, which is told by the folder above; or a file.
+        }
+    }
+
+    private func watch(_ folder: FilePath) async throws -> Bool {
+        let bytes = try folder.bytes(for: "watch")
+        let mask = FileEvent.Kind.mask | UInt32(IN_ONLYDIR) | UInt32(IN_DONT_FOLLOW)
+        let outcome = await FileLane.perform(.watch(inotify.number, bytes, mask: mask), on: core.loop)
+        if outcome.result >= 0 {
+            state.withLock { $0.paths[CInt(truncatingIfNeeded: outcome.result)] = folder }
+            return true
+        }
+        let code = Errno(negated: outcome.result)
+        if code == .canceled || code == .loopClosed {
+            try FileLane.check(outcome, "watch", "\(folder)", on: core.loop)
+        }
+        if code != .noSuchFileOrDirectory && code != .notDirectory { tell(.notWatched(code), folder, isFolder: true) }
+        return false
+    }
+
+    /// A folder has left the tree: what happens in it is nobody's business.
+    private func forgetAll(in folder: FilePath) {
+        let gone = state.withLock { state in
+            let gone = state.paths.filter { $0.value.starts(with: folder) }.keys
+            for watch in gone { state.paths[watch] = nil }
+            return Array(gone)
+        }
+        for watch in gone { SystemCall.unwatch(inotify.number, watch) }
+    }
+
+    private func tell(_ kind: FileEvent.Kind, _ path: FilePath, isFolder: Bool) {
+        state.withLock { $0.events.append(FileEvent(kind: kind, path: path, isFolder: isFolder, moveID: 0)) }
+    }
+}

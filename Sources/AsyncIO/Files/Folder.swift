@@ -1,0 +1,143 @@
+import AsyncIOKernel
+public import AsyncIOLoop
+import Glibc
+public import SystemPackage
+
+/// What can be done with folders, and with the names in them.
+///
+/// Every call suspends, may be made from any thread, and throws ``IOError`` with the path it was about,
+/// `EventLoopError.noLoop` where no loop runs and none is named, and `CancellationError` if the task was cancelled
+/// before the call had begun.
+public enum Folder {
+    /// What a new folder may be used for, before the process's umask takes away from it: by everybody, for everything.
+    public static let usualPermissions: FilePermissions = [
+        .ownerReadWriteExecute, .groupReadWriteExecute, .otherReadWriteExecute,
+    ]
+
+    /// Makes a folder. Throws `EEXIST` if something has the name already.
+    public static func make(
+        _ path: some PathConvertible, permissions: FilePermissions = Folder.usualPermissions, on loop: EventLoop? = nil
+    ) async throws {
+        let loop = try EventLoop.required(loop)
+        let bytes = try path.bytes(for: "make folder")
+        try await FileLane.run(
+            .makeFolder(bytes, in: SystemCall.currentFolder, mode: UInt32(permissions.rawValue)), on: loop, "\(bytes)")
+    }
+
+    /// Makes a folder, and those above it, as far as they are missing. A folder that exists is no error; something else
+    /// in its place is: `EEXIST`, `ENOTDIR`.
+    public static func makeAll(
+        _ path: some PathConvertible, permissions: FilePermissions = Folder.usualPermissions, on loop: EventLoop? = nil
+    ) async throws {
+        let loop = try EventLoop.required(loop)
+        var missing: [FilePath] = []
+        var next = path.filePath
+        // From below: mostly all but the last exist.
+        while true {
+            do {
+                try await make(next, permissions: permissions, on: loop)
+                break
+            } catch let error as IOError where error.code == .noSuchFileOrDirectory {
+                missing.append(next)
+                guard next.removeLastComponent(), !next.isEmpty else { throw error }
+            } catch let error as IOError where error.code == .fileExists {
+                if try await File.information(at: next, on: loop).kind != .folder { throw error }
+                break
+            }
+        }
+        for folder in missing.reversed() {
+            do {
+                try await make(folder, permissions: permissions, on: loop)
+            } catch let error as IOError where error.code == .fileExists {
+                // Somebody else was faster.
+                if try await File.information(at: folder, on: loop).kind != .folder { throw error }
+            }
+        }
+    }
+
+    /// Removes a folder that is empty: `ENOTEMPTY` otherwise. A link to a folder is no folder: `ENOTDIR`.
+    public static func remove(_ path: some PathConvertible, on loop: EventLoop? = nil) async throws {
+        let loop = try EventLoop.required(loop)
+        let bytes = try path.bytes(for: "remove")
+        try await FileLane.run(
+            .remove(bytes, in: SystemCall.currentFolder, isFolder: true), on: loop, "\(bytes)")
+    }
+
+    /// Suspends until the names in a folder are on the disk: those made, renamed and removed before.
+    public static func sync(at path: some PathConvertible, on loop: EventLoop? = nil) async throws {
+        let loop = try EventLoop.required(loop)
+        let bytes = try path.bytes(for: "sync")
+        let descriptor = try await FileLane.open(bytes, O_RDONLY | O_DIRECTORY, 0, on: loop)
+        do {
+            try await FileLane.run(.sync(descriptor.number, .all), on: loop, "\(bytes)")
+        } catch let error as IOError where error.code == .invalidArgument {
+            // A file system that keeps no names on a disk.
+        }
+        _ = descriptor.number
+    }
+}
+
+extension File {
+    /// Removes a name that is no folder's. A link is removed itself, and not what it leads to. The file's bytes go
+    /// with its last name, when nobody has it open.
+    public static func remove(_ path: some PathConvertible, on loop: EventLoop? = nil) async throws {
+        let loop = try EventLoop.required(loop)
+        let bytes = try path.bytes(for: "remove")
+        try await FileLane.run(
+            .remove(bytes, in: SystemCall.currentFolder, isFolder: false), on: loop, "\(bytes)")
+    }
+
+    /// Gives a file or folder another name in the same file system, at once: whoever looks sees the old state or the
+    /// new one. Throws `EEXIST` if the new name exists and must not be replaced, `EXDEV` between file systems.
+    public static func rename(
+        _ path: some PathConvertible, to newPath: some PathConvertible, existing: Existing = .keep,
+        on loop: EventLoop? = nil
+    ) async throws {
+        let loop = try EventLoop.required(loop)
+        let (from, to) = (try path.bytes(for: "rename"), try newPath.bytes(for: "rename"))
+        let here = SystemCall.currentFolder
+        try await FileLane.run(
+            .rename(from, in: here, to: to, inFolder: here, replaces: existing == .replace), on: loop,
+            "\(from) to \(to)")
+    }
+
+    /// What becomes of something that has the name already.
+    public enum Existing: Hashable, Sendable {
+        /// It stays, and the call throws ``IOError`` with `EEXIST`.
+        case keep
+        /// It is replaced, at once.
+        case replace
+    }
+
+    /// Gives a file one more name, in the same file system. Throws `EEXIST` if it exists, `EXDEV`, `EPERM` for folders.
+    public static func link(
+        _ path: some PathConvertible, at newPath: some PathConvertible, on loop: EventLoop? = nil
+    ) async throws {
+        let loop = try EventLoop.required(loop)
+        let (from, to) = (try path.bytes(for: "link"), try newPath.bytes(for: "link"))
+        let here = SystemCall.currentFolder
+        try await FileLane.run(.link(from, in: here, at: to, inFolder: here), on: loop, "\(from) at \(to)")
+    }
+
+    /// Makes a symbolic link that leads to the target, which need not exist. A target that does not begin with `/` is
+    /// relative to the link's folder. Throws `EEXIST` if something has the name already.
+    public static func symbolicLink(
+        to target: some PathConvertible, at path: some PathConvertible, on loop: EventLoop? = nil
+    ) async throws {
+        let loop = try EventLoop.required(loop)
+        let (target, place) = (try target.bytes(for: "link"), try path.bytes(for: "link"))
+        try await FileLane.run(
+            .symbolicLink(to: target, at: place, in: SystemCall.currentFolder), on: loop, "\(place) to \(target)")
+    }
+
+    /// Where a symbolic link leads, as it stands there. Throws `EINVAL` for what is no link.
+    public static func readLink(_ path: some PathConvertible, on loop: EventLoop? = nil) async throws -> FilePath {
+        let loop = try EventLoop.required(loop)
+        let bytes = try path.bytes(for: "read link")
+        // PATH_MAX: no link is longer (symlink(2)).
+        let memory = IOBuffer(capacity: 4_096)
+        let count = unsafe try await FileLane.run(
+            .readLink(bytes, in: SystemCall.currentFolder, into: memory.freeSpace), on: loop, "\(bytes)")
+        return unsafe FilePath(bytes: Array(memory.freeSpace.prefix(count)))
+    }
+}
