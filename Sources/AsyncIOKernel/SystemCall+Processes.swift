@@ -80,12 +80,12 @@ extension SystemCall {
     }
 
     /// open(2), close-on-exec; blocks while a FIFO has no peer. A new number, which the caller owns.
-    package static func open(_ path: String, _ flags: CInt, mode: UInt32 = 0o666) throws(IOError) -> CInt {
+    package static func open(_ path: String, _ flags: CInt) throws(IOError) -> CInt {
         // The kernel would open what stands before it.
         guard !path.utf8.contains(0) else {
             throw IOError(.invalidArgument, operation: "open", subject: "a path", detail: "it has a NUL inside")
         }
-        return CInt(try call("open", path) { unsafe Glibc.open(path, flags | O_CLOEXEC | O_NOCTTY, mode) })
+        return CInt(try call("open", path) { unsafe Glibc.open(path, flags | O_CLOEXEC | O_NOCTTY, 0o666) })
     }
 
     /// A new pseudo-terminal: its master, which the caller owns, and the path of the other side.

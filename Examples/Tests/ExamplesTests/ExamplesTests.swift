@@ -17,7 +17,7 @@ func run(_ name: String, _ arguments: [String] = [], typing text: String = "") a
 private func runBlocking(_ name: String, _ arguments: [String], typing text: String = "") throws -> Outcome {
     // The programs lie beside the bundle of the tests.
     let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-    let process = Process()
+    let process = Foundation.Process()
     process.executableURL = folder.appendingPathComponent(name)
     process.arguments = arguments
     let (input, output, errors) = (Pipe(), Pipe(), Pipe())
@@ -149,7 +149,7 @@ struct ExamplesTests {
     @Test("the time goes over UDP, and nobody there is an error")
     func time() async throws {
         let (answer, refused) = try await blocking {
-            let server = Process()
+            let server = Foundation.Process()
             let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
             server.executableURL = folder.appendingPathComponent("17-udp-time")
             server.arguments = ["serve", "127.0.0.1", "0"]

@@ -1,16 +1,16 @@
 import CAsyncIO
-public import Glibc
+import Glibc
 
 /// How a process has ended (wait(2)).
 public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
     /// By itself, with a code from 0 to 255.
     case exited(Int32)
-    /// By a signal's number, and whether it has left a core dump.
-    case signalled(Int32, coreDumped: Bool)
+    /// By a signal, and whether it has left a core dump.
+    case signalled(Signal, coreDumped: Bool)
 
     init(_ end: casyncio_process_end) {
         let number = Int32(end.number)
-        self = end.was_signalled ? .signalled(number, coreDumped: end.dumped_core) : .exited(number)
+        self = end.was_signalled ? .signalled(Signal(kernel: number), coreDumped: end.dumped_core) : .exited(number)
     }
 
     /// Whether it has exited with 0.
@@ -20,18 +20,18 @@ public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
     public var shellCode: Int32 {
         switch self {
         case .exited(let code): code
-        case .signalled(let signal, _): 128 &+ signal
+        case .signalled(let signal, _): 128 &+ signal.rawValue
         }
     }
 
-    /// `exited with 1`, `ended by signal 9 (Killed)`.
+    /// `exited with 1`, `ended by SIGKILL (Killed)`.
     public var description: String {
         switch self {
         case .exited(let code): return "exited with \(code)"
         case .signalled(let signal, let coreDumped):
             // A text of the C library's own, which this thread may read until it asks for the next.
-            let name = unsafe strsignal(signal).map { unsafe " (\(String(cString: $0)))" } ?? ""
-            return "ended by signal \(signal)\(name)\(coreDumped ? ", core dumped" : "")"
+            let name = unsafe strsignal(signal.rawValue).map { unsafe " (\(String(cString: $0)))" } ?? ""
+            return "ended by \(signal)\(name)\(coreDumped ? ", core dumped" : "")"
         }
     }
 }
@@ -48,14 +48,14 @@ public struct Termination: Sendable, Hashable {
     }
 
     /// What it gets first, as a request.
-    public var signal: Int32
+    public var signal: Signal
     /// How long it may take to follow the request; then comes SIGKILL. Zero: at once.
     public var grace: Duration
     /// Who gets the signals. Of a group, whatever is left gets SIGKILL when the process has ended.
     public var scope: Scope
 
     /// SIGTERM, five seconds, SIGKILL, for the process alone.
-    public init(signal: Int32 = SIGTERM, grace: Duration = .seconds(5), scope: Scope = .process) {
+    public init(signal: Signal = .terminate, grace: Duration = .seconds(5), scope: Scope = .process) {
         self.signal = signal
         self.grace = grace
         self.scope = scope

@@ -152,7 +152,7 @@ public struct PipelineResult: Sendable {
     @discardableResult
     public func checked() throws -> PipelineResult {
         for (index, status) in statuses.enumerated() where !status.isSuccess {
-            if index < statuses.count - 1, case .signalled(SIGPIPE, _) = status { continue }
+            if index < statuses.count - 1, case .signalled(.pipe, _) = status { continue }
             let result = ProcessResult(
                 command: pipeline.commands[index], status: status, output: [], errorOutput: errorOutput,
                 isTruncated: isTruncated)

@@ -136,14 +136,14 @@ public final class Process: Sendable, CustomStringConvertible {
     /// How the process has ended; nil while it runs. Never suspends. Throws as ``wait()``.
     public var status: ExitStatus? { get throws { try child.end()?.get() } }
 
-    /// Sends a signal, by its number. False if the process had ended before: that is no error.
+    /// Sends a signal. False if the process had ended before: that is no error.
     ///
     /// By pidfd_send_signal(2), so that it never reaches a process which got the number later. Throws ``IOError`` with
-    /// `EINVAL` for no signal, and `EPERM` for a process that has become somebody else's, or a group that the process
+    /// `EPERM` for a process that has become somebody else's, or a group that the process
     /// does not lead.
     @discardableResult
-    public func signal(_ signal: Int32, to scope: Termination.Scope = .process) throws -> Bool {
-        try child.signal(signal, scope)
+    public func signal(_ signal: Signal, to scope: Termination.Scope = .process) throws -> Bool {
+        try child.signal(signal.rawValue, scope)
     }
 
     /// Ends the process: sends the request, waits for the grace period, sends SIGKILL, and returns how it has ended.
@@ -152,7 +152,7 @@ public final class Process: Sendable, CustomStringConvertible {
     /// further signal. A process that the kernel itself holds up (state D) ends only when the kernel lets it.
     @discardableResult
     public func terminate(_ termination: Termination = Termination()) async throws -> ExitStatus {
-        _ = try child.signal(termination.signal, termination.scope)
+        _ = try child.signal(termination.signal.rawValue, termination.scope)
         do {
             _ = try await withTimeout(termination.grace) { try await child.wait(on: loop) }
             // What is left of a group had as long as the process itself.

@@ -8,6 +8,9 @@ public struct Signal: RawRepresentable, Hashable, Comparable, Sendable {
 
     private init(number: Int32) { rawValue = number }
 
+    /// What the kernel says that a process was ended by: one of its 64.
+    init(kernel number: Int32) { self.init(number: number) }
+
     /// The signal with a number; nil for one that no program can send or have: less than 1, more than 64, and those
     /// between that the C library keeps for itself.
     public init?(rawValue: Int32) {

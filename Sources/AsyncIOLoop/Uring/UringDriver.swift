@@ -15,7 +15,7 @@
 //    costs as much as the EPOLL_CTL_DEL that epoll needs there.
 // 5. Connections are accepted by calls: a listener that accepts by itself would accept more than its limit, and could
 //    not tell the peer's address without a call.
-// 6. Memory of tasks is lent to the kernel for reads and writes of files alone. It stays lent until the completion,
+// 6. Memory of tasks is lent to the kernel for reads of files alone. It stays lent until the completion,
 //    whatever was cancelled meanwhile, as the seam asks.
 //
 // References: io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_prep_recv_multishot(3).

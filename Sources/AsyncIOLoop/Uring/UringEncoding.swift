@@ -34,31 +34,24 @@ extension casyncio_submission {
     }
 
     /// Carries out a file's operation. Nil for one that the ring would only pass on to a thread of the kernel's, where
-    /// it costs more than on one of ours: all but reads, writes and syncs.
+    /// it costs more than on one of ours: all but reads and syncs. A write, besides, may raise SIGPIPE or SIGXFSZ,
+    /// which only a call can hold back.
     static func carryOut(_ call: FileCall) -> casyncio_submission? {
         switch call {
         case .read(let file, let memory, let offset):
-            return unsafe transfer(CASYNCIO_RING_READ, file, memory.baseAddress, memory.count, offset)
-        case .write(let file, let bytes, let offset):
-            return unsafe transfer(CASYNCIO_RING_WRITE, file, bytes.baseAddress, bytes.count, offset)
+            var entry = casyncio_submission(CASYNCIO_RING_READ, file)
+            entry.address = UInt64(UInt(bitPattern: memory.baseAddress))
+            // What read(2) moves at most.
+            entry.length = UInt32(clamping: min(memory.count, 0x7fff_f000))
+            // Minus one: the file's own position.
+            entry.offset = UInt64(bitPattern: offset ?? -1)
+            return entry
         case .sync(let file, let what):
             var entry = casyncio_submission(CASYNCIO_RING_FSYNC, file)
             entry.options = what == .data ? UInt32(CASYNCIO_SYNC_DATA_ONLY) : 0
             return entry
         default: return nil
         }
-    }
-
-    private static func transfer(
-        _ code: Int, _ file: CInt, _ memory: UnsafeRawPointer?, _ count: Int, _ offset: Int64?
-    ) -> casyncio_submission {
-        var entry = casyncio_submission(code, file)
-        entry.address = UInt64(UInt(bitPattern: memory))
-        // What read(2) and write(2) move at most.
-        entry.length = UInt32(clamping: min(count, 0x7fff_f000))
-        // Minus one: the file's own position.
-        entry.offset = UInt64(bitPattern: offset ?? -1)
-        return entry
     }
 
     /// Ends an entry early. Its own completion is the only one that comes.

@@ -62,11 +62,11 @@ struct ProcessHandleTests {
             #expect(try await output.readLine() == "ready")
             #expect(try process.signal(0))
             #expect(try await ioError { try process.signal(999) }.code == .invalidArgument)
-            #expect(try await ioError { try process.signal(SIGTERM, to: .group) }.code == .notPermitted)
-            #expect(try process.signal(SIGUSR1))
+            #expect(try await ioError { try process.signal(.terminate, to: .group) }.code == .notPermitted)
+            #expect(try process.signal(.user1))
             #expect(try await output.readLine() == "got")
             #expect(try await process.wait() == .exited(9))
-            #expect(try !process.signal(SIGTERM))
+            #expect(try !process.signal(.terminate))
         }
     }
 
@@ -74,8 +74,8 @@ struct ProcessHandleTests {
     func terminate(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let process = try await Process.spawn("sleep", ["300"], on: loop)
-            #expect(try await process.terminate() == .signalled(SIGTERM, coreDumped: false))
-            #expect(try await process.terminate() == .signalled(SIGTERM, coreDumped: false))
+            #expect(try await process.terminate() == .signalled(.terminate, coreDumped: false))
+            #expect(try await process.terminate() == .signalled(.terminate, coreDumped: false))
         }
     }
 
@@ -88,7 +88,7 @@ struct ProcessHandleTests {
             #expect(try await output.read() == Array("ready\n".utf8))
             let start = Instant.monotonicNow
             let status = try await process.terminate(Termination(grace: .milliseconds(200)))
-            #expect(status == .signalled(SIGKILL, coreDumped: false))
+            #expect(status == .signalled(.kill, coreDumped: false))
             #expect(start.duration(to: .monotonicNow) >= .milliseconds(200))
         }
     }
@@ -97,10 +97,10 @@ struct ProcessHandleTests {
     func stopped(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let process = try await Process.spawn("sleep", ["300"], on: loop)
-            try process.signal(SIGSTOP)
+            try process.signal(.stop)
             await until { Children.state(of: process.id) == "T" }
             let status = try await process.terminate(Termination(grace: .milliseconds(50)))
-            #expect(status == .signalled(SIGKILL, coreDumped: false))
+            #expect(status == .signalled(.kill, coreDumped: false))
         }
     }
 

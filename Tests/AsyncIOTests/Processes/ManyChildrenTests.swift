@@ -58,11 +58,11 @@ struct ManyChildrenTests {
         try await Guest.run(.guest(driver)) { loop in
             for _ in 0..<rounds {
                 let process = try await Process.spawn("sleep", ["300"], on: loop)
-                try process.signal(SIGKILL)
+                try process.signal(.kill)
                 let other = try await Process.spawn("true", on: loop)
-                #expect(try await process.wait() == .signalled(SIGKILL, coreDumped: false))
+                #expect(try await process.wait() == .signalled(.kill, coreDumped: false))
                 // Its number is free again; its handle reaches nobody.
-                #expect(try !process.signal(SIGKILL))
+                #expect(try !process.signal(.kill))
                 #expect(try await other.wait() == .exited(0))
             }
         }

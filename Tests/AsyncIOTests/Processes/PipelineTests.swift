@@ -26,7 +26,7 @@ struct PipelineTests {
         try await withLoop(setting) { loop in
             let result = try await Pipeline([Command("yes"), Command("head", ["-n", "1"])]).run(on: loop)
             #expect(result.outputText == "y\n")
-            #expect(result.statuses == [.signalled(SIGPIPE, coreDumped: false), .exited(0)])
+            #expect(result.statuses == [.signalled(.pipe, coreDumped: false), .exited(0)])
             try result.checked()
         }
     }

@@ -30,7 +30,7 @@ struct PseudoTerminalTests {
             let sleeper = try await Process.spawn(.shell("echo ready; exec sleep 300"), at: terminal)
             #expect(try await terminal.read() == Array("ready\r\n".utf8))
             try await terminal.write([3])
-            #expect(try await sleeper.wait() == .signalled(SIGINT, coreDumped: false))
+            #expect(try await sleeper.wait() == .signalled(.interrupt, coreDumped: false))
             let other = try await PseudoTerminal.open(on: loop)
             let cat = try await Process.spawn(Command("cat"), at: other)
             try await other.write("word\n")
@@ -48,7 +48,7 @@ struct PseudoTerminalTests {
             let process = try await Process.spawn(.shell("echo ready; exec sleep 300"), at: terminal)
             #expect(try await terminal.read() == Array("ready\r\n".utf8))
             terminal.close()
-            #expect(try await process.wait() == .signalled(SIGHUP, coreDumped: false))
+            #expect(try await process.wait() == .signalled(.hangup, coreDumped: false))
             #expect(try await ioError { try await terminal.read() }.code == .badFileDescriptor)
         }
     }

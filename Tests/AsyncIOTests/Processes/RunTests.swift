@@ -142,7 +142,7 @@ struct ProcessRunTests {
     func signalled(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let result = try await Process.shell("kill -9 $$", on: loop)
-            #expect(result.status == .signalled(SIGKILL, coreDumped: false))
+            #expect(result.status == .signalled(.kill, coreDumped: false))
             #expect(result.status.shellCode == 137)
             #expect("\(result.status)" == "ended by signal 9 (Killed)")
         }
