@@ -144,7 +144,7 @@ struct ProcessRunTests {
             let result = try await Process.shell("kill -9 $$", on: loop)
             #expect(result.status == .signalled(.kill, coreDumped: false))
             #expect(result.status.shellCode == 137)
-            #expect("\(result.status)" == "ended by signal 9 (Killed)")
+            #expect("\(result.status)" == "ended by SIGKILL (Killed)")
         }
     }
 }
