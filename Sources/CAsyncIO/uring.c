@@ -53,8 +53,7 @@ int casyncio_ring_enable(int ring) { return (int)syscall(REGISTER, ring, REGISTE
 
 int casyncio_ring_knows_operations(int ring) {
     static const uint8_t needed[] = {CASYNCIO_RING_NOP,          CASYNCIO_RING_FSYNC, CASYNCIO_RING_POLL_ADD,
-                                     CASYNCIO_RING_ASYNC_CANCEL, CASYNCIO_RING_READ,
-                                     CASYNCIO_RING_RECV};
+                                     CASYNCIO_RING_ASYNC_CANCEL, CASYNCIO_RING_READ,  CASYNCIO_RING_RECV};
     struct {
         uint8_t last, count;
         uint16_t reserved;
