@@ -7,8 +7,8 @@ import Glibc
 /// - `reads`: random reads of 4 KiB from a 1 GiB file that the page cache holds, 32 tasks at once: `inline` (the
 ///   library's way), `pool` (pread(2) on a thread of the pool).
 /// - `copy`: a 1 GiB file: `kernel` (`File.copy`), `chunks` (read ahead and written), `cp` (the command).
-/// - `small`: 10,000 files of 4 KiB, opened, read and closed: `inline` (`File.readAll`), `handles` (`File.open`, `read`,
-///   `close`), `pool` (one piece of blocking work for each).
+/// - `small`: 10,000 files of 4 KiB, opened, read and closed: `inline` (`File.readAll`), `handles` (`File.open`,
+///   `read`, `close`), `pool` (one piece of blocking work for each).
 @main
 struct Files {
     static func main() throws {

@@ -187,6 +187,29 @@ struct FileTests {
         }
     }
 
+    @Test(
+        "a task that reads what is cached for ever does not keep the others from the loop", arguments: Drivers.available
+    )
+    func fairness(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        let path = try scratch.file("a", Bytes.pattern(4_096))
+        try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
+            let file = try await File.open(path, on: loop)
+            let reading = Task(executorPreference: loop) {
+                while !Task.isCancelled { _ = try? await file.read(upTo: 100, at: 0) }
+            }
+            let opening = Task(executorPreference: loop) {
+                while !Task.isCancelled { _ = try? await File.readAll(path, on: loop) }
+            }
+            // sleeps: whether a timer fires beside the busy tasks is the subject
+            try await loop.sleep(for: .milliseconds(5))
+            for _ in 0..<10 { await Task.yield() }
+            reading.cancel()
+            opening.cancel()
+            _ = await (reading.value, opening.value)
+        }
+    }
+
     @Test("outside any loop, opening throws noLoop")
     func noLoop() async throws {
         await #expect(throws: EventLoopError.self) { _ = try await File.open("/dev/null") }

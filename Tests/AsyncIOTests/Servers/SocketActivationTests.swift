@@ -23,7 +23,7 @@ struct SocketActivationTests {
 
     @Test("are served by the process that they are meant for, each under its name")
     func serves() async throws {
-        let folder = try Folder()
+        let folder = try SocketFolder()
         let (tcp, address) = try Peer.listening()
         let path = folder.path("control.sock")
         let unix = try Peer(boundTo: .unix(path: path))
@@ -41,7 +41,7 @@ struct SocketActivationTests {
                 "web: TCPListener(\(address))", "control: UnixListener(unix:\(path))",
                 "close-on-exec and non-blocking: true", "a second time: 0", "done",
             ])
-        #expect(Folder.exists(path), "the file is the manager's")
+        #expect(SocketFolder.exists(path), "the file is the manager's")
     }
 
     @Test("may be datagram sockets, with what has come already")

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// A folder of a test's own, which goes with its content.
-final class Folder: Sendable {
+final class SocketFolder: Sendable {
     let path: String
 
     init() throws {
