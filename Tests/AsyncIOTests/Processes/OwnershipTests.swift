@@ -10,7 +10,7 @@ struct ProcessOwnershipTests {
     @Test("a cancelled run ends the child, and throws when it has ended", arguments: Setting.all)
     func cancelledRun(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             let run = Task(executorPreference: loop) {
                 try await Process.shell("echo $$ > $1.new; mv $1.new $1; exec sleep 300", [folder.path("id")], on: loop)
             }
@@ -24,7 +24,7 @@ struct ProcessOwnershipTests {
     @Test("one that ignores TERM is killed after the grace period", arguments: Setting.all)
     func stubborn(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             let run = Task(executorPreference: loop) {
                 try await Process.shell(
                     "trap '' TERM; echo $$ > $1.new; mv $1.new $1; exec sleep 300", [folder.path("id")],
@@ -40,7 +40,7 @@ struct ProcessOwnershipTests {
     @Test("a grandchild that holds the pipes does not hold up a cancelled run", arguments: Setting.all)
     func grandchild(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             let run = Task(executorPreference: loop) {
                 try await Process.shell(
                     "sleep 300 & echo $! > $1.new; mv $1.new $1; wait", [folder.path("id")], on: loop)
@@ -145,13 +145,13 @@ struct ProcessOwnershipTests {
     @Test("a task that is cancelled before starts nothing", arguments: Setting.all)
     func cancelledBefore(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             let run = Task(executorPreference: loop) {
                 unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
                 return try await Process.run("touch", [folder.path("file")], on: loop)
             }
             await #expect(throws: CancellationError.self) { try await run.value }
-            #expect(!Folder.exists(folder.path("file")))
+            #expect(!TestFolder.exists(folder.path("file")))
         }
     }
 
@@ -178,7 +178,7 @@ struct ProcessOwnershipTests {
 
     @Test("the end of the loop is the end of the child, at the latest after its grace", arguments: Drivers.available)
     func loopEnds(driver: DriverChoice) async throws {
-        let folder = try Folder()
+        let folder = try TestFolder()
         let path = folder.path("id")
         let reports = Errors()
         let id = try await Guest.run(.guest(driver, grace: .milliseconds(300), errors: reports)) { loop in
@@ -195,7 +195,7 @@ struct ProcessOwnershipTests {
 
     /// The number that a child has written into a file.
     private static func id(in path: String) async throws -> pid_t {
-        await until { Folder.exists(path) }
+        await until { TestFolder.exists(path) }
         return try #require(pid_t(try ProcessTable.contents(of: path).filter(\.isNumber)))
     }
 }

@@ -22,7 +22,7 @@ struct SpawnTests {
     @Test("extra descriptors at their numbers, also where those are taken crosswise", arguments: Setting.all)
     func extraDescriptors(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             let files = try ["a", "b"].map { name in
                 try Folder.write(name, to: folder.path(name))
                 return try SystemCall.open(folder.path(name), O_RDONLY)
@@ -77,7 +77,7 @@ struct SpawnTests {
     @Test("a program is looked for in the PATH of the child, seen from its folder", arguments: Setting.all)
     func lookUp(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             let path = folder.path("asyncio-test-tool")
             try Folder.write("#!/bin/sh\necho found in $(pwd)\n", to: path)
             let missing = try await ioError { try await Process.run("asyncio-test-tool", on: loop) }
@@ -104,7 +104,7 @@ struct SpawnTests {
     @Test("what cannot start is an error that names it, and leaves nothing behind", arguments: Setting.all)
     func failures(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try Folder()
+            let folder = try TestFolder()
             try Folder.write("#!/no/such/interpreter\n", to: folder.path("script"))
             try Folder.write("no program", to: folder.path("text"))
             for name in ["script", "text"] { #expect(unsafe chmod(folder.path(name), 0o700) == 0) }

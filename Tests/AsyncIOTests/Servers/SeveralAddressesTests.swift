@@ -181,7 +181,7 @@ struct SeveralAddressesTests {
 
     @Test("what is no listening socket of the kind is refused in words, and closed", arguments: Setting.all)
     func refuses(setting: Setting) async throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         try await withLoop(setting) { loop in
             func refusal(_ number: CInt) async throws -> String {
                 let error = try await ioError { try await TCPListener(adopting: Descriptor(owning: number), on: loop) }

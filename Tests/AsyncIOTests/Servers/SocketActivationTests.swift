@@ -23,7 +23,7 @@ struct SocketActivationTests {
 
     @Test("are served by the process that they are meant for, each under its name")
     func serves() async throws {
-        let folder = try SocketFolder()
+        let folder = try TestFolder()
         let (tcp, address) = try Peer.listening()
         let path = folder.path("control.sock")
         let unix = try Peer(boundTo: .unix(path: path))
@@ -41,12 +41,12 @@ struct SocketActivationTests {
                 "web: TCPListener(\(address))", "control: UnixListener(unix:\(path))",
                 "close-on-exec and non-blocking: true", "a second time: 0", "done",
             ])
-        #expect(SocketFolder.exists(path), "the file is the manager's")
+        #expect(TestFolder.exists(path), "the file is the manager's")
     }
 
     @Test("may be datagram sockets, with what has come already")
     func datagrams() async throws {
-        let folder = try Folder()
+        let folder = try TestFolder()
         let names = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         let log = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         defer { for number in [names, log] { close(number) } }
@@ -68,7 +68,7 @@ struct SocketActivationTests {
                 ])
             #expect(try await client.receive().bytes == [5])
         }
-        #expect(Folder.exists(path), "the file is the manager's")
+        #expect(TestFolder.exists(path), "the file is the manager's")
     }
 
     @Test("of another process are left alone", arguments: ["LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_FDS=1", "X=1"])

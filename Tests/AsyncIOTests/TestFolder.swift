@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// A folder of a test's own, which goes with its content.
-final class SocketFolder: Sendable {
+final class TestFolder: Sendable {
     let path: String
 
     init() throws {
