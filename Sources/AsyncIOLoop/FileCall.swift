@@ -8,9 +8,9 @@ import Glibc
 /// floor above lets ``perform()`` do it on a thread of the pool. So a call means the same whoever does it, and a
 /// simulation can have a disk of its own.
 ///
-/// Descriptors are plain numbers here: no driver adopts them. Whoever asks keeps the call, the memory and the paths that
-/// it names, and the descriptors open, until its outcome has come. `in` says what a relative path is relative to: a
-/// folder's descriptor, or ``SystemCall/currentFolder``. Offsets are never negative; nil is the file's own position.
+/// Descriptors are plain numbers here: no driver adopts them. Whoever asks keeps the call, the memory and the paths
+/// that it names, and the descriptors open, until its outcome has come. `in` says what a relative path is relative to:
+/// a folder's descriptor, or ``SystemCall/currentFolder``. Offsets are never negative; nil is the file's own position.
 @safe
 package enum FileCall: @unchecked Sendable {
     /// Opens a file, close-on-exec. Result: the descriptor, which is the caller's to close.
