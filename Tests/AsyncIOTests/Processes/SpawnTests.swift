@@ -24,7 +24,7 @@ struct SpawnTests {
         try await withLoop(setting) { loop in
             let folder = try TestFolder()
             let files = try ["a", "b"].map { name in
-                try Folder.write(name, to: folder.path(name))
+                try TestFolder.write(name, to: folder.path(name))
                 return try SystemCall.open(folder.path(name), O_RDONLY)
             }
             defer { for file in files { close(file) } }
@@ -79,7 +79,7 @@ struct SpawnTests {
         try await withLoop(setting) { loop in
             let folder = try TestFolder()
             let path = folder.path("asyncio-test-tool")
-            try Folder.write("#!/bin/sh\necho found in $(pwd)\n", to: path)
+            try TestFolder.write("#!/bin/sh\necho found in $(pwd)\n", to: path)
             let missing = try await ioError { try await Process.run("asyncio-test-tool", on: loop) }
             #expect(missing.code == .noSuchFileOrDirectory)
             #expect("\(missing)".hasPrefix("spawn asyncio-test-tool: not found in the PATH"))
@@ -105,8 +105,8 @@ struct SpawnTests {
     func failures(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let folder = try TestFolder()
-            try Folder.write("#!/no/such/interpreter\n", to: folder.path("script"))
-            try Folder.write("no program", to: folder.path("text"))
+            try TestFolder.write("#!/no/such/interpreter\n", to: folder.path("script"))
+            try TestFolder.write("no program", to: folder.path("text"))
             for name in ["script", "text"] { #expect(unsafe chmod(folder.path(name), 0o700) == 0) }
             func failure(_ program: String, _ arguments: [String] = [], folder: String? = nil) async throws -> IOError {
                 try await ioError { try await Process.run(program, arguments, folder: folder, on: loop) }
