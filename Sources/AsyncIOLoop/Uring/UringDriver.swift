@@ -122,6 +122,7 @@ package final class UringDriver: Driver {
     }
 
     func submit(_ entry: casyncio_submission, for number: UInt64) {
+        begin()
         var entry = entry
         entry.user_data = number
         ring.submit(entry)
@@ -285,7 +286,6 @@ extension UringDriver: ReadinessSource {
         end(links[index].watch)
         end(links[index].feed)
         links[index] = Links()
-        begin()
         ring.flush()
     }
 
@@ -302,7 +302,6 @@ extension UringDriver: ReadinessSource {
         let index = reserve(handle)
         core.sockets[index].canBeFed = false
         end(links[index].feed)
-        begin()
         var completions: [Completion] = []
         while links[index].feed != FlightTable.nobody {
             let result = ring.enter(awaiting: 1, nanoseconds: -1)

@@ -195,6 +195,22 @@ struct FeedTests {
         }
     }
 
+    @Test("more waits than the queue has places may begin before the loop has ever waited")
+    func manyAtOnce() async throws {
+        var layout = UringDriver.Layout()
+        (layout.submissions, layout.completions) = (4, 8)
+        try await withRing("manyAtOnce", layout) { loop, _ in
+            let pairs = try (0..<40).map { _ in try SystemCall.eventDescriptor("a test's").release() }
+            // The body's first turn: the driver has not been asked for anything yet.
+            let waits = pairs.map { number in
+                Task.detached(executorPreference: loop) { try await loop.waitReadable(number) }
+            }
+            for wait in waits { wait.cancel() }
+            for wait in waits { await #expect(throws: CancellationError.self) { try await wait.value } }
+            for number in pairs { _ = SystemCall.close(number) }
+        }
+    }
+
     @Test("a close with a receive under way sends the end at once, and gives the number and the port back")
     func closes() async throws {
         try await withRing { loop, _ in
