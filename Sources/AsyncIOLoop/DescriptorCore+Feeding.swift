@@ -9,6 +9,15 @@ struct StoredBytes {
     var taken = 0
 
     var left: Int { bytes.count - taken }
+
+    /// A reader who is always one message behind must not keep all that he has ever got.
+    mutating func append(_ more: UnsafeRawBufferPointer) {
+        if taken >= 4096 {
+            bytes.removeFirst(taken)
+            taken = 0
+        }
+        unsafe bytes.append(contentsOf: more)
+    }
 }
 
 // A driver that receives by itself, ahead of the calls, feeds the core with what has come. Receives take from there
@@ -26,7 +35,7 @@ extension DescriptorCore {
         let number = handle.descriptor
         let index = Int(number)
         if stored[number] != nil {
-            unsafe stored[number]?.bytes.append(contentsOf: bytes)
+            unsafe stored[number]?.append(bytes)
         } else {
             unsafe arriving = bytes
             arrivingFor = number

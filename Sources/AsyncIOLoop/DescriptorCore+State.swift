@@ -86,6 +86,10 @@ extension DescriptorCore {
         sockets.reserve(index)
         // The number can only be new if somebody closed it behind our back: whoever still waits there is told.
         endWaiting(index, Errno.badFileDescriptor.negated)
+        if sockets[index].isWatched || sockets[index].isFed {
+            unsafe source?.abandon(Handle(descriptor: number, generation: sockets[index].generation))
+            stored[number] = nil
+        }
         var state = SocketState()
         state.generation = nextGeneration(after: sockets[index].generation)
         state.isAdopted = isAdopted

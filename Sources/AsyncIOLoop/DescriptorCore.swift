@@ -18,6 +18,8 @@ protocol ReadinessSource: AnyObject {
     func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int
     /// Forgets a descriptor that is about to be closed or given away: nothing of the driver's holds it when this returns.
     func forget(_ handle: Handle)
+    /// Forgets a descriptor that somebody has closed behind our back.
+    func abandon(_ handle: Handle)
     /// Receives nothing more by itself; what it has received is told before this returns.
     func stopFeeding(_ handle: Handle)
     /// Starts a file's operation, if the kernel can carry it out without blocking.
@@ -94,7 +96,7 @@ final class DescriptorCore {
     func watch(_ operation: PendingOperation, _ handle: Handle) -> Int {
         let number = Int(handle.descriptor)
         if operation.awaitsBytes && sockets[number].canBeFed {
-            return sockets[number].feedIsOpen || sockets[number].isWatched
+            return sockets[number].feedIsOpen
                 ? 0 : unsafe source?.watchForBytes(handle) ?? Errno.badFileDescriptor.negated
         }
         if operation.isReader && sockets[number].feedIsOpen { return 0 }
@@ -122,6 +124,9 @@ final class DescriptorCore {
         let index = Int(handle.descriptor)
         guard index < sockets.count, sockets[index].generation == handle.generation else { return }
         endWaiting(index, result)
+        // Nobody reports when a call may succeed: the next one has to try.
+        sockets[index].mayRead = true
+        sockets[index].mayWrite = true
         if !sockets[index].isAdopted { endOwnership(of: handle.descriptor) }
     }
 }

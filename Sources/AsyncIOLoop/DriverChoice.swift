@@ -1,5 +1,6 @@
 package import AsyncIOKernel
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// Which driver a loop runs on.
@@ -40,17 +41,18 @@ public enum DriverChoice: String, Sendable, CaseIterable {
                 detail: "the environment variable \(variable) is auto, epoll or io_uring")
         }
         do { return try UringDriver.checked() } catch {
-            _ = Self.notice
+            sayOnce(error)
             return try EpollDriver()
         }
     }
 
-    /// Said once, when it is first needed.
-    private static let notice: Void = {
-        guard let refusal = UringSupport.refusal else { return }
+    private static let hasSaid = Atomic(false)
+
+    private static func sayOnce(_ refusal: IOError) {
+        if hasSaid.exchange(true, ordering: .relaxed) { return }
         StandardError.write(
             "asyncio: using epoll, since io_uring is \(UringSupport.explain(refusal)) (\(variable)=epoll hides this)")
-    }()
+    }
 
     /// The choices that this system allows.
     package static var usable: [DriverChoice] { UringSupport.refusal == nil ? [.epoll, .uring] : [.epoll] }

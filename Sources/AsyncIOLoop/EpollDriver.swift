@@ -122,6 +122,9 @@ extension EpollDriver: ReadinessSource {
 
     func forget(_ handle: Handle) { _ = control(EPOLL_CTL_DEL, handle, 0) }
 
+    // Its entry has gone with it.
+    func abandon(_ handle: Handle) {}
+
     private func control(_ action: CInt, _ handle: Handle, _ interest: UInt32) -> Int {
         var event = unsafe casyncio_epoll_event(interest, UInt64(truncatingIfNeeded: handle.rawValue))
         return SystemCall.result { unsafe epoll_ctl(epoll, action, handle.descriptor, &event) }

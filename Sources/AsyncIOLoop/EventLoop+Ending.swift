@@ -80,6 +80,8 @@ extension EventLoop {
             case .wait, .close: core.handle(entry)
             }
         }
+        // Before anybody is resumed: the kernel may still hold memory that a task has lent to it.
+        core.driver.close()
         // An operation that somebody has started meanwhile still gets its one completion.
         for token in core.operations.openTokens { core.complete(Completion(token, Outcome(Errno.loopClosed.negated))) }
         while !core.ready.isEmpty { passOn(core.ready.pop()) }
@@ -90,7 +92,6 @@ extension EventLoop {
             case .complete, .nothing: break
             }
         }
-        core.driver.close()
     }
 
     /// A callback is dropped and says so, unless it is an alarm; a job runs elsewhere.

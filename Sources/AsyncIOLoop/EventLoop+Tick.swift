@@ -56,6 +56,7 @@ extension LoopCore {
 
     /// Step 5. The only place where the loop's thread sleeps.
     private func poll() {
+        process.mustBeThisOne()
         counters.polls &+= 1
         let sleeps = ready.isEmpty && completions.isEmpty && !wantsAttention && inbox.fallAsleep()
         wantsAttention = false

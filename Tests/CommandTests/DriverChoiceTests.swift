@@ -18,7 +18,11 @@ struct DriverChoiceTests {
 
     @Test(
         "falls back to epoll, and says so once",
-        arguments: [["--error", "EPERM"], ["--error", "ENOSYS"], ["--error", "ENOMEM"]])
+        arguments: [
+            ["--error", "EPERM"], ["--error", "ENOSYS"], ["--error", "ENOMEM"],
+            ["--error", "EPERM", "--only", "enter"],
+            ["--error", "ENOSYS", "--only", "register"],
+        ])
     func fallsBack(restrictions: [String]) async throws {
         try await blocking {
             let server = try Self.echo(restrictions)
@@ -35,6 +39,40 @@ struct DriverChoiceTests {
             #expect(notices.count == 1, "two loops, one notice: \(end.errors)")
             #expect(notices.first?.hasPrefix("asyncio: using epoll, since io_uring is ") == true)
         }
+    }
+
+    /// Without a privilege, the kernel counts what a ring takes as locked memory.
+    @Test("echoes for a normal user who may lock no memory, or a little", arguments: [0, 65_536])
+    func memlock(bytes: Int) async throws {
+        guard geteuid() == 0 else {
+            print("not root: nobody else to run as")
+            return
+        }
+        guard try Self.everybodyReachesTheBuild() else {
+            print("the build lies where other users have no access: nobody else can run it")
+            return
+        }
+        try await blocking {
+            let server = try Self.echo(["--error", "none", "--user", "nobody", "--memlock", "\(bytes)"])
+            let caller = try Caller(server.port())
+            try caller.send("hello\n")
+            #expect(try caller.line() == "hello")
+            caller.closeWriting()
+            server.interrupt()
+            let end = try server.finish()
+            #expect(end.code == 0)
+            #expect(end.errors.split(separator: "\n").count <= 1, "\(end.errors)")
+        }
+    }
+
+    private static func everybodyReachesTheBuild() throws -> Bool {
+        var folder = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+        while folder.path() != "/" {
+            folder.deleteLastPathComponent()
+            let mode = try FileManager.default.attributesOfItem(atPath: folder.path())[.posixPermissions] as? NSNumber
+            if (mode?.intValue ?? 0) & 0o1 == 0 { return false }
+        }
+        return true
     }
 
     @Test("is quiet where epoll was asked for", arguments: [("epoll", []), ("auto", ["ASYNCIO_DRIVER=epoll"])])

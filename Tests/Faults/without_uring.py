@@ -22,11 +22,11 @@ ALLOW, ERROR = 0x7FFF0000, 0x00050000
 FIRST, LAST = 425, 427  # io_uring_setup, _enter, _register: the same on all architectures
 
 
-def forbid(number: int) -> None:
+def forbid(number: int, first: int, last: int) -> None:
     steps = [
         (LOAD, 0, 0, 0),  # the number of the system call
-        (JUMP_AT_LEAST, 0, 2, FIRST),
-        (JUMP_ABOVE, 1, 0, LAST),
+        (JUMP_AT_LEAST, 0, 2, first),
+        (JUMP_ABOVE, 1, 0, last),
         (ANSWER, 0, 0, ERROR | number),
         (ANSWER, 0, 0, ALLOW),
     ]
@@ -44,6 +44,7 @@ def forbid(number: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--error", default="EPERM", help="the error's name, or none")
+    parser.add_argument("--only", choices=["setup", "enter", "register"], help="which of the three calls")
     parser.add_argument("--user", help="who runs it")
     parser.add_argument("--memlock", type=int, help="how many bytes may be locked")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -60,7 +61,10 @@ def main() -> None:
         os.setuid(user.pw_uid)
         os.environ["HOME"] = "/tmp"
     if options.error != "none":
-        forbid(getattr(errno, options.error))
+        first, last = FIRST, LAST
+        if options.only:
+            first = last = FIRST + ["setup", "enter", "register"].index(options.only)
+        forbid(getattr(errno, options.error), first, last)
     os.execvp(command[0], command)
 
 

@@ -175,13 +175,3 @@ enum Socket {
         return result < 0 ? nil : SocketAddress(storage, length: length)
     }
 }
-
-extension SocketAddress {
-    /// The address in the bytes of a `sockaddr`, as accept4(2) reports it.
-    init?(sockaddr bytes: [UInt8]) {
-        var storage = sockaddr_storage()
-        let count = min(bytes.count, MemoryLayout<sockaddr_storage>.size)
-        unsafe withUnsafeMutableBytes(of: &storage) { unsafe $0.copyBytes(from: bytes.prefix(count)) }
-        self.init(storage, length: socklen_t(count))
-    }
-}

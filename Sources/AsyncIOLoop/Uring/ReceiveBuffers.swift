@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import CAsyncIO
 import Glibc
+import SystemPackage
 
 /// The memory that the kernel receives into by itself: buffers of one size, each with a number, given to the kernel in a
 /// ring of their own.
@@ -23,8 +24,8 @@ final class ReceiveBuffers {
     /// How many are the kernel's.
     @safe @exclusivity(unchecked) private(set) var provided = 0
 
-    /// Makes so many buffers, a power of two, and gives them to the ring. Nil if the kernel cannot receive into them.
-    init?(count: Int, bytesPerBuffer: Int, inPortions: Bool, ring: Ring) {
+    /// Makes so many buffers, a power of two, and gives them to the ring. Throws what the kernel has against it.
+    init(count: Int, bytesPerBuffer: Int, inPortions: Bool, ring: Ring) throws(IOError) {
         let listSize = count * MemoryLayout<casyncio_provided_buffer>.stride
         self.count = count
         self.bytesPerBuffer = bytesPerBuffer
@@ -33,22 +34,31 @@ final class ReceiveBuffers {
         size = listSize + count * bytesPerBuffer
         let flags = MAP_PRIVATE | MAP_ANONYMOUS
         // Pages that no message has ever filled cost nothing.
-        guard let memory = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0), unsafe memory != MAP_FAILED
-        else { return nil }
+        let mapped = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let memory = unsafe mapped, unsafe memory != MAP_FAILED else {
+            throw IOError(.noMemory, operation: "mmap", subject: "buffers to receive into")
+        }
         unsafe self.memory = memory
         unsafe list = memory.assumingMemoryBound(to: casyncio_provided_buffer.self)
-        guard unsafe ring.provide(list, count, inPortions: inPortions) >= 0 else {
+        let code = unsafe ring.provide(list, count, inPortions: inPortions)
+        guard code >= 0 else {
             unsafe munmap(memory, size)
-            return nil
+            throw IOError(Errno(negated: code), operation: "io_uring_register", subject: "buffers to receive into")
         }
         for id in 0..<count { giveBack(UInt16(id)) }
     }
 
     /// The best that the kernel can receive into.
-    static func best(for layout: UringDriver.Layout, ring: Ring) -> ReceiveBuffers? {
-        ReceiveBuffers(count: layout.buffers, bytesPerBuffer: layout.bytesPerBuffer, inPortions: true, ring: ring)
-            ?? ReceiveBuffers(
+    static func best(for layout: UringDriver.Layout, ring: Ring) throws(IOError) -> ReceiveBuffers {
+        do {
+            return try ReceiveBuffers(
+                count: layout.buffers, bytesPerBuffer: layout.bytesPerBuffer, inPortions: true, ring: ring)
+        } catch {
+            // Linux before 6.12.
+            guard error.code == .invalidArgument else { throw error }
+            return try ReceiveBuffers(
                 count: layout.buffersForOne, bytesPerBuffer: layout.bytesForOne, inPortions: false, ring: ring)
+        }
     }
 
     deinit { unsafe munmap(memory, size) }

@@ -6,9 +6,8 @@ import SystemPackage
 /// The two queues of an io_uring(7): submission entries go to the kernel, completion entries come back.
 ///
 /// It knows the queues' memory, its barriers and the system calls, and nothing of operations. The kernel keeps
-/// completions that find no room and adds them later; entries that it refuses complete with an error of their own. So
-/// nothing is ever lost here, and there is nothing to be reported but what ``enter(awaiting:nanoseconds:)`` does not
-/// expect.
+/// completions that find no room and adds them later; entries that it refuses complete with an error of their own. It
+/// loses one only when it has no memory left to keep it, and says so then when it is entered (EBADR).
 @safe
 final class Ring {
     private let ring: CInt
@@ -167,7 +166,7 @@ final class Ring {
         while true {
             let result = enter(awaiting: 0, nanoseconds: -1)
             if unsubmitted == 0 { return }
-            // Too little memory for a moment, or completions that nobody has harvested: entering again makes progress.
+            // Too little memory for a moment: entering again makes progress.
             precondition(
                 result >= 0 || Errno(negated: result).isTemporary, "io_uring_enter: \(Errno(negated: result))")
         }

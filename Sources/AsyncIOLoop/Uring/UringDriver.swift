@@ -9,7 +9,9 @@
 //    watched instead, since one call then moves more than one buffer; and so are Unix sockets, where bytes must not be
 //    taken apart from the descriptors that travel with them.
 // 3. All other descriptors are watched by a poll that stays (multishot, edge by edge), which is the same as an edge of
-//    epoll(7): what EpollDriver.swift says of them under 2 to 5 is true here.
+//    epoll(7): what EpollDriver.swift says of them under 2 to 5 is true here, but for one thing: a completion may tell
+//    what the wake-up could have meant (EPOLLPRI beside EPOLLIN) instead of what is there. So a short read may cost one
+//    more call that finds nothing.
 // 4. An entry under way holds its file, whatever becomes of the number: close(2) alone would neither end it nor send a
 //    FIN. So a descriptor is closed after its entries have been cancelled and the kernel has let go of them, which
 //    costs as much as the EPOLL_CTL_DEL that epoll needs there.
@@ -33,7 +35,7 @@ package final class UringDriver: Driver {
 
     let core = DescriptorCore()
     let ring: Ring
-    let buffers: ReceiveBuffers?
+    let buffers: ReceiveBuffers
     /// What the kernel has.
     @safe @exclusivity(unchecked) var flights = FlightTable()
     /// Which of that is a descriptor's, indexed by its number.
@@ -71,11 +73,11 @@ package final class UringDriver: Driver {
 
     /// Throws ``IOError`` where the system offers no io_uring, or not enough of it: see ``UringSupport``.
     package init(_ layout: Layout = Layout()) throws(IOError) {
-        ring = try Ring(submissions: layout.submissions, completions: layout.completions)
-        buffers = ReceiveBuffers.best(for: layout, ring: ring)
+        ring = try Ring(submissions: layout.submissions, completions: layout.completions, setups: [.deferred])
+        buffers = try ReceiveBuffers.best(for: layout, ring: ring)
         wakeDescriptor = try SystemCall.eventDescriptor("the loop's own").release()
         unsafe core.source = self
-        core.feedsStreams = buffers != nil
+        core.feedsStreams = UringSupport.mayFeed
     }
 
     deinit { close() }
@@ -100,10 +102,7 @@ package final class UringDriver: Driver {
             timeout = deadline == .distantPast ? 0 : max(0, now.duration(to: deadline).saturatedNanoseconds)
         }
         if timeout != 0 || ring.needsEntering {
-            let result = ring.enter(awaiting: timeout == 0 ? 0 : 1, nanoseconds: timeout)
-            // After a signal, at the end of the time and in a moment without memory, the loop looks around.
-            precondition(
-                result >= 0 || Errno(negated: result).isTemporary, "io_uring_enter: \(Errno(negated: result))")
+            enter(awaiting: timeout == 0 ? 0 : 1, nanoseconds: timeout)
         }
         core.nextTurns(into: &completions)
         harvest(into: &completions)
@@ -115,6 +114,25 @@ package final class UringDriver: Driver {
         hasBegun = true
         do { try ring.enable() } catch { preconditionFailure("\(error)") }
         awaitWake()
+    }
+
+    /// Enters the kernel. After a signal, at the end of the time and in a moment without memory, one looks around.
+    private func enter(awaiting count: UInt32, nanoseconds: Int64) {
+        let result = ring.enter(awaiting: count, nanoseconds: nanoseconds)
+        if result >= 0 || Errno(negated: result).isTemporary { return }
+        callerMust(result != Errno.fileExists.negated, "a loop over io_uring runs, and ends, on one thread")
+        preconditionFailure("io_uring_enter: \(Errno(negated: result))")
+    }
+
+    /// Enters the kernel, and works on what comes, until something has happened. What has ended meanwhile is told by the
+    /// next wait.
+    private func enter(until isDone: () -> Bool) {
+        var completions: [Completion] = []
+        while !isDone() {
+            enter(awaiting: 1, nanoseconds: -1)
+            harvest(into: &completions)
+        }
+        core.ended.append(contentsOf: completions)
     }
 
     private func awaitWake() {
@@ -167,19 +185,22 @@ package final class UringDriver: Driver {
         case .feed: fed(number, flight, completion, into: &completions)
         case .operation:
             errands[Int(flight.token.index)] = FlightTable.nobody
-            completions.append(Completion(flight.token, Outcome(Int(completion.result))))
+            // A cancelled call on a thread of the kernel's says that it was interrupted.
+            let wasInterrupted = flight.isEnding && Int(completion.result) == Errno.interrupted.negated
+            completions.append(
+                Completion(flight.token, wasInterrupted ? .cancelled : Outcome(Int(completion.result))))
         }
     }
 
     /// What a completion has brought. Valid until its buffer is given back.
     private func received(_ completion: casyncio_completion) -> UnsafeRawBufferPointer? {
-        guard let buffer = completion.buffer, let buffers else { return nil }
+        guard let buffer = completion.buffer else { return nil }
         return unsafe buffers.take(buffer, Int(completion.result), isLast: !completion.leavesBuffer)
     }
 
     private func giveBack(_ completion: casyncio_completion) {
         guard let buffer = completion.buffer, !completion.leavesBuffer else { return }
-        buffers?.giveBack(buffer)
+        buffers.giveBack(buffer)
     }
 
     private func watched(
@@ -198,7 +219,7 @@ package final class UringDriver: Driver {
             core.watchHasFailed(handle, Int(completion.result))
         }
         // The kernel gives up a poll that stays when its memory runs short. A new one reports what is ready already.
-        if !completion.hasMore && isOurs && !flight.isEnding { core.watchAgain(handle) }
+        if !completion.hasMore && isOurs && !flight.isEnding && completion.result >= 0 { core.watchAgain(handle) }
     }
 
     private func fed(
@@ -207,11 +228,11 @@ package final class UringDriver: Driver {
     ) {
         let (handle, index, result) = (flight.handle, Int(flight.handle.descriptor), Int(completion.result))
         let isOurs = links[index].feed == number
-        var wantsMore = true
+        var wantsMore = isOurs
         if let bytes = unsafe received(completion) {
             if result > 0 && isOurs {
                 wantsMore = unsafe core.feed(handle, bytes, into: &completions)
-                if result >= buffers?.bytesPerBuffer ?? 0 {
+                if result >= buffers.bytesPerBuffer {
                     wantsMore = false
                     core.sockets[index].canBeFed = false
                 }
@@ -237,6 +258,8 @@ package final class UringDriver: Driver {
         isClosed = true
         // The kernel may still write into memory that was lent to it, and holds files: until it has let go of all.
         if flights.count > 0 {
+            // Nothing is anybody's any more, so nothing is renewed.
+            for index in 0..<links.count { links[index] = Links() }
             submit(.cancelAll, for: FlightTable.nobody)
             var rest: [Completion] = []
             repeat {
@@ -282,11 +305,19 @@ extension UringDriver: ReadinessSource {
     }
 
     func forget(_ handle: Handle) {
+        let (watch, feed) = abandonEntries(handle)
+        enter { flights[watch] == nil && flights[feed] == nil }
+    }
+
+    func abandon(_ handle: Handle) { _ = abandonEntries(handle) }
+
+    private func abandonEntries(_ handle: Handle) -> (watch: UInt64, feed: UInt64) {
         let index = reserve(handle)
-        end(links[index].watch)
-        end(links[index].feed)
+        let (watch, feed) = (links[index].watch, links[index].feed)
+        end(watch)
+        end(feed)
         links[index] = Links()
-        ring.flush()
+        return (watch, feed)
     }
 
     func submit(_ call: FileCall, token: Token) -> Submission {
@@ -302,14 +333,7 @@ extension UringDriver: ReadinessSource {
         let index = reserve(handle)
         core.sockets[index].canBeFed = false
         end(links[index].feed)
-        var completions: [Completion] = []
-        while links[index].feed != FlightTable.nobody {
-            let result = ring.enter(awaiting: 1, nanoseconds: -1)
-            precondition(
-                result >= 0 || Errno(negated: result).isTemporary, "io_uring_enter: \(Errno(negated: result))")
-            harvest(into: &completions)
-        }
-        core.ended.append(contentsOf: completions)
+        enter { links[index].feed == FlightTable.nobody }
     }
 
     private func reserve(_ handle: Handle) -> Int {

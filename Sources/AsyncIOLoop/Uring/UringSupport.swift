@@ -39,13 +39,11 @@ enum UringSupport {
             throw IOError(.notSupported, operation: "io_uring_setup", subject: "deferred task work")
         }
         try ring.enable()
-        guard let buffers = ReceiveBuffers.best(for: UringDriver.Layout(), ring: ring) else {
-            throw IOError(.notSupported, operation: "io_uring_register", subject: "provided buffers")
-        }
+        let buffers = try ReceiveBuffers.best(for: UringDriver.Layout(), ring: ring)
         try examineReceive(ring, buffers)
     }
 
-    /// Two messages, of which one fills what the other has left, have to come as they were sent.
+    /// Two messages have to come as they were sent, one behind the other.
     private static func examineReceive(_ ring: Ring, _ buffers: ReceiveBuffers) throws(IOError) {
         var ends: [CInt] = [-1, -1]
         let kind = CInt(SOCK_STREAM.rawValue) | CInt(CASYNCIO_SOCK_CLOEXEC) | CInt(CASYNCIO_SOCK_NONBLOCK)
@@ -71,6 +69,45 @@ enum UringSupport {
         // The end of the entry, too, since the kernel holds the buffers until then.
         ring.submit(.cancelAll)
         while try next(ring).hasMore {}
+    }
+
+    /// Whether a receive that stays tells everything. On kernels before the spring of 2026 it tells the data of a peer
+    /// that breaks off right after them, and not the break (CVE-2026-23473): there, connections are watched instead.
+    static let mayFeed: Bool = {
+        do throws(IOError) { return try tellsBreaks() } catch { return false }
+    }()
+
+    private static func tellsBreaks() throws(IOError) -> Bool {
+        let ring = try Ring(submissions: 8, completions: 16, setups: [.deferred])
+        defer { ring.close() }
+        try ring.enable()
+        let buffers = try ReceiveBuffers.best(for: UringDriver.Layout(), ring: ring)
+        defer { withExtendedLifetime(buffers) {} }
+        let kind = CInt(SOCK_STREAM.rawValue) | CInt(CASYNCIO_SOCK_CLOEXEC)
+        let listener = Descriptor(owning: CInt(try SystemCall.call("socket") { socket(AF_INET, kind, 0) }))
+        let sender = Descriptor(owning: CInt(try SystemCall.call("socket") { socket(AF_INET, kind, 0) }))
+        try SystemCall.call("bind") {
+            unsafe SocketAddress.loopback(port: 0).withSockaddr { unsafe bind(listener.number, $0, $1) }
+        }
+        try SystemCall.call("listen") { listen(listener.number, 1) }
+        let (found, bytes) = SystemCall.localAddress(listener.number)
+        guard found >= 0, let address = SocketAddress(sockaddr: bytes) else { return false }
+        try SystemCall.call("connect") {
+            unsafe address.withSockaddr { unsafe connect(sender.number, $0, $1) }
+        }
+        let receiver = Descriptor(
+            owning: CInt(try SystemCall.call("accept") { accept(listener.number, nil, nil) }))
+        var entry = casyncio_submission.receive(receiver.number)
+        entry.user_data = 1
+        ring.submit(entry)
+        ring.flush()
+        var byte: UInt8 = 1
+        guard unsafe SystemCall.send(sender.number, &byte, 1) == 1 else { return false }
+        SystemCall.lingerNoTime(sender.number)
+        sender.close()
+        let data = try next(ring)
+        let end = data.hasMore ? try next(ring) : data
+        return !end.hasMore && Int(end.result) == Errno.connectionReset.negated
     }
 
     private static func next(_ ring: Ring) throws(IOError) -> casyncio_completion {

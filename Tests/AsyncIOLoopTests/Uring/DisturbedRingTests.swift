@@ -14,7 +14,7 @@ struct DisturbedRingTests {
     /// Sends messages back and forth, and expects that they all arrive.
     private static func converse(_ loop: EventLoop, rounds: Int = 200) async throws {
         let (stream, peer) = try await streamWithPeer(on: loop)
-        let answering = Task.detached {
+        async let answering = onThread {
             for round in 0..<rounds {
                 try peer.send([UInt8(truncatingIfNeeded: round)])
                 guard try peer.receive() == [UInt8(truncatingIfNeeded: round)] else { return round }
@@ -26,7 +26,7 @@ struct DisturbedRingTests {
             #expect(bytes == [UInt8(truncatingIfNeeded: round)])
             try await stream.write(bytes)
         }
-        #expect(try await answering.value == rounds)
+        #expect(try await answering == rounds)
         stream.close()
     }
 
@@ -41,6 +41,7 @@ struct DisturbedRingTests {
                 let isFeed = driver.flights[event.number]?.purpose == .feed
                 guard event.hasMore, event.result > 0, isFeed else { return [event] }
                 faults.add()
+                driver.end(event.number)
                 var end = event
                 (end.result, end.hasMore) = (Int32(code.negated), false)
                 return [event, end.withoutBuffer]
@@ -69,9 +70,9 @@ struct DisturbedRingTests {
             let peer = pair.peer
             let handle = Handle(rawValue: await loop.perform(.adopt(pair.release().release(), .socket)).result)
             for round in 0..<200 {
-                let sending = Task.detached { try peer.send([UInt8(round)]) }
+                async let sending: Void = onThread { try peer.send([UInt8(round)]) }
                 #expect(await loop.perform(.receiveBytes(handle, limit: 8, .one)).bytes == [UInt8(round)])
-                try await sending.value
+                try await sending
             }
             #expect(ended.value == 20)
             loop.performSoon(closing: handle)

@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOKernel
 import AsyncIOTestSupport
+import CAsyncIO
 import Glibc
 import SystemPackage
 import Testing
@@ -39,7 +40,7 @@ struct FeedTests {
             let (stream, peer) = try await streamWithPeer(on: loop)
             let count = 200_000
             let pieces = (0..<2_000).map { _ in Int.random(in: 1...300, using: &random) }
-            let sending = Task.detached {
+            async let sending: Void = onThread {
                 let bytes = Bytes.pattern(count)
                 var sent = 0
                 for piece in pieces where sent < count {
@@ -56,7 +57,7 @@ struct FeedTests {
                 for _ in 0..<Int.random(in: 0...3, using: &random) { await EventLoop.yield() }
             }
             #expect(received == count, "seed \(seed)")
-            try await sending.value
+            try await sending
             stream.close()
         }
     }
@@ -71,7 +72,7 @@ struct FeedTests {
             let waiting = Task.detached(executorPreference: loop) { try await stream.read(upTo: 1) }
             await until { await loop.statistics.waitingOperations == 1 }
             let count = 16 << 20
-            let sending = Task.detached {
+            async let sending: Void = onThread {
                 let bytes = Bytes.pattern(count)
                 // As small as a message is, so that each one comes by itself.
                 var sent = 0
@@ -93,7 +94,7 @@ struct FeedTests {
                 received += bytes.count
             }
             #expect(received == count)
-            try await sending.value
+            try await sending
         }
     }
 
@@ -131,7 +132,7 @@ struct FeedTests {
                 await EventLoop.yield()
             }
             for reader in readers { try await reader.value }
-            #expect(driver.buffers?.provided == 4)
+            #expect(driver.buffers.provided == 4)
             for stream in streams { stream.close() }
             listener.close()
         }
@@ -145,7 +146,7 @@ struct FeedTests {
             var random = Randomness(seed: seed)
             let (stream, peer) = try await streamWithPeer(on: loop)
             let stop = Gate()
-            let sending = Task.detached {
+            async let sending = onThread {
                 var (sent, random) = (0, Randomness(seed: seed))
                 while !stop.isOpen {
                     let piece = Int.random(in: 1...64, using: &random)
@@ -170,7 +171,7 @@ struct FeedTests {
                 #expect(Bytes.difference(bytes, at: received) == nil)
                 received += bytes.count
             }
-            #expect(received == (try await sending.value))
+            #expect(received == (try await sending))
         }
     }
 
@@ -192,6 +193,127 @@ struct FeedTests {
             #expect(try await stream.read() == [4])
             #expect(loop.performNow(.disown(handle))?.result == Int(number))
             for end in [reader, writer, number] { _ = SystemCall.close(end) }
+        }
+    }
+
+    @Test("of a connection that is read in small pieces, one message behind, little is kept")
+    func smallReads() async throws {
+        try await withRing { loop, driver in
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            let first = Task.detached(executorPreference: loop) { try await stream.read(upTo: 64) }
+            await until { await loop.statistics.waitingOperations == 1 }
+            try peer.send(Bytes.pattern(100))
+            #expect(try await first.value == Bytes.pattern(64))
+            let number = CInt(try #require(driver.core.sockets.firstAdopted { $0.isFed }))
+            var (sent, received) = (100, 64)
+            for _ in 0..<1_000 {
+                try peer.send((sent..<sent + 64).map { Bytes.byte($0) })
+                sent += 64
+                await until { (driver.core.stored[number]?.left ?? 0) >= sent - received }
+                let bytes = try #require(try await stream.read(upTo: 64))
+                #expect(Bytes.difference(bytes, at: received) == nil)
+                received += bytes.count
+            }
+            #expect(driver.core.stored[number]?.bytes.count ?? 0 < 8_192)
+        }
+    }
+
+    @Test("data and the reset that follows at once are both told")
+    func brokenOff() async throws {
+        try await withRing { loop, _ in
+            for _ in 0..<50 {
+                let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+                var peer: Peer? = try Peer(to: listener.address)
+                let stream = try await listener.accept()
+                let waiting = Task.detached(executorPreference: loop) { try await stream.read() }
+                await until { await loop.statistics.waitingOperations == 1 }
+                // In one turn: the loop does not enter the kernel meanwhile.
+                try peer?.send([1])
+                try peer?.resetOnClose()
+                peer = nil
+                #expect(try await waiting.value == [1])
+                #expect(try await ioError { try await stream.read() }.code == .connectionReset)
+                stream.close()
+                listener.close()
+            }
+        }
+    }
+
+    @Test("a listener's port is free when it has been closed, however many connections have something to say")
+    func closeUnderLoad() async throws {
+        try await withRing { loop, _ in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let address = listener.address
+            let accepting = Task.detached(executorPreference: loop) { try await listener.accept() }
+            await until { await loop.statistics.waitingOperations == 1 }
+            var pairs: [(stream: TCPStream, peer: Peer, read: Task<[UInt8]?, any Error>)] = []
+            for _ in 0..<200 {
+                let (stream, peer) = try await streamWithPeer(on: loop)
+                let read = Task.detached(executorPreference: loop) { try await stream.read() }
+                pairs.append((stream, peer, read))
+            }
+            await until { await loop.statistics.waitingOperations == 201 }
+            for pair in pairs { try pair.peer.send([1, 2, 3]) }
+            listener.close()
+            let again = try await TCPListener.bind("127.0.0.1", address.port ?? 0, on: loop)
+            #expect(again.address == address)
+            await #expect(throws: IOError.self) { try await accepting.value }
+            for pair in pairs {
+                #expect(try await pair.read.value == [1, 2, 3])
+                pair.stream.close()
+            }
+            again.close()
+        }
+    }
+
+    @Test("a loop ends although a stream that nobody reads from was written to until it was full")
+    func endsWithFullStream() async throws {
+        let kept = Locked<[(TCPStream, Peer)]>([])
+        try await withRing { loop, _ in
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            kept.withLock { $0.append((stream, peer)) }
+            let writing = Task.detached(executorPreference: loop) {
+                try await stream.write([UInt8](repeating: 1, count: 64 << 20))
+            }
+            await until { await loop.statistics.waitingOperations == 1 }
+            writing.cancel()
+            await #expect(throws: CancellationError.self) { try await writing.value }
+        }
+        // Its driver has closed the descriptor.
+        #expect(try kept.withLock { try $0[0].1.receive(upTo: 1) } == [1])
+        kept.withLock { $0 = [] }
+    }
+
+    @Test("messages that take a buffer each come as well")
+    func wholeBuffers() async throws {
+        try await Watchdog.onThread("wholeBuffers") {
+            let ring = try Ring(submissions: 8, completions: 64)
+            defer { ring.close() }
+            try ring.enable()
+            let buffers = try ReceiveBuffers(count: 4, bytesPerBuffer: 16, inPortions: false, ring: ring)
+            let pair = try SocketPair()
+            var entry = casyncio_submission.receive(pair.right.number)
+            entry.user_data = 1
+            ring.submit(entry)
+            var received: [UInt8] = []
+            for round in 0..<100 {
+                let bytes = Bytes.pattern((round + 1) * 20).suffix(20)
+                let sent = unsafe bytes.withUnsafeBytes { memory in
+                    unsafe SystemCall.send(pair.left.number, memory.baseAddress, memory.count)
+                }
+                #expect(sent == 20)
+                while received.count < (round + 1) * 20 {
+                    _ = ring.enter(awaiting: 1, nanoseconds: 1_000_000_000)
+                    while let completion = ring.next() {
+                        let id = try #require(completion.buffer)
+                        #expect(completion.hasMore && !completion.leavesBuffer)
+                        unsafe received.append(contentsOf: buffers.take(id, Int(completion.result), isLast: true))
+                        buffers.giveBack(id)
+                    }
+                }
+            }
+            #expect(received == Bytes.pattern(2_000))
+            #expect(buffers.provided == 4)
         }
     }
 

@@ -81,6 +81,8 @@ struct TreeRemovalTests {
             // RENAME_EXCHANGE of renameat2(2): folder and link change places, again and again.
             while !isOver.load(ordering: .relaxed) {
                 _ = unsafe casyncio_rename(-100, "\(path)/t/victim", -100, "\(path)/spare", 2)
+                // The one who removes needs a processor, too.
+                sched_yield()
             }
         }
         try await withLoop(setting) { loop in
