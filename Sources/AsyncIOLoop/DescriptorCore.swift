@@ -7,8 +7,8 @@ import SystemPackage
 ///
 /// The core is told with ``DescriptorCore/notice(_:_:into:)``, with the bits of poll(2).
 protocol ReadinessSource: AnyObject {
-    /// Reports both directions of an adopted descriptor, edge by edge, beginning with what is ready already. Called when
-    /// a call has found that it would block, once. 0, or a negated error number.
+    /// Reports both directions of an adopted descriptor, edge by edge, beginning with what is ready already. Called
+    /// once, when a call has found that it would block. 0, or a negated error number.
     func watch(_ handle: Handle) -> Int
     /// The same before a receive of a connection waits. A driver that receives by itself tells what it has received
     /// instead: ``DescriptorCore/feed(_:_:into:)``.
@@ -16,7 +16,8 @@ protocol ReadinessSource: AnyObject {
     /// Reports the named directions of somebody else's descriptor, once, instead of those that were asked for before.
     /// `EPERM` for one that is ready, and will not be reported.
     func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int
-    /// Forgets a descriptor that is about to be closed or given away: nothing of the driver's holds it when this returns.
+    /// Forgets a descriptor that is about to be closed or given away: when this returns, nothing of the driver's holds
+    /// it.
     func forget(_ handle: Handle)
     /// Forgets a descriptor that somebody has closed behind our back.
     func abandon(_ handle: Handle)

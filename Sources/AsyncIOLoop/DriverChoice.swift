@@ -7,8 +7,8 @@ import SystemPackage
 ///
 /// The raw values are the names that ``EventLoop/driverName`` shows.
 public enum DriverChoice: String, Sendable, CaseIterable {
-    /// What the environment variable `ASYNCIO_DRIVER` names (`epoll`, `io_uring`); without it, io_uring where the system
-    /// allows it, else epoll, which is said on standard error, once.
+    /// What the environment variable `ASYNCIO_DRIVER` names (`epoll`, `io_uring`); without it, io_uring where the
+    /// system allows it, else epoll, which is said on standard error, once.
     case auto
     /// epoll(7): on every Linux, in every container.
     case epoll

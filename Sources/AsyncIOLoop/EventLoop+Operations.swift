@@ -140,8 +140,9 @@ extension EventLoop {
     /// Suspends until somebody else's descriptor can be read without blocking, or has failed.
     ///
     /// For libraries that own their sockets: libpq, hiredis, libcurl. Regular files are always readable. The descriptor
-    /// must stay open meanwhile; over io_uring, a wait under way keeps what it refers to open until it has ended. Throws `CancellationError`, or ``IOError`` with `EBADF` for a number that is not open
-    /// and `EBUSY` if a task waits for the same already, or if the descriptor belongs to one of this package's streams.
+    /// must stay open meanwhile; over io_uring, a wait under way keeps open what it refers to. Throws
+    /// `CancellationError`, or ``IOError`` with `EBADF` for a number that is not open and `EBUSY` if a task waits for
+    /// the same already, or if the descriptor belongs to one of this package's streams.
     public func waitReadable(_ descriptor: Int32) async throws {
         try await check(perform(.waitReadable(descriptor)), "wait readable", "descriptor \(descriptor)")
     }

@@ -3,12 +3,12 @@ import CAsyncIO
 import Glibc
 import SystemPackage
 
-/// The memory that the kernel receives into by itself: buffers of one size, each with a number, given to the kernel in a
-/// ring of their own.
+/// The memory that the kernel receives into by itself: buffers of one size, each with a number, given to the kernel in
+/// a ring of their own.
 ///
-/// A buffer is the kernel's until a completion is the last that names it, and the driver's until ``giveBack(_:)``, which
-/// comes before that completion has been worked on. So whatever tasks do, all buffers are the kernel's whenever the loop
-/// sleeps.
+/// A buffer is the kernel's until a completion is the last that names it, and the driver's until ``giveBack(_:)``,
+/// which comes before that completion has been worked on. So whatever tasks do, all buffers are the kernel's whenever
+/// the loop sleeps.
 @safe
 final class ReceiveBuffers {
     private let memory: UnsafeMutableRawPointer

@@ -124,8 +124,8 @@ package final class UringDriver: Driver {
         preconditionFailure("io_uring_enter: \(Errno(negated: result))")
     }
 
-    /// Enters the kernel, and works on what comes, until something has happened. What has ended meanwhile is told by the
-    /// next wait.
+    /// Enters the kernel, and works on what comes, until something has happened. What has ended meanwhile is told by
+    /// the next wait.
     private func enter(until isDone: () -> Bool) {
         var completions: [Completion] = []
         while !isDone() {

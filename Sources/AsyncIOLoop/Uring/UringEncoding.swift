@@ -25,11 +25,14 @@ extension casyncio_submission {
         return entry
     }
 
-    /// Receives, again and again, into provided buffers. A call has found nothing just before.
+    /// Receives, again and again, into provided buffers.
+    ///
+    /// Without IORING_RECVSEND_POLL_FIRST, although a call has found nothing just before: with it, of data and a reset
+    /// that come before the entry is submitted, the kernel tells only the data (seen on 6.18).
     static func receive(_ descriptor: CInt) -> casyncio_submission {
         var entry = casyncio_submission(
             CASYNCIO_RING_RECV, descriptor, flags: CASYNCIO_SUBMISSION_SELECTS_BUFFER)
-        entry.priority = UInt16(CASYNCIO_RECEIVE_MULTISHOT | CASYNCIO_RECEIVE_POLL_FIRST)
+        entry.priority = UInt16(CASYNCIO_RECEIVE_MULTISHOT)
         return entry
     }
 

@@ -74,10 +74,12 @@ enum UringSupport {
     /// Whether a receive that stays tells everything. On kernels before the spring of 2026 it tells the data of a peer
     /// that breaks off right after them, and not the break (CVE-2026-23473): there, connections are watched instead.
     static let mayFeed: Bool = {
-        do throws(IOError) { return try tellsBreaks() } catch { return false }
+        do throws(IOError) { return try tellsBreaks(after: true) ? try tellsBreaks(after: false) : false } catch {
+            return false
+        }
     }()
 
-    private static func tellsBreaks() throws(IOError) -> Bool {
+    private static func tellsBreaks(after isArmed: Bool) throws(IOError) -> Bool {
         let ring = try Ring(submissions: 8, completions: 16, setups: [.deferred])
         defer { ring.close() }
         try ring.enable()
@@ -100,7 +102,7 @@ enum UringSupport {
         var entry = casyncio_submission.receive(receiver.number)
         entry.user_data = 1
         ring.submit(entry)
-        ring.flush()
+        if isArmed { ring.flush() }
         var byte: UInt8 = 1
         guard unsafe SystemCall.send(sender.number, &byte, 1) == 1 else { return false }
         SystemCall.lingerNoTime(sender.number)

@@ -223,14 +223,14 @@ struct FeedTests {
         try await withRing { loop, _ in
             for _ in 0..<50 {
                 let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
-                var peer: Peer? = try Peer(to: listener.address)
+                var peers = [try Peer(to: listener.address)]
                 let stream = try await listener.accept()
                 let waiting = Task.detached(executorPreference: loop) { try await stream.read() }
                 await until { await loop.statistics.waitingOperations == 1 }
                 // In one turn: the loop does not enter the kernel meanwhile.
-                try peer?.send([1])
-                try peer?.resetOnClose()
-                peer = nil
+                try peers[0].send([1])
+                try peers[0].resetOnClose()
+                peers.removeAll()
                 #expect(try await waiting.value == [1])
                 #expect(try await ioError { try await stream.read() }.code == .connectionReset)
                 stream.close()

@@ -8,8 +8,8 @@ import Testing
 
 @Suite("Memory that is lent to the kernel", hasUring)
 struct LentMemoryTests {
-    /// A page of its own for each read, which nobody may touch once the read has ended: a late write of the kernel would
-    /// be told as EFAULT, and its bytes would be missing.
+    /// A page of its own for each read, which nobody may touch once the read has ended: a late write of the kernel
+    /// would be told as EFAULT, and its bytes would be missing.
     @Test("is free when the operation has ended, also if it was cancelled; no byte gets lost", arguments: [0, 1])
     func cancels(seed: UInt64) async throws {
         let rounds = Stress.count("cancelled reads", few: 10_000, many: 1_000_000)
