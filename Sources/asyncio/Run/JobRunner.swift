@@ -19,7 +19,13 @@ final class JobRunner: Sendable {
     private let settings: Settings
     private let display: RunDisplay
     private let loop: EventLoop
-    private let running = Mutex<[Int: Process]>([:])
+    private let state = Mutex(State())
+
+    private struct State {
+        var running: [Int: Process] = [:]
+        /// Nobody has time any more: what starts just now neither.
+        var kills = false
+    }
 
     init(_ settings: Settings, showing display: RunDisplay, on loop: EventLoop) {
         self.settings = settings
@@ -38,8 +44,22 @@ final class JobRunner: Sendable {
 
     /// Ends all that still run, at once.
     func kill() {
-        // One that has ended meanwhile needs no signal.
-        for process in running.withLock({ Array($0.values) }) { _ = try? process.signal(SIGKILL, to: .group) }
+        let running = state.withLock { state in
+            state.kills = true
+            return Array(state.running.values)
+        }
+        for process in running { Self.kill(process) }
+    }
+
+    /// One that has ended meanwhile needs no signal.
+    private static func kill(_ process: Process) { _ = try? process.signal(SIGKILL, to: .group) }
+
+    private func add(_ process: Process, _ number: Int) {
+        let kills = state.withLock { state in
+            state.running[number] = process
+            return state.kills
+        }
+        if kills { Self.kill(process) }
     }
 
     private struct FirstFailure: Error {}
@@ -58,12 +78,12 @@ final class JobRunner: Sendable {
         var command = Command.shell(job.text)
         command.group = .session
         let termination = Termination(grace: settings.grace.duration, scope: .group)
-        defer { running.withLock { $0[job.number] = nil } }
+        defer { state.withLock { $0.running[job.number] = nil } }
         do {
             return try await Process.spawn(
                 command, input: .null, output: .pipe, error: .merge, termination: termination
             ) { process in
-                running.withLock { $0[job.number] = process }
+                add(process, job.number)
                 return try await attend(process, termination, output)
             }
         } catch {
