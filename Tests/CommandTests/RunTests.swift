@@ -202,7 +202,8 @@ struct RunTests {
             let command = try RunningCommand(
                 ["run", "--jobs", "2", "--", "\(wait) # " + String(repeating: "long ", count: 20), "echo no; exit 1"],
                 environment: ["PATH=/usr/bin:/bin", "TERM=xterm"], output: .descriptor(terminal.other))
-            var seen = try terminal.read(until: "…")
+            var seen = try terminal.read(until: "[2] no\r\n")
+            seen += try terminal.read(until: "…")
             try Data().write(to: URL(filePath: "\(folder)/go"))
             seen += try terminal.read(until: "1 failed\r\n")
             #expect(try command.finish().code == 1)
