@@ -123,11 +123,11 @@ struct SystemExamplesTests {
         try await withFolder { _ in
             let long = "echo $$; sleep 1000 & wait"
             let result = try await Process.run(
-                program("23-job-runner"), ["2", "0.5", "echo a; echo b >&2", long, "seq 1 9999; exit 3", "kill -9 $$"])
+                program("23-job-runner"), ["2", "1.5", "echo a; echo b >&2", long, "seq 1 9999; exit 3", "kill -9 $$"])
             #expect(result.status == .exited(1))
             let lines = result.outputText.split(separator: "\n")
             #expect(lines.prefix(3) == ["echo a; echo b >&2: exited with 0", "    a", "    b"])
-            #expect(lines.dropFirst(3).first == "\(long): timed out after 0.5 seconds")
+            #expect(lines.dropFirst(3).first == "\(long): timed out after 1.5 seconds")
             #expect(lines.dropFirst(4).first == "seq 1 9999; exit 3: exited with 3")
             #expect(lines.suffix(2) == ["    ... and more", "kill -9 $$: ended by signal 9 (Killed)"])
         }
