@@ -13,6 +13,7 @@ struct AsyncIOCommand: ParsableCommand {
               asyncio serve chat             a chat; come in with: nc 127.0.0.1 7000
               asyncio serve echo --loops 2   an echo server: two threads share a port
               asyncio connect 127.0.0.1:7000 talk to a server from the terminal
+              asyncio run -- 'make a' 'make b'   commands side by side
 
             EXIT CODES
               0     done; also a server that was ended by Ctrl-C and has said goodbye
@@ -20,7 +21,7 @@ struct AsyncIOCommand: ParsableCommand {
               64    the command line was not understood
               130   interrupted by Ctrl-C half-way
             """,
-        subcommands: [Tour.self, Serve.self, Connect.self])
+        subcommands: [Tour.self, Serve.self, Connect.self, Run.self])
 }
 
 /// `asyncio serve`: the servers.

@@ -15,10 +15,12 @@ enum Console {
         say(isatty(STDOUT_FILENO) == 1 ? "\n" + line : line)
     }
 
+    /// Whether standard output is a terminal that can draw a line again.
+    static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 && environment("TERM") != "dumb" }
+
     /// Whether colours are welcome: on a terminal, unless the user says no (no-color.org).
     static var wantsColour: Bool {
-        guard isatty(STDOUT_FILENO) == 1 else { return false }
-        return !isSet("NO_COLOR") && environment("TERM") != "dumb"
+        isTerminal && !isSet("NO_COLOR")
     }
 
     private static func isSet(_ name: String) -> Bool { environment(name)?.isEmpty == false }

@@ -97,7 +97,7 @@ struct ConnectCommandTests {
 }
 
 /// A pipe of the test's own.
-private final class Ends: Sendable {
+final class Ends: Sendable {
     let reading: Int32
     let writing: Int32
 

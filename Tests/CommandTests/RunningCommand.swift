@@ -59,6 +59,7 @@ final class RunningCommand: Sendable {
         unsafe sigemptyset(&none)
         unsafe sigemptyset(&interrupt)
         unsafe sigaddset(&interrupt, SIGINT)
+        unsafe sigaddset(&interrupt, SIGHUP)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setsigdefault(&attributes, &interrupt)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
@@ -112,6 +113,9 @@ final class RunningCommand: Sendable {
         let match = try #require(line.firstMatch(of: #/listening on [^ ]+:(\d+) /#), "no port in: \(line)")
         return try #require(UInt16(match.1))
     }
+
+    /// The process's number.
+    var number: pid_t { process }
 
     func interrupt() { signal(SIGINT) }
 

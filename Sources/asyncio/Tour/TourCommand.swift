@@ -34,7 +34,7 @@ struct Tour: ParsableCommand {
 
 extension EventLoop {
     /// The loop that runs here.
-    fileprivate static func here() throws -> EventLoop {
+    static func here() throws -> EventLoop {
         guard let current else { throw EventLoopError.noLoop }
         return current
     }
