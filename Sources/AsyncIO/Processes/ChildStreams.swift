@@ -12,6 +12,8 @@ struct ChildStreams {
     /// What the child's numbers 0, 1 and 2 are copies of.
     private(set) var numbers: [CInt] = []
     private(set) var input: PipeStream?
+    /// Our end of a pipe for bytes that are known from the start: nobody else's to write to or to close.
+    private(set) var fed: PipeStream?
     private(set) var output: PipeStream?
     private(set) var errorOutput: PipeStream?
     /// The child's ends, as far as they are ours to close once it has them.
@@ -29,11 +31,8 @@ struct ChildStreams {
         case .held(let descriptor): take(descriptor)
         case .file(let path): try await take(open(path, O_RDONLY))
         case .stream(let stream): try await take(stream, .reading)
-        case .pipe, .bytes:
-            let ends = try SystemCall.pipeForChild()
-            let writer = Descriptor(owning: ends.writer)
-            take(Descriptor(owning: ends.reader))
-            self.input = try await PipeStream.writing(writer, on: loop)
+        case .pipe: self.input = try await addInput()
+        case .bytes: fed = try await addInput()
         }
         self.output = try await add(output)
         errorOutput = try await add(error)
@@ -41,6 +40,13 @@ struct ChildStreams {
 
     /// The child has its ends: ours of them are closed, so that their other sides see the end when the child ends.
     func handedOver() { for descriptor in held { descriptor.close() } }
+
+    private mutating func addInput() async throws -> PipeStream {
+        let ends = try SystemCall.pipeForChild()
+        let writer = Descriptor(owning: ends.writer)
+        take(Descriptor(owning: ends.reader))
+        return try await PipeStream.writing(writer, on: loop)
+    }
 
     private mutating func add(_ output: ProcessOutput) async throws -> PipeStream? {
         switch output.sink {

@@ -39,7 +39,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
             if case .bytes(let given) = input.source { bytes = given }
             let (first, last) = (processes[0], processes[processes.count - 1])
             let conversation = Conversation(
-                processes: processes, input: first.input.map { ($0, bytes) }, output: last.output,
+                processes: processes, input: (first.input ?? first.fed).map { ($0, bytes) }, output: last.output,
                 errorOutput: last.errorOutput, limit: limit, outputGrace: outputGrace, loop: loop)
             let record = try await conversation.hold()
             return PipelineResult(
@@ -64,9 +64,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
     ) async throws -> Success {
         let loop = try EventLoop.required(loop)
         let processes = try await start(input, output, error, termination, on: loop)
-        if case .bytes(let bytes) = input.source, let stream = processes[0].input {
-            loop.spawn(name: "input of \(self)") { try await Conversation.feed(bytes, to: stream) }
-        }
+        processes[0].startFeeding(input)
         let value: Success
         do {
             value = try await body(processes)
@@ -80,6 +78,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
         } catch {
             await Self.end(processes, termination)
         }
+        processes[0].stopFeeding()
         return value
     }
 

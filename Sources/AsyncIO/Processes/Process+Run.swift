@@ -27,7 +27,7 @@ extension Process {
         var bytes: [UInt8] = []
         if case .bytes(let given) = input.source { bytes = given }
         return try await process.owned(termination) {
-            try await process.communicate(bytes, limit: limit, outputGrace: outputGrace)
+            try await process.converse(process.input ?? process.fed, bytes, limit, outputGrace)
         }
     }
 
@@ -65,7 +65,8 @@ extension Process {
     /// }
     /// ```
     ///
-    /// A body that returns closes our ends of the pipes, and the child is awaited. If the body throws, or the task is
+    /// A body that returns closes our ends of the pipes, and the child is awaited, which still gets all of
+    /// ``ProcessInput/bytes(_:)``. If the body throws, or the task is
     /// cancelled, the child is ended by `termination`, and awaited, before this throws: the body's error. The body runs
     /// in the calling task.
     public static func spawn<Success>(
@@ -80,14 +81,21 @@ extension Process {
     /// Writes the bytes to the process's input and closes it, reads its output and its error output, and waits for its
     /// end, all at once: no order in which the process reads and writes can block it.
     ///
-    /// For a process whose pipes nobody has used. A process that does not take its input is no error. What its pipes
-    /// hold after its end is awaited for `outputGrace` at most: a grandchild may keep them open. Throws
-    /// ``OutputLimitError``, `CancellationError`, and what ``wait()`` and the streams throw; the process goes on then.
+    /// For a process whose pipes nobody has used; one that was spawned with ``ProcessInput/bytes(_:)`` gets those. A
+    /// process that does not take its input is no error. What its pipes hold after its end is awaited for `outputGrace`
+    /// at most: a grandchild may keep them open. Throws ``OutputLimitError``, `CancellationError`, and what ``wait()``
+    /// and the streams throw; the process goes on then.
     public func communicate(
         _ input: [UInt8] = [], limit: OutputLimit = .standard, outputGrace: Duration = .milliseconds(250)
     ) async throws -> ProcessResult {
+        try await converse(self.input, input, limit, outputGrace)
+    }
+
+    private func converse(
+        _ stream: PipeStream?, _ bytes: [UInt8], _ limit: OutputLimit, _ outputGrace: Duration
+    ) async throws -> ProcessResult {
         let conversation = Conversation(
-            processes: [self], input: self.input.map { ($0, input) }, output: output, errorOutput: errorOutput,
+            processes: [self], input: stream.map { ($0, bytes) }, output: output, errorOutput: errorOutput,
             limit: limit, outputGrace: outputGrace, loop: loop)
         let record = try await conversation.hold()
         guard let status = record.statuses[0] else { throw CancellationError() }
@@ -110,11 +118,14 @@ extension Process {
         closeStreams()
         // What the body has got is not lost: a cancellation from here on only hurries.
         do { _ = try await wait() } catch { await end(termination) }
+        // What it has not taken, a grandchild might never take.
+        stopFeeding()
         return value
     }
 
     /// Ends the process, whoever is cancelled, and lets go of its pipes.
     func end(_ termination: Termination) async {
+        stopFeeding()
         _ = await UncancelledTask.start(name: "end of \(command.executable)") {
             try await self.terminate(termination)
         }.result
