@@ -26,7 +26,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
     /// The input is the first one's, the output the last one's. The error output is everybody's: with
     /// ``ProcessOutput/pipe`` in one pipe, in the order of the writing. Otherwise as
     /// ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)``, for all of them: an error or a
-    /// cancellation ends all of them, at the same time.
+    /// cancellation ends all of them, at the same time. A termination of groups is for commands that lead one each.
     public func run(
         input: ProcessInput = .null, output: ProcessOutput = .pipe, error: ProcessOutput = .pipe,
         limit: OutputLimit = .standard, termination: Termination = Termination(),
@@ -90,6 +90,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
         guard !commands.isEmpty else {
             throw IOError(.invalidArgument, operation: "spawn", subject: "a pipeline", detail: "it has no command")
         }
+        for command in commands { try termination.check(command) }
         // One pipe for all that they complain about. The last one brings the reading end.
         var complaints: (reader: HeldDescriptor, writer: HeldDescriptor)?
         if case .pipe = error.sink, commands.count > 1 { complaints = try Self.pipe() }

@@ -13,16 +13,19 @@ extension Process {
     ///
     /// A task that is cancelled ends the process by `termination`, awaits that, and throws `CancellationError`. So does
     /// any other error: nothing of the process is left behind then, but for grandchildren, unless the termination's
-    /// scope is ``Termination/Scope/group``.
+    /// scope is ``Termination/Scope/group``. A process that has become somebody else's (`sudo`) may refuse the signals
+    /// (`EPERM` of kill(2)): it goes on then, and the loop's error handler is told.
     ///
     /// That the process exits with another code than 0 is no error here: see ``ProcessResult/checked()``. Throws
     /// ``OutputLimitError`` if it writes more than the limit, and what ``spawn(_:input:output:error:on:)`` and
-    /// ``wait()`` throw.
+    /// ``wait()`` throw; ``IOError`` with `EINVAL`, before anything starts, for a termination of a group that the
+    /// process does not lead.
     public static func run(
         _ command: Command, input: ProcessInput = .null, output: ProcessOutput = .pipe, error: ProcessOutput = .pipe,
         limit: OutputLimit = .standard, termination: Termination = Termination(),
         outputGrace: Duration = .milliseconds(250), on loop: EventLoop? = nil
     ) async throws -> ProcessResult {
+        try termination.check(command)
         let process = try await start(command, input, output, error, on: EventLoop.required(loop))
         var bytes: [UInt8] = []
         if case .bytes(let given) = input.source { bytes = given }
@@ -68,12 +71,14 @@ extension Process {
     /// A body that returns closes our ends of the pipes, and the child is awaited, which still gets all of
     /// ``ProcessInput/bytes(_:)``. If the body throws, or the task is
     /// cancelled, the child is ended by `termination`, and awaited, before this throws: the body's error. The body runs
-    /// in the calling task.
+    /// in the calling task. What a termination needs, and what becomes of a child that refuses its signals, is said at
+    /// ``run(_:input:output:error:limit:termination:outputGrace:on:)``.
     public static func spawn<Success>(
         _ command: Command, input: ProcessInput = .inherit, output: ProcessOutput = .inherit,
         error: ProcessOutput = .inherit, termination: Termination = Termination(), on loop: EventLoop? = nil,
         _ body: nonisolated(nonsending) (Process) async throws -> Success
     ) async throws -> Success {
+        try termination.check(command)
         let process = try await spawn(command, input: input, output: output, error: error, on: loop)
         return try await process.owned(termination) { try await body(process) }
     }
@@ -123,12 +128,17 @@ extension Process {
         return value
     }
 
-    /// Ends the process, whoever is cancelled, and lets go of its pipes.
+    /// Ends the process, whoever is cancelled, and lets go of its pipes. Where it cannot be ended, the error handler is
+    /// told: the caller has another error to throw.
     func end(_ termination: Termination) async {
         stopFeeding()
-        _ = await UncancelledTask.start(name: "end of \(command.executable)") {
+        let result = await UncancelledTask.start(name: "end of \(command.executable)") {
             try await self.terminate(termination)
         }.result
+        // Without ECHILD: another part of the program has reaped it, so it has ended.
+        if case .failure(let error as IOError) = result, error.code != .noChildProcess {
+            loop.report(error, context: "end of \(self), which goes on")
+        }
         closeStreams()
     }
 }

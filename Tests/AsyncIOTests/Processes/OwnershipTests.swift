@@ -75,6 +75,23 @@ struct ProcessOwnershipTests {
         }
     }
 
+    @Test("a termination of a group that there would not be is refused before anything starts", arguments: Setting.all)
+    func noGroup(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let folder = try TestFolder()
+            let touch = Command("touch", [folder.path("file")])
+            let group = Termination(scope: .group)
+            let errors = [
+                try await ioError { try await Process.run(touch, termination: group, on: loop) },
+                try await ioError { try await Process.spawn(touch, termination: group, on: loop) { _ in } },
+                try await ioError { try await Pipeline([touch]).run(termination: group, on: loop) },
+                try await ioError { try await Pipeline([touch]).spawn(termination: group, on: loop) { _ in } },
+            ]
+            #expect(errors.allSatisfy { $0.code == .invalidArgument && "\($0)".contains(".own or .session") })
+            #expect(!TestFolder.exists(folder.path("file")))
+        }
+    }
+
     @Test("a body owns its child: a return closes the pipes and awaits it", arguments: Setting.all)
     func scope(setting: Setting) async throws {
         try await withLoop(setting) { loop in
