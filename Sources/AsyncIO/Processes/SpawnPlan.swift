@@ -8,7 +8,7 @@ struct SpawnPlan: Sendable {
     let command: Command
     /// What the child's numbers 0, 1 and 2 are copies of.
     var standard: [CInt]
-    /// A terminal for all three, and to be controlled by.
+    /// A terminal for all three, and to be controlled by. The command's group is a session then.
     var terminal: String?
 
     /// Starts the child and takes it in our care. Blocks until its program runs.
@@ -57,11 +57,6 @@ struct SpawnPlan: Sendable {
             case .own: unsafe plan.group = 0
             case .joining(let group): unsafe plan.group = group
             case .session: unsafe plan.has_own_session = true
-            }
-            // Only the leader of a session can get a terminal.
-            if terminal != nil {
-                unsafe plan.group = -1
-                unsafe plan.has_own_session = true
             }
             return unsafe SystemCall.spawn(&plan)
         }

@@ -41,6 +41,20 @@ struct PseudoTerminalTests {
         }
     }
 
+    @Test("its child leads a group, which is ended as a whole", arguments: Setting.all)
+    func group(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let terminal = try await PseudoTerminal.open(on: loop)
+            let script = "(trap '' HUP TERM; exec sleep 300) & echo ready; wait"
+            let process = try await Process.spawn(.shell(script), at: terminal)
+            #expect(process.command.group == .session)
+            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            try await process.terminate(Termination(scope: .group))
+            // The end comes when all of them have gone.
+            #expect(try await terminal.read() == nil)
+        }
+    }
+
     @Test("closing it hangs up", arguments: Setting.all)
     func hangUp(setting: Setting) async throws {
         try await withLoop(setting) { loop in
