@@ -107,12 +107,15 @@ public final class Process: Sendable, CustomStringConvertible {
     }
 
     /// Starts a child at a pseudo-terminal, which becomes its standard streams and its controlling terminal, in a
-    /// session of its own, whatever the command's group is. As ``spawn(_:input:output:error:on:)``.
+    /// session of its own, whatever the command's group is. As ``spawn(_:input:output:error:on:)``; throws ``IOError``
+    /// with `EBADF` if the terminal is closed.
     public static func spawn(_ command: Command, at terminal: PseudoTerminal) async throws -> Process {
         try await Visit.enter()
         var command = command
         // Whatever it asked for: only the leader of a session can get a terminal, and it leads a group as well.
         command.group = .session
+        let hold = try terminal.hold()
+        defer { hold.close() }
         let plan = SpawnPlan(command: command, standard: [-1, -1, -1], terminal: terminal.path)
         return Process(try await plan.start(on: terminal.loop), nil, on: terminal.loop)
     }

@@ -20,6 +20,8 @@ struct PseudoTerminalTests {
             #expect(try terminal.size == (5, 6))
             terminal.close()
             #expect(try await ioError { try terminal.size }.code == .badFileDescriptor)
+            let late = try await ioError { try await Process.spawn(Command("true"), at: terminal) }
+            #expect(late.code == .badFileDescriptor && late.subject == terminal.path)
         }
     }
 
