@@ -91,8 +91,15 @@ struct ChildStreams {
         take(descriptor)
     }
 
-    /// By offload: a file may be on a slow disk, and a FIFO waits for its peer.
+    /// Waits for a FIFO's other side without a thread, so that whoever waits can be cancelled.
     private func open(_ path: String, _ flags: CInt) async throws -> Descriptor {
-        Descriptor(owning: try await loop.offload(name: "open \(path)") { try SystemCall.open(path, flags) })
+        let permissions = UInt32(File.usualPermissions.rawValue)
+        let descriptor = try await FileLane.open(try path.bytes(for: "open"), flags, permissions, on: loop)
+        // A child that reads a FIFO which nobody has opened yet would find it at its end.
+        if flags & O_ACCMODE == O_RDONLY, FileLane.cachedStatus(descriptor.number)?.kind == .pipe {
+            try await loop.waitReadable(descriptor.number)
+        }
+        try Descriptor.setBlocking(descriptor.number)
+        return descriptor
     }
 }

@@ -35,6 +35,31 @@ struct ProcessInputTests {
         }
     }
 
+    @Test("a FIFO is awaited without a thread, and may be given up", arguments: Setting.all)
+    func fifo(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let folder = try TestFolder()
+            let path = folder.path("fifo")
+            #expect(unsafe mkfifo(path, 0o600) == 0)
+            let reader = Task(executorPreference: loop) { try await Process.run("cat", input: .file(path), on: loop) }
+            await until { await loop.statistics.waitingOperations > 0 }
+            #expect(await loop.statistics.blocking.running.isEmpty)
+            reader.cancel()
+            await #expect(throws: CancellationError.self) { try await reader.value }
+            let writer = Task(executorPreference: loop) {
+                try await Process.run("echo", ["lost"], output: .file(path), on: loop)
+            }
+            for _ in 0..<20 { await EventLoop.yield() }
+            writer.cancel()
+            await #expect(throws: CancellationError.self) { try await writer.value }
+            // Both sides at once find each other, and are as blocking as programs expect them.
+            async let said = Process.run("cat", input: .file(path), on: loop)
+            let bytes = ProcessInput.bytes(Self.much)
+            try await Process.run("cat", input: bytes, output: .file(path), on: loop).checked()
+            #expect(try await said.output == Self.much)
+        }
+    }
+
     @Test("bytes that nobody takes are nobody's concern when the process has ended", arguments: Drivers.available)
     func untaken(driver: DriverChoice) async throws {
         let reports = Errors()
