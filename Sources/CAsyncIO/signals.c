@@ -10,8 +10,9 @@
 #include <stddef.h>
 #include <unistd.h>
 
-// What the handler may touch (signal-safety(7)): atomics that need no lock, sigaction, raise, write and getpid. All
-// else belongs to whoever has the lock.
+// What the handler may touch (signal-safety(7)): atomics that need no lock, sigaction, raise, write, getpid,
+// pthread_sigmask, _exit, and a signal's previous action, which stays as it is while somebody listens. All else belongs
+// to whoever has the lock.
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a handler must not take a lock");
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -71,6 +72,21 @@ static void act_by_default(int signal) {
     raise(signal);
 }
 
+/// What the signal would have done without us; for a run's own, which nobody else is told of.
+static void act_as_before(int signal) {
+    struct sigaction previous = signals[signal].previous;
+    sigaction(signal, &previous, NULL);
+    // It waits until this handler has returned, or is let through before.
+    raise(signal);
+    if (previous.sa_handler != SIG_DFL) return;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    // The first process of a container is spared by the kernel (pid_namespaces(7)), and meant to end nevertheless.
+    _exit(128 + signal);
+}
+
 static void on_signal(int signal) {
     int saved = errno;
     uint64_t bit = bit_of(signal);
@@ -84,7 +100,7 @@ static void on_signal(int signal) {
             if (tell(place, bit, CASYNCIO_LISTENER_OF_PROGRAM)) is_heard = true;
         int run = is_heard ? 0 : atomic_load(&signals[signal].run);
         if (run > 0) {
-            if (atomic_fetch_add(&signals[signal].run_count, 1) > 0) act_by_default(signal);
+            if (atomic_fetch_add(&signals[signal].run_count, 1) > 0) act_as_before(signal);
             tell(run - 1, bit, CASYNCIO_LISTENER_OF_RUN);
         }
     }

@@ -13,7 +13,8 @@ enum casyncio_listener {
     /// The program asked for the signal: every such listener gets it.
     CASYNCIO_LISTENER_OF_PROGRAM = 0,
     /// The signal ends a run. It comes here if no listener of the program's gets it; the second one of the kind
-    /// restores the default action and raises itself again, so that a program that does not react still ends at once.
+    /// restores the previous action and raises itself again, so that a program that does not react still ends at once.
+    /// Where that action is the default one, the process ends even if the kernel spares it: the first of a container.
     /// The first run that asks for a signal has it.
     CASYNCIO_LISTENER_OF_RUN = 1,
 };

@@ -73,6 +73,26 @@ package enum SignalScenes {
         }
     }
 
+    /// A second signal, of which the process hears itself.
+    package static func second() throws {
+        Report.line("process \(getpid())")
+        try EventLoop.run(options: options()) {
+            raise(SIGINT)
+            raise(SIGINT)
+            Report.line("not ended")
+        }
+    }
+
+    /// As ``second()``, where the program had a handler of its own before.
+    package static func secondOfOthers() throws {
+        signal(SIGINT) { _ in Report.line("own handler") }
+        try EventLoop.run(options: options()) {
+            raise(SIGINT)
+            raise(SIGINT)
+            Report.line("not ended")
+        }
+    }
+
     /// The body catches its cancellation and returns a value.
     package static func answered() throws {
         let value = try EventLoop.run(options: options()) {

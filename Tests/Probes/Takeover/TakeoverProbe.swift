@@ -28,6 +28,8 @@ import ProbeScenes
         case "answered": try SignalScenes.answered()
         case "race": SignalScenes.race(rounds: 200)
         case "own-handler": try SignalScenes.ownHandler()
+        case "second": try SignalScenes.second()
+        case "second-of-others": try SignalScenes.secondOfOthers()
         case "two-runs": try SignalScenes.twoRuns()
         case "listened-interrupt": ListeningScenes.interrupts()
         case "blocked": ListeningScenes.blocked()
