@@ -54,6 +54,13 @@ struct SignalTests {
         #expect(run.lines.prefix(2) == ["own handler", "not ended"])
     }
 
+    @Test("a signal that is sent twice at once, as timeout(1) does, cancels the body and no more")
+    func doubled() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "doubled")
+        #expect(run.lines == ["cancelled"])
+        #expect(run.ending == .exited(0))
+    }
+
     @Test("a run that cannot watch for Ctrl-C says so, and does not begin")
     func outOfDescriptors() async throws {
         let run = try await ProbeRun.of("probe-takeover", "out-of-descriptors")

@@ -28,6 +28,7 @@ import ProbeScenes
         case "answered": try SignalScenes.answered()
         case "race": SignalScenes.race(rounds: 200)
         case "own-handler": try SignalScenes.ownHandler()
+        case "doubled": try SignalScenes.doubled()
         case "second": try SignalScenes.second()
         case "second-of-others": try SignalScenes.secondOfOthers()
         case "two-runs": try SignalScenes.twoRuns()
