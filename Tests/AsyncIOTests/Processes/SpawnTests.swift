@@ -74,6 +74,18 @@ struct SpawnTests {
         }
     }
 
+    @Test("a variable that is no UTF-8 is inherited as it is, also beside changes", arguments: Setting.all)
+    func bytesInEnvironment(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            // By a shell, as the variables of this process are for all of its tests.
+            let inner = #"printf %s "$ODD" "$NEW" | od -An -tx1"#
+            let probe = ProbeProcess.folder + "/probe-processes"
+            let script = #"ODD=$(printf 'a\377b'); export ODD; exec "$1" odd-environment "$2""#
+            let result = try await Process.shell(script, [probe, inner], on: loop)
+            #expect(result.outputText == " 61 ff 62 6e\n")
+        }
+    }
+
     @Test("a program is looked for in the PATH of the child, seen from its folder", arguments: Setting.all)
     func lookUp(setting: Setting) async throws {
         try await withLoop(setting) { loop in
