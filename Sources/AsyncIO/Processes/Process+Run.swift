@@ -69,8 +69,8 @@ extension Process {
     /// ```
     ///
     /// A body that returns closes our ends of the pipes, and the child is awaited, which still gets all of
-    /// ``ProcessInput/bytes(_:)``. If the body throws, or the task is
-    /// cancelled, the child is ended by `termination`, and awaited, before this throws: the body's error. The body runs
+    /// ``ProcessInput/bytes(_:)``. If the body throws, or the task is cancelled, the child is ended by `termination`,
+    /// and awaited, before this throws: the body's error. What it writes meanwhile is read and dropped. The body runs
     /// in the calling task. What a termination needs, and what becomes of a child that refuses its signals, is said at
     /// ``run(_:input:output:error:limit:termination:outputGrace:on:)``.
     public static func spawn<Success>(
@@ -128,12 +128,29 @@ extension Process {
         return value
     }
 
+    /// Closes its input, and reads and drops what it says until its end: a program that tidies up must not wait for a
+    /// reader who has gone.
+    private func terminateAndDrain(_ termination: Termination) async throws {
+        input?.close()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for stream in [output, errorOutput].compactMap(\.self) {
+                group.addTask {
+                    // Somebody may have closed it, or handed it over.
+                    do { while try await stream.read() != nil {} } catch {}
+                }
+            }
+            // Of a group, also grandchildren may hold the pipes.
+            defer { group.cancelAll() }
+            try await terminate(termination)
+        }
+    }
+
     /// Ends the process, whoever is cancelled, and lets go of its pipes. Where it cannot be ended, the error handler is
     /// told: the caller has another error to throw.
     func end(_ termination: Termination) async {
         stopFeeding()
         let result = await UncancelledTask.start(name: "end of \(command.executable)") {
-            try await self.terminate(termination)
+            try await self.terminateAndDrain(termination)
         }.result
         // Without ECHILD: another part of the program has reaped it, so it has ended.
         if case .failure(let error as IOError) = result, error.code != .noChildProcess {
