@@ -42,6 +42,16 @@ package enum ListeningScenes {
         }
     }
 
+    /// A run that ends the process by its signal, which the process was started without.
+    package static func blockedEnd() throws {
+        change([SIGINT], SIG_BLOCK)
+        try EventLoop.run(options: EventLoop.Options(errorHandler: Report.errorHandler)) {
+            let loop = try EventLoop.current.value
+            Report.line("ready")
+            try await loop.sleep(for: .seconds(1000))
+        }
+    }
+
     /// What a child has of all this: its masks, as the kernel tells them.
     package static func children() throws {
         try EventLoop.run(options: SignalScenes.options([.interrupt, .terminate])) {

@@ -34,6 +34,7 @@ import ProbeScenes
         case "two-runs": try SignalScenes.twoRuns()
         case "listened-interrupt": ListeningScenes.interrupts()
         case "blocked": ListeningScenes.blocked()
+        case "blocked-end": try ListeningScenes.blockedEnd()
         case "children": try ListeningScenes.children()
         case "many-listeners": try ListeningScenes.many()
         case "forks": try ForkScenes.children()
