@@ -140,6 +140,10 @@ static int join(int place, int signal, enum casyncio_listener kind, bool even_ig
     if (kind == CASYNCIO_LISTENER_OF_RUN && atomic_load(&signals[signal].run) != 0) return false;
     bool is_first = signals[signal].listeners == 0;
     if (is_first && sigaction(signal, NULL, &signals[signal].previous) < 0) return -errno;
+    // Somebody has put ours back after the last listener's end, as what he had found before: what was there before that
+    // is no longer known.
+    if (is_first && signals[signal].previous.sa_handler == on_signal)
+        signals[signal].previous = (struct sigaction){.sa_handler = SIG_DFL};
     if (signals[signal].previous.sa_handler == SIG_IGN && !even_ignored) return false;
     // Before the handler is there, so that it finds somebody.
     if (kind == CASYNCIO_LISTENER_OF_RUN) {

@@ -48,6 +48,12 @@ struct SignalProcessTests {
         #expect(run.ending == .signalled(SIGINT))
     }
 
+    @Test("our handler, which others have put back when nobody listened any more, is gone with the next listener")
+    func handlerPutBack() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "handler-put-back")
+        #expect(run.lines == ["handler restored: true"])
+    }
+
     @Test("a child has no signal blocked, ignored or caught because its parent listens")
     func children() async throws {
         let run = try await ProbeRun.of("probe-takeover", "children")

@@ -42,6 +42,19 @@ package enum ListeningScenes {
         }
     }
 
+    /// Another part of the program finds our handler, and puts it back too late.
+    package static func handlerPutBack() throws {
+        try EventLoop.run(options: SignalScenes.options([])) {
+            var found = sigaction()
+            let first = try Signals(.user1)
+            unsafe sigaction(SIGUSR1, nil, &found)
+            first.close()
+            unsafe sigaction(SIGUSR1, &found, nil)
+            try Signals(.user1).close()
+            Report.line("handler restored: \(SignalScenes.isDefault(SIGUSR1))")
+        }
+    }
+
     /// A run that ends the process by its signal, which the process was started without.
     package static func blockedEnd() throws {
         change([SIGINT], SIG_BLOCK)

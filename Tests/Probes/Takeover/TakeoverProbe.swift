@@ -35,6 +35,7 @@ import ProbeScenes
         case "listened-interrupt": ListeningScenes.interrupts()
         case "blocked": ListeningScenes.blocked()
         case "blocked-end": try ListeningScenes.blockedEnd()
+        case "handler-put-back": try ListeningScenes.handlerPutBack()
         case "children": try ListeningScenes.children()
         case "many-listeners": try ListeningScenes.many()
         case "forks": try ForkScenes.children()
