@@ -27,7 +27,7 @@ struct ChildStreams {
         switch input.source {
         case .null: try take(Descriptor(owning: SystemCall.open("/dev/null", O_RDONLY)))
         case .inherit: numbers.append(STDIN_FILENO)
-        case .descriptor(let number): numbers.append(number)
+        case .descriptor(let number): try add(number)
         case .held(let descriptor): take(descriptor)
         case .file(let path): try await take(open(path, O_RDONLY))
         case .stream(let stream): try await take(stream, .reading)
@@ -41,6 +41,15 @@ struct ChildStreams {
     /// The child has its ends: ours of them are closed, so that their other sides see the end when the child ends.
     func handedOver() { for descriptor in held { descriptor.close() } }
 
+    private mutating func add(_ number: CInt) throws(IOError) {
+        guard number >= 0 else {
+            throw IOError(
+                .badFileDescriptor, operation: "spawn", subject: "descriptor \(number)",
+                detail: "no open descriptor has this number; use .null for none")
+        }
+        numbers.append(number)
+    }
+
     private mutating func addInput() async throws -> PipeStream {
         let ends = try SystemCall.pipeForChild()
         let writer = Descriptor(owning: ends.writer)
@@ -52,7 +61,7 @@ struct ChildStreams {
         switch output.sink {
         case .null: try take(Descriptor(owning: SystemCall.open("/dev/null", O_WRONLY)))
         case .inherit: numbers.append(CInt(numbers.count))
-        case .descriptor(let number): numbers.append(number)
+        case .descriptor(let number): try add(number)
         case .held(let descriptor): take(descriptor)
         case .shared(let descriptor): numbers.append(descriptor.number)
         case .joined(let reader, let writer):

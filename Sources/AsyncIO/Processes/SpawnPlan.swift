@@ -19,6 +19,11 @@ struct SpawnPlan: Sendable {
                 detail: "SIGCHLD is ignored in this process, so the kernel throws exit statuses away; "
                     + "give it its default back: signal(SIGCHLD, SIG_DFL)")
         }
+        if case .joining(let group) = command.group, group < 1 {
+            throw IOError(
+                .invalidArgument, operation: "spawn", subject: command.executable,
+                detail: "there is no process group \(group) to join; use .own for a new one")
+        }
         Child.reapOrphans()
         let (variables, path) = try surroundings()
         let program = try ProgramLookUp.path(of: command.executable, in: path, from: command.folder)
