@@ -17,8 +17,9 @@ extension EventLoop {
         public var blockingThreads: Int
         /// How long cancelled tasks may take at the end.
         public var grace: Duration
-        /// The signals that cancel the body; a second one of the kind ends the process at once. One to which the
-        /// program listens itself is its own meanwhile, and does neither.
+        /// The signals that cancel the body; a second one of the kind ends the process at once, unless it comes within
+        /// 200 milliseconds: timeout(1) and others send one twice. One to which the program listens itself is its own
+        /// meanwhile, and does neither.
         public var interrupts: Interrupts
         /// What becomes of a run whose body throws because a signal cancelled it.
         public var interruptEnding: InterruptEnding

@@ -6,8 +6,8 @@ import SystemPackage
 /// Ctrl-C and its kin, during one run of a body.
 ///
 /// The signal handler counts and writes to an eventfd that the loop waits for. A second signal of the same kind does
-/// what it would have done without us, so that a program which does not react can always be ended. Where the program
-/// listens to a signal itself, the run hears nothing of it.
+/// what it would have done without us, so that a program which does not react can always be ended; one that comes with
+/// the first counts as the same. Where the program listens to a signal itself, the run hears nothing of it.
 struct InterruptWatch {
     private let signals: [CInt]
     private let listener: SignalListener?
@@ -48,6 +48,8 @@ struct InterruptWatch {
     /// Ends the process as the signal would have done without us: its parent sees that (a shell says 130 for Ctrl-C).
     static func endProcess(_ number: CInt) -> Never {
         signal(number, SIG_DFL)
+        // The process may have been started with it blocked.
+        casyncio_signals_unblock(bit(number))
         raise(number)
         _exit(128 &+ number)
     }

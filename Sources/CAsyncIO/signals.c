@@ -8,10 +8,12 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <time.h>
 #include <unistd.h>
 
-// What the handler may touch (signal-safety(7)): atomics that need no lock, sigaction, raise, write and getpid. All
-// else belongs to whoever has the lock.
+// What the handler may touch (signal-safety(7)): atomics that need no lock, sigaction, raise, write, getpid,
+// clock_gettime, pthread_sigmask, _exit, and a signal's previous action, which stays as it is while somebody listens.
+// All else belongs to whoever has the lock.
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a handler must not take a lock");
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -36,6 +38,8 @@ static struct {
     /// The run that the signal ends: its place, plus one.
     atomic_int run;
     atomic_int run_count;
+    /// When the first of them came, in milliseconds of CLOCK_MONOTONIC; 0 before.
+    _Atomic int64_t run_since;
 } signals[NSIG];
 
 /// The process that the table belongs to.
@@ -71,6 +75,31 @@ static void act_by_default(int signal) {
     raise(signal);
 }
 
+/// Whether a run's signal has come before, and long enough before to be meant twice: timeout(1) and npm send one to the
+/// process and to its group.
+static bool is_second(int signal) {
+    struct timespec time = {0};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    int64_t now = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000 + 1, first = 0;
+    if (atomic_compare_exchange_strong(&signals[signal].run_since, &first, now)) return false;
+    return now - first >= CASYNCIO_SIGNAL_ECHO;
+}
+
+/// What the signal would have done without us; for a run's own, which nobody else is told of.
+static void act_as_before(int signal) {
+    struct sigaction previous = signals[signal].previous;
+    sigaction(signal, &previous, NULL);
+    // It waits until this handler has returned, or is let through before.
+    raise(signal);
+    if (previous.sa_handler != SIG_DFL) return;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    // The first process of a container is spared by the kernel (pid_namespaces(7)), and meant to end nevertheless.
+    _exit(128 + signal);
+}
+
 static void on_signal(int signal) {
     int saved = errno;
     uint64_t bit = bit_of(signal);
@@ -84,7 +113,8 @@ static void on_signal(int signal) {
             if (tell(place, bit, CASYNCIO_LISTENER_OF_PROGRAM)) is_heard = true;
         int run = is_heard ? 0 : atomic_load(&signals[signal].run);
         if (run > 0) {
-            if (atomic_fetch_add(&signals[signal].run_count, 1) > 0) act_by_default(signal);
+            if (is_second(signal)) act_as_before(signal);
+            atomic_fetch_add(&signals[signal].run_count, 1);
             tell(run - 1, bit, CASYNCIO_LISTENER_OF_RUN);
         }
     }
@@ -110,10 +140,15 @@ static int join(int place, int signal, enum casyncio_listener kind, bool even_ig
     if (kind == CASYNCIO_LISTENER_OF_RUN && atomic_load(&signals[signal].run) != 0) return false;
     bool is_first = signals[signal].listeners == 0;
     if (is_first && sigaction(signal, NULL, &signals[signal].previous) < 0) return -errno;
+    // Somebody has put ours back after the last listener's end, as what he had found before: what was there before that
+    // is no longer known.
+    if (is_first && signals[signal].previous.sa_handler == on_signal)
+        signals[signal].previous = (struct sigaction){.sa_handler = SIG_DFL};
     if (signals[signal].previous.sa_handler == SIG_IGN && !even_ignored) return false;
     // Before the handler is there, so that it finds somebody.
     if (kind == CASYNCIO_LISTENER_OF_RUN) {
         atomic_store(&signals[signal].run_count, 0);
+        atomic_store(&signals[signal].run_since, 0);
         atomic_store(&signals[signal].run, place + 1);
     }
     atomic_fetch_or(&listeners[place].signals, bit_of(signal));

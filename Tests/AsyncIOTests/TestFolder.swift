@@ -36,6 +36,12 @@ final class TestFolder: Sendable {
         return (information.st_mode & 0o7777, information.st_mode & S_IFMT == S_IFSOCK)
     }
 
+    /// How many bytes a file has; -1 if it is not there.
+    static func size(of path: String) -> Int {
+        var information = stat()
+        return unsafe lstat(path, &information) == 0 ? Int(information.st_size) : -1
+    }
+
     static func exists(_ path: String) -> Bool { look(at: path) != nil }
 
     /// A file with a text.

@@ -10,18 +10,24 @@ struct CStrings: ~Copyable {
 
     /// Copies the texts. Throws ``IOError`` with `EINVAL` for one that has a NUL inside: it would end there.
     init(_ texts: [String], of subject: String) throws(IOError) {
-        if let text = texts.first(where: { $0.utf8.contains(0) }) {
+        try self.init(bytes: texts.map { Array($0.utf8) }, of: subject)
+    }
+
+    /// As ``init(_:of:)``, for what need not be UTF-8.
+    init(bytes texts: [[UInt8]], of subject: String) throws(IOError) {
+        if let text = texts.first(where: { $0.contains(0) }) {
             throw IOError(
                 .invalidArgument, operation: "spawn", subject: VisibleText.line(subject),
-                detail: "\"\(VisibleText.line(text))\" has a NUL inside, which no program can be given")
+                detail: "\"\(VisibleText.line(String(decoding: text, as: UTF8.self)))\" has a NUL inside, "
+                    + "which no program can be given")
         }
-        let size = texts.reduce(0) { $0 + $1.utf8.count + 1 }
+        let size = texts.reduce(0) { $0 + $1.count + 1 }
         unsafe bytes = .allocate(capacity: max(size, 1))
         unsafe words = .allocate(capacity: texts.count + 1)
         var place = 0
         for (index, text) in texts.enumerated() {
             unsafe (words + index).initialize(to: bytes.baseAddress.map { unsafe $0 + place })
-            for byte in text.utf8 {
+            for byte in text {
                 unsafe bytes.initializeElement(at: place, to: CChar(bitPattern: byte))
                 place += 1
             }

@@ -20,8 +20,8 @@ final class Child: Sendable {
         var end: Result<ExitStatus, IOError>?
         /// A task waits on the pidfd itself; others take copies.
         var isAwaited = false
-        /// How often the kernel has not yet known the end of a child that somebody else has reaped.
-        var vainLooks = 0
+        /// When the kernel was first asked about a child that somebody else has reaped, and did not yet know its end.
+        var vainSince: Instant?
     }
 
     /// Takes a child that has just been started. Where it cannot be taken, it is ended.
@@ -45,6 +45,9 @@ final class Child: Sendable {
         // Nobody waits any more, and it goes on: it is reaped when the next one is started.
         if end() == nil { Self.orphans.withLock { $0.append(handle) } }
     }
+
+    /// How long the kernel may take to remember an end: by time, since those who look may do so in vain often.
+    private static let patience = Duration.milliseconds(500)
 
     private static func stolen(_ subject: String) -> IOError {
         IOError(
@@ -73,9 +76,12 @@ final class Child: Sendable {
         // Somebody else was faster. The kernel may remember the status, from a moment after the reaping on.
         let known = SystemCall.lookAtEnd(of: handle.number, &end)
         if known > 0 { return .success(ExitStatus(end)) }
-        state.vainLooks += 1
+        let now = Instant.monotonicNow
+        let since = state.vainSince ?? now
+        state.vainSince = since
         let mayCome = known == 0 || known == Errno.noSuchProcess.negated
-        return mayCome && state.vainLooks < 10 ? nil : .failure(Self.stolen("\(command.executable) (process \(id))"))
+        if mayCome && since.duration(to: now) < Self.patience { return nil }
+        return .failure(Self.stolen("\(command.executable) (process \(id))"))
     }
 
     /// Suspends until it has ended. Any number of tasks may wait, on any loops.

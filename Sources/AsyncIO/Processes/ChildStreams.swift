@@ -12,6 +12,8 @@ struct ChildStreams {
     /// What the child's numbers 0, 1 and 2 are copies of.
     private(set) var numbers: [CInt] = []
     private(set) var input: PipeStream?
+    /// Our end of a pipe for bytes that are known from the start: nobody else's to write to or to close.
+    private(set) var fed: PipeStream?
     private(set) var output: PipeStream?
     private(set) var errorOutput: PipeStream?
     /// The child's ends, as far as they are ours to close once it has them.
@@ -25,15 +27,12 @@ struct ChildStreams {
         switch input.source {
         case .null: try take(Descriptor(owning: SystemCall.open("/dev/null", O_RDONLY)))
         case .inherit: numbers.append(STDIN_FILENO)
-        case .descriptor(let number): numbers.append(number)
+        case .descriptor(let number): try add(number)
         case .held(let descriptor): take(descriptor)
         case .file(let path): try await take(open(path, O_RDONLY))
         case .stream(let stream): try await take(stream, .reading)
-        case .pipe, .bytes:
-            let ends = try SystemCall.pipeForChild()
-            let writer = Descriptor(owning: ends.writer)
-            take(Descriptor(owning: ends.reader))
-            self.input = try await PipeStream.writing(writer, on: loop)
+        case .pipe: self.input = try await addInput()
+        case .bytes: fed = try await addInput()
         }
         self.output = try await add(output)
         errorOutput = try await add(error)
@@ -42,11 +41,27 @@ struct ChildStreams {
     /// The child has its ends: ours of them are closed, so that their other sides see the end when the child ends.
     func handedOver() { for descriptor in held { descriptor.close() } }
 
+    private mutating func add(_ number: CInt) throws(IOError) {
+        guard number >= 0 else {
+            throw IOError(
+                .badFileDescriptor, operation: "spawn", subject: "descriptor \(number)",
+                detail: "no open descriptor has this number; use .null for none")
+        }
+        numbers.append(number)
+    }
+
+    private mutating func addInput() async throws -> PipeStream {
+        let ends = try SystemCall.pipeForChild()
+        let writer = Descriptor(owning: ends.writer)
+        take(Descriptor(owning: ends.reader))
+        return try await PipeStream.writing(writer, on: loop)
+    }
+
     private mutating func add(_ output: ProcessOutput) async throws -> PipeStream? {
         switch output.sink {
         case .null: try take(Descriptor(owning: SystemCall.open("/dev/null", O_WRONLY)))
         case .inherit: numbers.append(CInt(numbers.count))
-        case .descriptor(let number): numbers.append(number)
+        case .descriptor(let number): try add(number)
         case .held(let descriptor): take(descriptor)
         case .shared(let descriptor): numbers.append(descriptor.number)
         case .joined(let reader, let writer):
@@ -85,8 +100,15 @@ struct ChildStreams {
         take(descriptor)
     }
 
-    /// By offload: a file may be on a slow disk, and a FIFO waits for its peer.
+    /// Waits for a FIFO's other side without a thread, so that whoever waits can be cancelled.
     private func open(_ path: String, _ flags: CInt) async throws -> Descriptor {
-        Descriptor(owning: try await loop.offload(name: "open \(path)") { try SystemCall.open(path, flags) })
+        let permissions = UInt32(File.usualPermissions.rawValue)
+        let descriptor = try await FileLane.open(try path.bytes(for: "open"), flags, permissions, on: loop)
+        // A child that reads a FIFO which nobody has opened yet would find it at its end.
+        if flags & O_ACCMODE == O_RDONLY, FileLane.cachedStatus(descriptor.number)?.kind == .pipe {
+            try await loop.waitReadable(descriptor.number)
+        }
+        try Descriptor.setBlocking(descriptor.number)
+        return descriptor
     }
 }

@@ -60,4 +60,13 @@ public struct Termination: Sendable, Hashable {
         self.grace = grace
         self.scope = scope
     }
+
+    /// Throws ``IOError`` with `EINVAL` if a child of the command could not be ended so.
+    func check(_ command: Command) throws(IOError) {
+        guard scope == .group, !command.group.isOwn else { return }
+        throw IOError(
+            .invalidArgument, operation: "spawn", subject: command.executable,
+            detail: "its termination is for a group, and it would not lead one: "
+                + "give the command the group .own or .session, or the termination the scope .process")
+    }
 }

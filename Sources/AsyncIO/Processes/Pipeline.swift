@@ -26,7 +26,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
     /// The input is the first one's, the output the last one's. The error output is everybody's: with
     /// ``ProcessOutput/pipe`` in one pipe, in the order of the writing. Otherwise as
     /// ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)``, for all of them: an error or a
-    /// cancellation ends all of them, at the same time.
+    /// cancellation ends all of them, at the same time. A termination of groups is for commands that lead one each.
     public func run(
         input: ProcessInput = .null, output: ProcessOutput = .pipe, error: ProcessOutput = .pipe,
         limit: OutputLimit = .standard, termination: Termination = Termination(),
@@ -39,7 +39,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
             if case .bytes(let given) = input.source { bytes = given }
             let (first, last) = (processes[0], processes[processes.count - 1])
             let conversation = Conversation(
-                processes: processes, input: first.input.map { ($0, bytes) }, output: last.output,
+                processes: processes, input: (first.input ?? first.fed).map { ($0, bytes) }, output: last.output,
                 errorOutput: last.errorOutput, limit: limit, outputGrace: outputGrace, loop: loop)
             let record = try await conversation.hold()
             return PipelineResult(
@@ -64,9 +64,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
     ) async throws -> Success {
         let loop = try EventLoop.required(loop)
         let processes = try await start(input, output, error, termination, on: loop)
-        if case .bytes(let bytes) = input.source, let stream = processes[0].input {
-            loop.spawn(name: "input of \(self)") { try await Conversation.feed(bytes, to: stream) }
-        }
+        processes[0].startFeeding(input)
         let value: Success
         do {
             value = try await body(processes)
@@ -80,6 +78,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
         } catch {
             await Self.end(processes, termination)
         }
+        processes[0].stopFeeding()
         return value
     }
 
@@ -91,6 +90,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
         guard !commands.isEmpty else {
             throw IOError(.invalidArgument, operation: "spawn", subject: "a pipeline", detail: "it has no command")
         }
+        for command in commands { try termination.check(command) }
         // One pipe for all that they complain about. The last one brings the reading end.
         var complaints: (reader: HeldDescriptor, writer: HeldDescriptor)?
         if case .pipe = error.sink, commands.count > 1 { complaints = try Self.pipe() }

@@ -29,12 +29,17 @@ public final class Process: Sendable, CustomStringConvertible {
     /// Its standard error, if that is ``ProcessOutput/pipe``.
     public let errorOutput: PipeStream?
     let child: Child
+    /// Where the bytes of ``ProcessInput/bytes(_:)`` go: whoever feeds them closes it, and nobody else.
+    let fed: PipeStream?
+    /// What feeds them, where no conversation does.
+    private let feeder = Locked<BackgroundTask<Void>?>(nil)
 
     init(_ child: Child, _ streams: ChildStreams?, on loop: EventLoop) {
         self.child = child
         command = child.command
         self.loop = loop
         input = streams?.input
+        fed = streams?.fed
         output = streams?.output
         errorOutput = streams?.errorOutput
     }
@@ -87,11 +92,7 @@ public final class Process: Sendable, CustomStringConvertible {
         error: ProcessOutput = .inherit, on loop: EventLoop? = nil
     ) async throws -> Process {
         let process = try await start(command, input, output, error, on: EventLoop.required(loop))
-        if case .bytes(let bytes) = input.source, let stream = process.input {
-            process.loop.spawn(name: "input of \(command.executable)") {
-                try await Conversation.feed(bytes, to: stream)
-            }
-        }
+        process.startFeeding(input)
         return process
     }
 
@@ -106,9 +107,15 @@ public final class Process: Sendable, CustomStringConvertible {
     }
 
     /// Starts a child at a pseudo-terminal, which becomes its standard streams and its controlling terminal, in a
-    /// session of its own. As ``spawn(_:input:output:error:on:)``.
+    /// session of its own, whatever the command's group is. As ``spawn(_:input:output:error:on:)``; throws ``IOError``
+    /// with `EBADF` if the terminal is closed.
     public static func spawn(_ command: Command, at terminal: PseudoTerminal) async throws -> Process {
         try await Visit.enter()
+        var command = command
+        // Whatever it asked for: only the leader of a session can get a terminal, and it leads a group as well.
+        command.group = .session
+        let hold = try terminal.hold()
+        defer { hold.close() }
         let plan = SpawnPlan(command: command, standard: [-1, -1, -1], terminal: terminal.path)
         return Process(try await plan.start(on: terminal.loop), nil, on: terminal.loop)
     }
@@ -123,6 +130,17 @@ public final class Process: Sendable, CustomStringConvertible {
         let plan = SpawnPlan(command: command, standard: streams.numbers)
         return Process(try await plan.start(on: loop), streams, on: loop)
     }
+
+    /// Feeds what is known from the start, beside whatever else is done with the process. It goes on without this
+    /// handle, until the child takes no more or the loop ends.
+    func startFeeding(_ input: ProcessInput) {
+        guard case .bytes(let bytes) = input.source, let fed else { return }
+        let task = loop.spawn(name: "input of \(command.executable)") { try await Conversation.feed(bytes, to: fed) }
+        feeder.withLock { $0 = task }
+    }
+
+    /// Nobody takes the rest any more.
+    func stopFeeding() { feeder.withLock { $0 }?.cancel() }
 
     // MARK: Ending
 
@@ -167,7 +185,7 @@ public final class Process: Sendable, CustomStringConvertible {
         return try await wait()
     }
 
-    /// Closes our ends of its pipes.
+    /// Closes our ends of its pipes, but for the one that is fed: a child may read that to the end.
     func closeStreams() {
         input?.close()
         output?.close()

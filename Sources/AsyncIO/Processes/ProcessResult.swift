@@ -57,7 +57,7 @@ public struct ProcessError: Error, Sendable, CustomStringConvertible {
 public struct OutputLimit: Sendable, Hashable {
     /// What is done about more.
     public enum Excess: Sendable, Hashable {
-        /// The process is ended, and ``OutputLimitError`` thrown, with what was there.
+        /// ``OutputLimitError`` is thrown, with what was there; a run ends its process then.
         case fail
         /// It is read, so that the process can go on, and dropped. ``ProcessResult/isTruncated`` tells.
         case drop
@@ -78,7 +78,10 @@ public struct OutputLimit: Sendable, Hashable {
     public static let standard = OutputLimit(16 << 20)
 }
 
-/// A process has written more than it was allowed to, and was ended.
+/// A process has written more than it was allowed to.
+///
+/// One that ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)`` has started was ended; after
+/// ``Process/communicate(_:limit:outputGrace:)`` it goes on.
 public struct OutputLimitError: Error, Sendable, CustomStringConvertible {
     /// What has run.
     public let command: Command
@@ -89,7 +92,7 @@ public struct OutputLimitError: Error, Sendable, CustomStringConvertible {
     /// What its standard error had until then.
     public let errorOutput: [UInt8]
 
-    /// `yes wrote more than 100 bytes: raise the limit, or let the rest be dropped`.
+    /// `yes wrote more than 100 bytes: raise the limit, let the rest be dropped, or read it as it comes`.
     public var description: String {
         "\(command) wrote more than \(limit) bytes: raise the limit, let the rest be dropped, or read it as it comes"
     }

@@ -17,7 +17,8 @@ public struct ProcessInput: Sendable {
     public static let inherit = ProcessInput(source: .inherit)
     /// A pipe, whose other end is ``Process/input``.
     public static let pipe = ProcessInput(source: .pipe)
-    /// A file, read from its start. A FIFO is awaited on a thread of the loop's pool until somebody opens it to write.
+    /// A file, read from its start. A FIFO is awaited, before the start, until somebody writes to it or has closed it;
+    /// that can be cancelled, and keeps no thread.
     public static func file(_ path: String) -> ProcessInput { ProcessInput(source: .file(path)) }
     /// Bytes, through a pipe. A child that does not take them all is no error.
     public static func bytes(_ bytes: [UInt8]) -> ProcessInput { ProcessInput(source: .bytes(bytes)) }
@@ -63,7 +64,8 @@ public struct ProcessOutput: Sendable {
     public static let pipe = ProcessOutput(sink: .pipe)
     /// Standard error alone: wherever standard output goes, in the order of the writing.
     public static let merge = ProcessOutput(sink: .merge)
-    /// A file, made if there is none.
+    /// A file, made if there is none. A FIFO is awaited, before the start, until somebody reads it; that can be
+    /// cancelled, and keeps no thread.
     public static func file(_ path: String, _ writing: FileWriting = .replace) -> ProcessOutput {
         ProcessOutput(sink: .file(path, writing))
     }

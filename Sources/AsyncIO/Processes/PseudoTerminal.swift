@@ -48,20 +48,31 @@ public final class PseudoTerminal: ByteStream, CustomStringConvertible {
 
     /// Its size, in characters. Throws ``IOError`` with `EBADF` if it is closed.
     public var size: (rows: UInt16, columns: UInt16) {
-        get throws { try withControl { number throws(IOError) in try SystemCall.terminalSize(number) } }
+        get throws { try withControl("size") { number throws(IOError) in try SystemCall.terminalSize(number) } }
     }
 
     /// Changes its size; the processes in its foreground get SIGWINCH. Throws ``IOError`` with `EBADF` if it is closed.
     public func resize(rows: UInt16, columns: UInt16) throws {
-        try withControl { number throws(IOError) in
+        try withControl("resize") { number throws(IOError) in
             try SystemCall.setTerminalSize(number, rows: rows, columns: columns)
         }
     }
 
-    private func withControl<Value: Sendable>(_ body: (CInt) throws(IOError) -> Value) throws(IOError) -> Value {
+    /// Keeps the terminal, and with it the meaning of its path, until what is returned is let go. Throws ``IOError``
+    /// with `EBADF` if it is closed: the path may be another's.
+    func hold() throws(IOError) -> HeldDescriptor {
+        try withControl("spawn at") { number throws(IOError) in
+            HeldDescriptor(Descriptor(owning: try SystemCall.copy(number, notBelow: 3)))
+        }
+    }
+
+    private func withControl<Value: Sendable>(
+        _ operation: String, _ body: (CInt) throws(IOError) -> Value
+    ) throws(IOError) -> Value {
         let result: Result<Value, IOError> = control.withLock { control in
             guard let control else {
-                return .failure(IOError(.badFileDescriptor, operation: "size", subject: path, detail: "already closed"))
+                return .failure(
+                    IOError(.badFileDescriptor, operation: operation, subject: path, detail: "already closed"))
             }
             return Result { () throws(IOError) in try body(control.number) }
         }

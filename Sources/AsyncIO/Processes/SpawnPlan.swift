@@ -8,7 +8,7 @@ struct SpawnPlan: Sendable {
     let command: Command
     /// What the child's numbers 0, 1 and 2 are copies of.
     var standard: [CInt]
-    /// A terminal for all three, and to be controlled by.
+    /// A terminal for all three, and to be controlled by. The command's group is a session then.
     var terminal: String?
 
     /// Starts the child and takes it in our care. Blocks until its program runs.
@@ -19,6 +19,11 @@ struct SpawnPlan: Sendable {
                 detail: "SIGCHLD is ignored in this process, so the kernel throws exit statuses away; "
                     + "give it its default back: signal(SIGCHLD, SIG_DFL)")
         }
+        if case .joining(let group) = command.group, group < 1 {
+            throw IOError(
+                .invalidArgument, operation: "spawn", subject: command.executable,
+                detail: "there is no process group \(group) to join; use .own for a new one")
+        }
         Child.reapOrphans()
         let (variables, path) = try surroundings()
         let program = try ProgramLookUp.path(of: command.executable, in: path, from: command.folder)
@@ -28,7 +33,7 @@ struct SpawnPlan: Sendable {
         defer { for copy in copies { copy.close() } }
         let process: Int
         if let variables {
-            let environment = try CStrings(variables, of: program)
+            let environment = try CStrings(bytes: variables, of: program)
             process = unsafe start(texts, arguments, environment.words, descriptors)
         } else {
             process = unsafe start(texts, arguments, nil, descriptors)
@@ -58,17 +63,14 @@ struct SpawnPlan: Sendable {
             case .joining(let group): unsafe plan.group = group
             case .session: unsafe plan.has_own_session = true
             }
-            // Only the leader of a session can get a terminal.
-            if terminal != nil {
-                unsafe plan.group = -1
-                unsafe plan.has_own_session = true
-            }
             return unsafe SystemCall.spawn(&plan)
         }
     }
 
     /// The child's environment, nil for our own as it is, and the `PATH` in it.
-    private func surroundings() throws(IOError) -> (variables: [String]?, path: String) {
+    ///
+    /// What is inherited stays as it is, byte for byte: it need not be UTF-8.
+    private func surroundings() throws(IOError) -> (variables: [[UInt8]]?, path: String) {
         let environment = command.environment
         if let name = environment.changes.keys.first(where: { $0.isEmpty || $0.contains("=") }) {
             throw IOError(
@@ -80,16 +82,17 @@ struct SpawnPlan: Sendable {
         if let change = environment.changes["PATH"] { path = change }
         let found = path ?? ProgramLookUp.standardPath
         if environment.base == .inherited && environment.changes.isEmpty { return (nil, found) }
-        var variables: [String] = []
+        let changed = Set(environment.changes.keys.map { Array($0.utf8) })
+        var variables: [[UInt8]] = []
         var place = unsafe environment.base == .inherited ? environ : nil
         while let entry = unsafe place?.pointee {
-            let variable = unsafe String(cString: entry)
-            let name = String(variable.prefix { $0 != "=" })
-            if environment.changes[name] == nil { variables.append(variable) }
+            // The process's own, which nobody may change while others read it (getenv(3)).
+            let variable = unsafe Array(UnsafeRawBufferPointer(start: entry, count: strlen(entry)))
+            if !changed.contains(Array(variable.prefix { $0 != UInt8(ascii: "=") })) { variables.append(variable) }
             unsafe place = place.map { unsafe $0 + 1 }
         }
         let changes = environment.changes.sorted { $0.key < $1.key }
-        return (variables + changes.compactMap { name, value in value.map { "\(name)=\($0)" } }, found)
+        return (variables + changes.compactMap { name, value in value.map { Array("\(name)=\($0)".utf8) } }, found)
     }
 
     /// What the child's numbers from 0 on are copies of, and the copies that were made for it: each source that is not

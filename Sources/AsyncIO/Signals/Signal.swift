@@ -79,6 +79,8 @@ extension Signal: LosslessStringConvertible {
     public var description: String {
         if let name = Self.names[rawValue] { return "SIG\(name)" }
         let offset = rawValue &- Self.realTimeNumbers.lowerBound
+        // Of those that the C library keeps for itself, as the kernel may say of a process that was ended by one.
+        if offset < 0 { return "signal \(rawValue)" }
         return offset == 0 ? "SIGRTMIN" : "SIGRTMIN+\(offset)"
     }
 

@@ -7,14 +7,17 @@
 
 /// How many listeners a process has room for.
 enum { CASYNCIO_SIGNAL_LISTENERS = 256 };
+/// For how many milliseconds after a run's signal another one of the kind is taken for the same.
+enum { CASYNCIO_SIGNAL_ECHO = 200 };
 
 /// What a listener is for.
 enum casyncio_listener {
     /// The program asked for the signal: every such listener gets it.
     CASYNCIO_LISTENER_OF_PROGRAM = 0,
-    /// The signal ends a run. It comes here if no listener of the program's gets it; the second one of the kind
-    /// restores the default action and raises itself again, so that a program that does not react still ends at once.
-    /// The first run that asks for a signal has it.
+    /// The signal ends a run. It comes here if no listener of the program's gets it; the second one of the kind,
+    /// CASYNCIO_SIGNAL_ECHO later at the earliest, restores the previous action and raises itself again, so that a
+    /// program that does not react still ends at once. Where that action is the default one, the process ends even if
+    /// the kernel spares it: the first of a container. The first run that asks for a signal has it.
     CASYNCIO_LISTENER_OF_RUN = 1,
 };
 

@@ -35,6 +35,32 @@ struct SignalTests {
         #expect(run.lines == ["ready", "cancelled"])
     }
 
+    @Test(
+        "a second Ctrl-C ends the first process of a container, too, which the kernel spares",
+        .enabled(if: !Sanitizer.isThread, "it keeps signals back until the next system call"))
+    func firstProcess() async throws {
+        let program = ProbeProcess.folder + "/probe-takeover"
+        let run = try await ProbeRun.of("/usr/bin/env", "unshare", "--pid", "--fork", program, "second")
+        guard run.lines.first == "process 1" else { return print("skipped: no PID namespaces here") }
+        #expect(run.lines == ["process 1"])
+        #expect(run.ending == .exited(128 + SIGINT))
+    }
+
+    @Test(
+        "a second Ctrl-C does what it did before the run: here the program's own handler",
+        .enabled(if: !Sanitizer.isThread, "it keeps signals back until the next system call"))
+    func secondOfOthers() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "second-of-others")
+        #expect(run.lines.prefix(2) == ["own handler", "not ended"])
+    }
+
+    @Test("a signal that is sent twice at once, as timeout(1) does, cancels the body and no more")
+    func doubled() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "doubled")
+        #expect(run.lines == ["cancelled"])
+        #expect(run.ending == .exited(0))
+    }
+
     @Test("a run that cannot watch for Ctrl-C says so, and does not begin")
     func outOfDescriptors() async throws {
         let run = try await ProbeRun.of("probe-takeover", "out-of-descriptors")

@@ -75,6 +75,45 @@ struct ProcessOwnershipTests {
         }
     }
 
+    @Test("a termination of a group that there would not be is refused before anything starts", arguments: Setting.all)
+    func noGroup(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let folder = try TestFolder()
+            let touch = Command("touch", [folder.path("file")])
+            let group = Termination(scope: .group)
+            let errors = [
+                try await ioError { try await Process.run(touch, termination: group, on: loop) },
+                try await ioError { try await Process.spawn(touch, termination: group, on: loop) { _ in } },
+                try await ioError { try await Pipeline([touch]).run(termination: group, on: loop) },
+                try await ioError { try await Pipeline([touch]).spawn(termination: group, on: loop) { _ in } },
+            ]
+            #expect(errors.allSatisfy { $0.code == .invalidArgument && "\($0)".contains(".own or .session") })
+            #expect(!TestFolder.exists(folder.path("file")))
+        }
+    }
+
+    @Test("a child that is asked to end can say more than its pipes hold, and does not wait", arguments: Setting.all)
+    func lastWords(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            struct Broken: Error {}
+            let folder = try TestFolder()
+            let script = """
+                trap 'head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; touch "$1"; exit' TERM
+                echo ready; while read line; do :; done; while :; do sleep 0.01; done
+                """
+            await #expect(throws: Broken.self) {
+                try await Process.spawn(
+                    .shell(script, [folder.path("tidied")]), input: .pipe, output: .pipe, error: .pipe,
+                    termination: Termination(grace: .seconds(300)), on: loop
+                ) { process in
+                    #expect(try await process.output?.read() == Array("ready\n".utf8))
+                    throw Broken()
+                }
+            }
+            #expect(TestFolder.exists(folder.path("tidied")))
+        }
+    }
+
     @Test("a body owns its child: a return closes the pipes and awaits it", arguments: Setting.all)
     func scope(setting: Setting) async throws {
         try await withLoop(setting) { loop in

@@ -20,6 +20,8 @@ struct PseudoTerminalTests {
             #expect(try terminal.size == (5, 6))
             terminal.close()
             #expect(try await ioError { try terminal.size }.code == .badFileDescriptor)
+            let late = try await ioError { try await Process.spawn(Command("true"), at: terminal) }
+            #expect(late.code == .badFileDescriptor && late.subject == terminal.path)
         }
     }
 
@@ -38,6 +40,20 @@ struct PseudoTerminalTests {
             #expect(try await cat.wait() == .exited(0))
             // Once echoed, once from cat.
             #expect(try await Self.all(other).filter { $0 != "\u{8}" && $0 != "^" && $0 != "D" } == "word\r\nword\r\n")
+        }
+    }
+
+    @Test("its child leads a group, which is ended as a whole", arguments: Setting.all)
+    func group(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let terminal = try await PseudoTerminal.open(on: loop)
+            let script = "(trap '' HUP TERM; exec sleep 300) & echo ready; wait"
+            let process = try await Process.spawn(.shell(script), at: terminal)
+            #expect(process.command.group == .session)
+            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            try await process.terminate(Termination(scope: .group))
+            // The end comes when all of them have gone.
+            #expect(try await terminal.read() == nil)
         }
     }
 

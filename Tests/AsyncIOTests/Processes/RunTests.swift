@@ -145,6 +145,9 @@ struct ProcessRunTests {
             #expect(result.status == .signalled(.kill, coreDumped: false))
             #expect(result.status.shellCode == 137)
             #expect("\(result.status)" == "ended by SIGKILL (Killed)")
+            // One that the C library keeps for itself has no name.
+            let nameless = try await Process.shell("kill -32 $$", on: loop)
+            #expect("\(nameless.status)".hasPrefix("ended by signal 32"))
         }
     }
 }

@@ -74,6 +74,33 @@ struct SpawnTests {
         }
     }
 
+    @Test("numbers that name no group and no descriptor are errors that name them", arguments: Setting.all)
+    func nonsense(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            for number: CInt in [0, -1, .min] {
+                let error = try await ioError { try await Process.run("true", group: .joining(number), on: loop) }
+                #expect(error.code == .invalidArgument && "\(error)".contains("process group \(number) "))
+            }
+            let errors = [
+                try await ioError { try await Process.run("true", input: .descriptor(-1), on: loop) },
+                try await ioError { try await Process.run("true", output: .descriptor(-1), on: loop) },
+            ]
+            #expect(errors.allSatisfy { $0.code == .badFileDescriptor && $0.subject == "descriptor -1" })
+        }
+    }
+
+    @Test("a variable that is no UTF-8 is inherited as it is, also beside changes", arguments: Setting.all)
+    func bytesInEnvironment(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            // By a shell, as the variables of this process are for all of its tests.
+            let inner = #"printf %s "$ODD" "$NEW" | od -An -tx1"#
+            let probe = ProbeProcess.folder + "/probe-processes"
+            let script = #"ODD=$(printf 'a\377b'); export ODD; exec "$1" odd-environment "$2""#
+            let result = try await Process.shell(script, [probe, inner], on: loop)
+            #expect(result.outputText == " 61 ff 62 6e\n")
+        }
+    }
+
     @Test("a program is looked for in the PATH of the child, seen from its folder", arguments: Setting.all)
     func lookUp(setting: Setting) async throws {
         try await withLoop(setting) { loop in

@@ -42,6 +42,18 @@ struct SignalProcessTests {
         #expect(run.lines == ["ready", line, "interrupted by signal 2; blocked again: true"])
     }
 
+    @Test("a run that Ctrl-C has ended ends the process by the signal, also where that was blocked")
+    func blockedEnd() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "blocked-end", sending: [("ready", SIGINT)])
+        #expect(run.ending == .signalled(SIGINT))
+    }
+
+    @Test("our handler, which others have put back when nobody listened any more, is gone with the next listener")
+    func handlerPutBack() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "handler-put-back")
+        #expect(run.lines == ["handler restored: true"])
+    }
+
     @Test("a child has no signal blocked, ignored or caught because its parent listens")
     func children() async throws {
         let run = try await ProbeRun.of("probe-takeover", "children")

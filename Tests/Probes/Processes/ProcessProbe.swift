@@ -15,6 +15,10 @@ struct ProcessProbe {
         case "ignored": try ignored()
         case "inherit": try inherit()
         case "flat": try flat(count)
+        case "odd-environment":
+            let environment = ProcessEnvironment.inherit(adding: ["NEW": "n"])
+            let script = Command("/bin/sh", ["-c", arguments.last ?? ""], environment: environment)
+            try EventLoop.run { _ = try await Process.spawn(script).wait() }
         case "fork": try Fork.scene()
         default: say("no such scene")
         }

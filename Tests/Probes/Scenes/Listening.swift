@@ -42,6 +42,29 @@ package enum ListeningScenes {
         }
     }
 
+    /// Another part of the program finds our handler, and puts it back too late.
+    package static func handlerPutBack() throws {
+        try EventLoop.run(options: SignalScenes.options([])) {
+            var found = sigaction()
+            let first = try Signals(.user1)
+            unsafe sigaction(SIGUSR1, nil, &found)
+            first.close()
+            unsafe sigaction(SIGUSR1, &found, nil)
+            try Signals(.user1).close()
+            Report.line("handler restored: \(SignalScenes.isDefault(SIGUSR1))")
+        }
+    }
+
+    /// A run that ends the process by its signal, which the process was started without.
+    package static func blockedEnd() throws {
+        change([SIGINT], SIG_BLOCK)
+        try EventLoop.run(options: EventLoop.Options(errorHandler: Report.errorHandler)) {
+            let loop = try EventLoop.current.value
+            Report.line("ready")
+            try await loop.sleep(for: .seconds(1000))
+        }
+    }
+
     /// What a child has of all this: its masks, as the kernel tells them.
     package static func children() throws {
         try EventLoop.run(options: SignalScenes.options([.interrupt, .terminate])) {

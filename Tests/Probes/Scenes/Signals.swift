@@ -68,8 +68,41 @@ package enum SignalScenes {
         try EventLoop.run(options: options()) {
             Report.line("ready")
             while !Task.isCancelled { await Task.yield() }
+            usleep(250_000)  // sleeps: an earlier second one would be taken for the same
             Report.line("cancelled")
             while true {}
+        }
+    }
+
+    /// A second signal, of which the process hears itself.
+    package static func second() throws {
+        Report.line("process \(getpid())")
+        try EventLoop.run(options: options()) {
+            raise(SIGINT)
+            usleep(250_000)  // sleeps: an earlier one would be taken for the same
+            raise(SIGINT)
+            Report.line("not ended")
+        }
+    }
+
+    /// A signal that comes twice at once.
+    package static func doubled() throws {
+        try EventLoop.run(options: options()) {
+            raise(SIGINT)
+            raise(SIGINT)
+            while !Task.isCancelled { await EventLoop.yield() }
+            Report.line("cancelled")
+        }
+    }
+
+    /// As ``second()``, where the program had a handler of its own before.
+    package static func secondOfOthers() throws {
+        signal(SIGINT) { _ in Report.line("own handler") }
+        try EventLoop.run(options: options()) {
+            raise(SIGINT)
+            usleep(250_000)  // sleeps: an earlier one would be taken for the same
+            raise(SIGINT)
+            Report.line("not ended")
         }
     }
 
