@@ -33,7 +33,9 @@ extension File {
         var whole: [UInt8] = []
         if hasPositions, let size = try? await information().size {
             // A hint, which may be wrong or a lie: no more than a megabyte is believed.
-            whole.reserveCapacity(min(limit, Int(clamping: max(0, size - position)) + 1, 1 << 20))
+            let position = position
+            let rest = size > position ? size - position : 0
+            whole.reserveCapacity(Int(clamping: min(rest, Int64(clamping: max(limit, 0)), 1 << 20)) + 1)
         }
         while let part = try await read(upTo: Self.maximumRead) {
             guard part.count <= limit - whole.count else { throw FileLane.tooLong("\(path)", limit) }

@@ -39,6 +39,20 @@ struct WholeFileTests {
         }
     }
 
+    @Test("are refused by their limit when they are as long as a file can be", arguments: Setting.all)
+    func longest(setting: Setting) async throws {
+        // Other file systems than this one in memory have lower limits.
+        let scratch = try Scratch(in: "/dev/shm")
+        try await withLoop(setting) { loop in
+            let file = try await File.open(scratch["a"], .readingAndWriting(.createNew), on: loop)
+            try await file.truncate(to: .max)
+            for limit in [-1, 0, 100_000] {
+                let error = try await ioError { _ = try await file.readRest(limit: limit) }
+                #expect(error.code == .fileTooLarge)
+            }
+        }
+    }
+
     @Test("are written over what was there", arguments: Setting.all)
     func writeAll(setting: Setting) async throws {
         let scratch = try Scratch()
