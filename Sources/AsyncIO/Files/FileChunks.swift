@@ -46,14 +46,21 @@ public struct FileChunks: AsyncSequence, Sendable {
             self.offset = offset
         }
 
-        /// The next piece; nil at the end. Throws what opening and reading throw, and `CancellationError`.
+        /// The next piece; nil at the end. Throws what opening and reading throw, and `CancellationError`; the same
+        /// piece is read again then, when the next one is asked for.
         public mutating func next() async throws -> [UInt8]? {
             try await FileLane.enter()
             let file = try await place.file()
             guard file.hasPositions else { return try await file.read(upTo: sequence.size) }
             let piece: File.Piece
             if let task = ahead.takeFirst() {
-                piece = try await task.value
+                do {
+                    piece = try await task.value
+                } catch {
+                    // What was read behind it does not follow here: it is asked for once more.
+                    ahead = ReadAhead()
+                    throw error
+                }
                 ahead.fill(sequence, file, from: offset)
             } else {
                 piece = try await file.readPiece(sequence.size, at: offset)

@@ -1,4 +1,6 @@
 import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
 import AsyncIOTestSupport
 import Glibc
 import SystemPackage
@@ -58,6 +60,35 @@ struct FileSequenceTests {
             #expect(tail == Array(bytes[999_990...]))
             #expect(file.position == 0)
         }
+    }
+
+    @Test("a piece that could not be read is read again, and none is skipped or doubled", arguments: Drivers.available)
+    func chunksAfterError(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        let bytes = Bytes.pattern(100)
+        let source = Descriptor(
+            owning: CInt(try SystemCall.call("open", "a") { unsafe open(try scratch.file("a", bytes), O_RDONLY) }))
+        let number = source.number
+        let failures = Counter()
+        try await withFaults(driver) { call in
+            guard case .read(_, let memory, let offset) = call else { return nil }
+            if offset == 30, failures.add() == 1 { return Errno.ioError.negated }
+            return unsafe SystemCall.read(number, memory, at: offset ?? -1)
+        } body: { loop in
+            // Nothing of /proc comes out of a cache: the driver is asked for every piece.
+            var iterator = File.chunks(of: "/proc/self/status", size: 10, readAhead: 3, on: loop).makeAsyncIterator()
+            var (found, errors): ([UInt8], [Errno]) = ([], [])
+            while true {
+                do {
+                    guard let piece = try await iterator.next() else { break }
+                    found += piece
+                } catch let error as IOError {
+                    errors.append(error.code)
+                }
+            }
+            #expect(found == bytes && errors == [.ioError])
+        }
+        _ = source.number
     }
 
     @Test("an iterator that is let go stops reading ahead, and closes its file", arguments: Setting.all)
