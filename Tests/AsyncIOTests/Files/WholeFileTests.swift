@@ -166,6 +166,37 @@ struct WholeFileTests {
         }
     }
 
+    @Test(
+        "that grow while they are copied come as they were at some moment", arguments: Drivers.available, [true, false])
+    func copyGrowing(driver: DriverChoice, kernelCopies: Bool) async throws {
+        let scratch = try Scratch()
+        let bytes = Bytes.pattern(100_000).map { $0 | 1 }
+        try scratch.file("a", Array(bytes.prefix(90_000)))
+        let source = Descriptor(
+            owning: CInt(try SystemCall.call("open", "a") { unsafe open(scratch["a"], O_WRONLY | O_APPEND) }))
+        let number = source.number
+        let growths = Counter()
+        try await withFaults(driver) { call in
+            switch call {
+            case .clone: return Errno.notSupported.negated
+            case .copyRange where !kernelCopies: return Errno.improperLink.negated
+            case .status:
+                // Grows each time before somebody asks how long it is.
+                let count = growths.add()
+                if count <= 10 {
+                    try? SystemCall.writeAll(Array(bytes.dropFirst(89_000 + 1_000 * count).prefix(1_000)), to: number)
+                }
+                return nil
+            default: return nil
+            }
+        } body: { loop in
+            let copied = try await File.copy(scratch["a"], to: scratch["b"], on: loop)
+            let copy = scratch.bytes("b") ?? []
+            #expect(copied >= 90_000 && copy.count == copied && copy == Array(bytes.prefix(copy.count)))
+        }
+        _ = source.number
+    }
+
     @Test("that are a folder or a FIFO are not copied", arguments: Setting.all)
     func copyOthers(setting: Setting) async throws {
         let scratch = try Scratch()
