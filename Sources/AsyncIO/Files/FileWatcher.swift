@@ -40,12 +40,23 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     private struct State {
         /// What was read and not yet taken, the first one last.
         var records: [WatchRecord] = []
-        /// What comes before that, the first one first.
+        /// What comes before that, the first one first, and how many of them were taken.
         var events: [FileEvent] = []
+        var taken = 0
         /// Which path a watch belongs to.
         var paths: [CInt: FilePath] = [:]
+        /// Folders of the tree that are being moved, by the moves' cookies, until the kernel says that the move is over.
+        var moving: [UInt32: FilePath] = [:]
         var root: CInt = -1
         var hasEnded = false
+
+        mutating func takeEvent() -> FileEvent? {
+            guard taken < events.count else { return nil }
+            taken += 1
+            let event = events[taken - 1]
+            if taken == events.count { (events, taken) = ([], 0) }
+            return event
+        }
     }
 
     private init(_ path: FilePath, _ depth: Depth, _ inotify: consuming Descriptor, _ core: StreamCore) {
@@ -113,12 +124,21 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
             while true {
                 try await FileLane.enter()
                 let (event, record, hasEnded) = state.withLock { state -> (FileEvent?, WatchRecord?, Bool) in
-                    if !state.events.isEmpty { return (state.events.removeFirst(), nil, false) }
+                    if let event = state.takeEvent() { return (event, nil, false) }
                     return (nil, state.records.popLast(), state.hasEnded)
                 }
                 if let event { return event }
                 if let record {
-                    if let event = try await digest(record) { return event }
+                    do {
+                        if let event = try await digest(record) { return event }
+                    } catch {
+                        // Taken up again by whoever asks next, from its beginning.
+                        state.withLock { state in
+                            (state.events, state.taken) = ([], 0)
+                            state.records.append(record)
+                        }
+                        throw error
+                    }
                 } else if hasEnded {
                     return nil
                 } else {
