@@ -65,8 +65,10 @@ public final class File: Sendable, CustomStringConvertible {
             _ = SystemCall.close(number)
         } else {
             let subject = "\(path)"
+            // An ending loop may refuse the task: then this closes it.
+            let held = HeldDescriptor(Descriptor(owning: number))
             loop.spawn(name: "close \(subject)") {
-                let outcome = await FileLane.performAnyway(.close(number), on: loop)
+                let outcome = await FileLane.performAnyway(.close(held.take().release()), on: loop)
                 try FileLane.check(outcome, "close", subject, on: loop)
             }
         }
