@@ -33,14 +33,19 @@ struct NewFile {
         }
     }
 
-    /// Writes the file to the disk, puts it in its place, and writes that to the disk.
+    /// Writes the file to the disk, puts it in its place, and writes that to the disk. A cancelled task puts nothing;
+    /// once it is put, a cancellation is not heard: what is thrown would say that nothing has happened.
     func put(_ existing: File.Existing, durable: Bool) async throws {
         if durable { try await file.sync() }
         try await file.close()
-        let here = SystemCall.currentFolder
-        let call = FileCall.rename(draft, in: here, to: place, inFolder: here, replaces: existing == .replace)
-        try await FileLane.run(call, on: loop, "\(place)")
-        if durable { try await Folder.sync(at: FilePath(bytes: folder), on: loop) }
+        try Task.checkCancellation()
+        let putting = UncancelledTask.start(name: "replace") {
+            let here = SystemCall.currentFolder
+            let call = FileCall.rename(draft, in: here, to: place, inFolder: here, replaces: existing == .replace)
+            try await FileLane.run(call, on: loop, "\(place)")
+            if durable { try await Folder.sync(at: FilePath(bytes: folder), on: loop) }
+        }
+        try await putting.value
     }
 
     /// Takes the name away; the file is there as long as it is open.

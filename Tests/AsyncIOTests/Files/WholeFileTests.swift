@@ -107,6 +107,23 @@ struct WholeFileTests {
         }
     }
 
+    @Test("that are replaced when the cancellation comes are replaced, and say so", arguments: Drivers.available)
+    func replaceCancelledLate(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1, 2, 3])
+        let renames = Gate()
+        try await withFaults(driver) { call in
+            if case .rename = call { renames.open() }
+            return nil
+        } body: { loop in
+            let replacing = Task(executorPreference: loop) { try await File.replace(scratch["a"], with: [4], on: loop) }
+            await renames.pass()
+            replacing.cancel()
+            try await replacing.value
+            #expect(scratch.bytes("a") == [4] && scratch.names() == ["a"])
+        }
+    }
+
     @Test("are not replaced by what did not reach the disk", arguments: Drivers.available)
     func unsynced(driver: DriverChoice) async throws {
         let scratch = try Scratch()
