@@ -67,7 +67,7 @@ extension File {
     ///
     /// Writes a temporary file in the same folder (`.asyncio-….new`), waits until it is on the disk, and renames it.
     /// It keeps the permissions of the file that was there; where none was, it gets those named, less the umask's.
-    /// Owner and group are the process's own. A symbolic link in this place is replaced itself, and other names of the
+    /// Owner and group are the process's own; if the old file's were others, set-user-id and set-group-id are dropped. A symbolic link in this place is replaced itself, and other names of the
     /// old file keep the old content.
     ///
     /// Suspends. If it throws, the old file is there and the temporary one is not; only if syncing the folder at the
@@ -90,9 +90,8 @@ extension File {
         let new = try await NewFile.make(for: path, on: loop)
         do {
             try await body(new.file)
-            let old = try? await information(at: path, links: .stay, on: loop)
-            if let old, old.kind == .regular {
-                try await new.file.setPermissions(old.permissions)
+            if let old = try await replaced(at: path, on: loop), old.kind == .regular {
+                try await new.file.setPermissions(try await new.file.permissions(after: old))
             } else {
                 try await new.file.setPermissions(FilePermissions(rawValue: permissions.rawValue & ~FileLane.umask()))
             }
@@ -101,6 +100,26 @@ extension File {
             await new.discard()
             throw error
         }
+    }
+
+    /// What stands in a place that gets a new file; nil only if nothing does. Where the system does not say, the new
+    /// file would be open to more people than the old one.
+    private static func replaced(
+        at path: some PathConvertible, on loop: EventLoop
+    ) async throws -> FileInformation? {
+        do {
+            return try await information(at: path, links: .stay, on: loop)
+        } catch let error as IOError where error.code == .noSuchFileOrDirectory {
+            return nil
+        }
+    }
+
+    /// The permissions of a file that this one replaces. Those to act as its owner or group only if they are this
+    /// one's, too.
+    private func permissions(after old: FileInformation) async throws -> FilePermissions {
+        let own = try await information()
+        if own.userID == old.userID && own.groupID == old.groupID { return old.permissions }
+        return FilePermissions(rawValue: old.permissions.rawValue & 0o777)
     }
 }
 

@@ -107,6 +107,32 @@ struct WholeFileTests {
         }
     }
 
+    @Test("are not replaced where the system does not say who may read the old one", arguments: Drivers.available)
+    func replaceUnknown(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1, 2, 3], mode: 0o600)
+        try await withFaults(driver) { call in
+            if case .status(let path, _, _, _) = call, !path.isEmpty { Errno.ioError.negated } else { nil }
+        } body: { loop in
+            let error = try await ioError { try await File.replace(scratch["a"], with: [4], on: loop) }
+            #expect(error.code == .ioError)
+            #expect(scratch.bytes("a") == [1, 2, 3] && scratch.mode("a") == 0o600 && scratch.names() == ["a"])
+        }
+    }
+
+    @Test("of others do not act for us when we replace them", .enabled(if: geteuid() == 0), arguments: Setting.all)
+    func replaceForeign(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1])
+        try scratch.file("b", [1])
+        #expect(unsafe chown(scratch["a"], 12_345, getegid()) == 0)
+        for name in ["a", "b"] { #expect(unsafe chmod(scratch[name], 0o4750) == 0) }
+        try await withLoop(setting) { loop in
+            for name in ["a", "b"] { try await File.replace(scratch[name], with: [2], on: loop) }
+            #expect(scratch.mode("a") == 0o750 && scratch.mode("b") == 0o4750)
+        }
+    }
+
     @Test("that are replaced when the cancellation comes are replaced, and say so", arguments: Drivers.available)
     func replaceCancelledLate(driver: DriverChoice) async throws {
         let scratch = try Scratch()
