@@ -40,9 +40,7 @@ struct NewFile {
         try await file.close()
         try Task.checkCancellation()
         let putting = UncancelledTask.start(name: "replace") {
-            let here = SystemCall.currentFolder
-            let call = FileCall.rename(draft, in: here, to: place, inFolder: here, replaces: existing == .replace)
-            try await FileLane.run(call, on: loop, "\(place)")
+            try await FileLane.rename(draft, to: place, existing, on: loop, "\(place)")
             if durable { try await Folder.sync(at: FilePath(bytes: folder), on: loop) }
         }
         try await putting.value

@@ -240,6 +240,26 @@ struct WholeFileTests {
         _ = source.number
     }
 
+    @Test("never replace others unasked, also where a file system cannot rename so", arguments: Drivers.available)
+    func renameWithoutFlag(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        for name in ["a", "there"] { try scratch.file(name, Array(name.utf8)) }
+        try scratch.folder("f")
+        try scratch.link("l", to: "nowhere")
+        try await withFaults(driver) { call in
+            if case .rename(_, _, _, _, replaces: false) = call { Errno.invalidArgument.negated } else { nil }
+        } body: { loop in
+            try await File.rename(scratch["a"], to: scratch["b"], on: loop)
+            try await File.rename(scratch["l"], to: scratch["m"], on: loop)
+            let error = try await ioError { try await File.rename(scratch["b"], to: scratch["there"], on: loop) }
+            #expect(error.code == .fileExists && scratch.bytes("there") == Array("there".utf8))
+            let folder = try await ioError { try await File.rename(scratch["f"], to: scratch["g"], on: loop) }
+            #expect(folder.code == .invalidArgument && "\(folder)".contains("without replacing"))
+            #expect(try await File.copy(scratch["b"], to: scratch["c"], on: loop) == 1)
+            #expect(scratch.names() == ["b", "c", "f", "m", "there"] && scratch.bytes("b") == Array("a".utf8))
+        }
+    }
+
     @Test("that are a folder or a FIFO are not copied", arguments: Setting.all)
     func copyOthers(setting: Setting) async throws {
         let scratch = try Scratch()
