@@ -91,6 +91,30 @@ struct FileSequenceTests {
         _ = source.number
     }
 
+    @Test("a file can be closed while it is read ahead, by whomever", arguments: Drivers.available)
+    func closedMeanwhile(driver: DriverChoice) async throws {
+        // The driver reads later, whenever the loop waits: some of these moments are in the midst of it.
+        try await withFaults(driver, deferred: Counter()) { _ in
+            nil
+        } body: { loop in
+            for pause in 0..<20 {
+                // Nothing of /proc comes out of a cache.
+                let file = try await File.open("/proc/self/status", on: loop)
+                var iterator = file.chunks(size: 10, readAhead: 3).makeAsyncIterator()
+                #expect(try await iterator.next()?.count == 10)
+                for _ in 0..<pause { await EventLoop.yield() }
+                try await file.close()
+                var error: (any Error)?
+                do {
+                    while try await iterator.next() != nil {}
+                } catch let failure {
+                    error = failure
+                }
+                #expect((error as? IOError)?.code == .badFileDescriptor)
+            }
+        }
+    }
+
     @Test("an iterator that is let go stops reading ahead, and closes its file", arguments: Setting.all)
     func letGo(setting: Setting) async throws {
         let scratch = try Scratch()
