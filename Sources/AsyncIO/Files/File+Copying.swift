@@ -63,7 +63,12 @@ private struct FileCopying {
             return try await sink.information().size
         }
         var position: Int64 = 0
-        while let data = try await nextData(from: position) {
+        while true {
+            // Taken before it is asked for data: what is appended after that is no hole.
+            let size = try await source.information().size
+            guard let data = try await nextData(from: position) else {
+                return try await end(at: min(size, try await source.information().size))
+            }
             var from = data.lowerBound
             while from < data.upperBound {
                 let count = Int(clamping: min(data.upperBound - from, Int64(Self.piece)))
@@ -77,7 +82,6 @@ private struct FileCopying {
             }
             position = data.upperBound
         }
-        return try await endAtSize()
     }
 
     /// The next part of the source that is no hole; nil if there is none behind the position.
@@ -118,12 +122,11 @@ private struct FileCopying {
             try await sink.write(bytes, at: position)
             position += Int64(bytes.count)
         }
-        return max(try await endAtSize(atLeast: position), position)
+        return try await end(at: position)
     }
 
-    /// Behind the last data, there may be a hole.
-    private func endAtSize(atLeast count: Int64 = 0) async throws -> Int64 {
-        let size = max(try await source.information().size, count)
+    /// Behind the last data there may be a hole; and what was cut off meanwhile is no part of the copy.
+    private func end(at size: Int64) async throws -> Int64 {
         if try await sink.information().size != size { try await sink.truncate(to: size) }
         return size
     }

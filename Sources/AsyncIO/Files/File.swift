@@ -42,6 +42,7 @@ public final class File: Sendable, CustomStringConvertible {
     let turn = AsyncLock(name: "file position")
     /// What has no position is read by one task while another one writes.
     let writingTurn: AsyncLock
+    let readsAhead = Locked(ReadsAhead())
     /// Whether the file system answers what its caches hold.
     let readsFromCache: Atomic<Bool>
     let writesToCache: Atomic<Bool>
@@ -65,8 +66,10 @@ public final class File: Sendable, CustomStringConvertible {
             _ = SystemCall.close(number)
         } else {
             let subject = "\(path)"
+            // An ending loop may refuse the task: then this closes it.
+            let held = HeldDescriptor(Descriptor(owning: number))
             loop.spawn(name: "close \(subject)") {
-                let outcome = await FileLane.performAnyway(.close(number), on: loop)
+                let outcome = await FileLane.performAnyway(.close(held.take().release()), on: loop)
                 try FileLane.check(outcome, "close", subject, on: loop)
             }
         }
@@ -136,8 +139,9 @@ public final class File: Sendable, CustomStringConvertible {
     ///
     /// Suspends. It is closed also if the task is cancelled, and if it throws: ``IOError`` with what writing it back
     /// has met (close(2): `EIO`, `ENOSPC`, `EDQUOT`). `EBUSY` alone, while other calls of it are under way, leaves it
-    /// open.
+    /// open; what is read ahead of ``chunks(from:size:readAhead:)`` is given up, and is none of them.
     public func close() async throws {
+        await stopReadingAhead()
         let (isNow, state) = uses.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing)
         guard isNow else {
             if state & 1 != 0 { return }

@@ -46,14 +46,23 @@ public struct FileChunks: AsyncSequence, Sendable {
             self.offset = offset
         }
 
-        /// The next piece; nil at the end. Throws what opening and reading throw, and `CancellationError`.
+        /// The next piece; nil at the end. Throws what opening and reading throw, and `CancellationError`; the same
+        /// piece is read again then, when the next one is asked for.
         public mutating func next() async throws -> [UInt8]? {
             try await FileLane.enter()
             let file = try await place.file()
             guard file.hasPositions else { return try await file.read(upTo: sequence.size) }
             let piece: File.Piece
             if let task = ahead.takeFirst() {
-                piece = try await task.value
+                do {
+                    piece = try await task.value
+                } catch {
+                    // What was read behind it does not follow here: it is asked for once more.
+                    ahead = ReadAhead()
+                    // Given up by closing the file, which the next read says.
+                    guard error is CancellationError, !Task.isCancelled else { throw error }
+                    piece = try await file.readPiece(sequence.size, at: offset)
+                }
                 ahead.fill(sequence, file, from: offset)
             } else {
                 piece = try await file.readPiece(sequence.size, at: offset)
@@ -73,6 +82,12 @@ public struct FileChunks: AsyncSequence, Sendable {
     }
 }
 
+/// What is read ahead of a file, and by now may be needed by nobody: see ``File/close()``.
+struct ReadsAhead {
+    var next = 0
+    var tasks: [Int: Task<File.Piece, any Error>] = [:]
+}
+
 /// Pieces that are being read before anybody has asked for them. Cancelled with the iterator.
 private final class ReadAhead {
     private var tasks: [Task<File.Piece, any Error>] = []
@@ -86,10 +101,7 @@ private final class ReadAhead {
         while tasks.count < sequence.readAhead {
             let place = offset.addingReportingOverflow(Int64(sequence.size * (tasks.count + 1)))
             guard !place.overflow else { return }
-            tasks.append(
-                Task(name: "read ahead of \(file.path)", executorPreference: file.loop) {
-                    try await file.readPiece(sequence.size, at: place.partialValue)
-                })
+            tasks.append(file.readAhead(sequence.size, at: place.partialValue))
         }
     }
 }
@@ -100,6 +112,27 @@ extension File {
         let bytes: [UInt8]
         /// Whether nobody had to be waited for.
         let wasCached: Bool
+    }
+
+    /// Begins to read a piece. The file knows of it until it has ended, also if nobody waits for it.
+    func readAhead(_ count: Int, at offset: Int64) -> Task<Piece, any Error> {
+        readsAhead.withLock { reads in
+            let number = reads.next
+            reads.next += 1
+            let task = Task(name: "read ahead of \(path)", executorPreference: loop) {
+                defer { self.readsAhead.withLock { $0.tasks[number] = nil } }
+                return try await self.readPiece(count, at: offset)
+            }
+            reads.tasks[number] = task
+            return task
+        }
+    }
+
+    /// Ends what is read ahead: nobody has asked for it.
+    func stopReadingAhead() async {
+        let tasks = Array(readsAhead.withLock { $0.tasks }.values)
+        for task in tasks { task.cancel() }
+        for task in tasks { _ = await task.result }
     }
 
     /// Reads exactly so many bytes, or up to the end.

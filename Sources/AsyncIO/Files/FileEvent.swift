@@ -30,7 +30,7 @@ public struct FileEvent: Hashable, Sendable {
         /// It was moved here, or got this name.
         case movedHere
         /// Events were lost, since nobody took them in time (`/proc/sys/fs/inotify/max_queued_events`): look for
-        /// yourself. The path is the watched one.
+        /// yourself. The path is the watched one. The folders of a tree are all watched again when this is told.
         case overflow
         /// Something of the tree is not watched, for this reason: mostly `ENOSPC`, the limit of
         /// `/proc/sys/fs/inotify/max_user_watches`.

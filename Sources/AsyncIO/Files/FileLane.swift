@@ -23,19 +23,25 @@ enum FileLane {
         try check(await perform(call, on: loop), call.name, subject(), on: loop)
     }
 
-    /// Performs a call although the task may have been cancelled: what has to be closed is closed.
+    /// Performs a call although the task may have been cancelled, and the loop may be ending: what has to be closed is
+    /// closed. Only for what no driver interrupts.
     @discardableResult
     static func performAnyway(_ call: FileCall, on loop: EventLoop) async -> Outcome {
-        let outcome = await perform(call, on: loop)
-        switch Errno(negated: outcome.result) {
-        case .canceled where outcome.result < 0 && Task.isCancelled:
+        let outcome = await loop.perform(.file(call))
+        do {
+            switch outcome.result {
+            case Outcome.needsThread.result: return try await loop.offload(name: call.name) { call.perform() }
+            case Errno.canceled.negated where Task.isCancelled: throw CancellationError()
+            case Errno.loopClosed.negated: throw EventLoopError.closed(loop.name)
+            default: return outcome
+            }
+        } catch is CancellationError {
             // Not begun.
-            let task = UncancelledTask.start(name: call.name) { await perform(call, on: loop) }
+            let task = UncancelledTask.start(name: call.name) { await performAnyway(call, on: loop) }
             return (try? await task.value) ?? outcome
-        case .loopClosed where outcome.result < 0 && loop.isClosed:
-            // Nobody else will do it.
+        } catch {
+            // Not begun either, and nobody else will do it: an ending loop's threads take nothing new.
             return call.perform()
-        default: return outcome
         }
     }
 
@@ -58,7 +64,8 @@ enum FileLane {
         if outcome.result >= 0 { return outcome.result }
         let code = Errno(negated: outcome.result)
         if code == .canceled && Task.isCancelled { throw CancellationError() }
-        if code == .loopClosed && loop.isClosed { throw EventLoopError.closed(loop.name) }
+        // Also before the loop has ended, when its threads take nothing new.
+        if code == .loopClosed { throw EventLoopError.closed(loop.name) }
         throw IOError(code, operation: operation, subject: subject())
     }
 

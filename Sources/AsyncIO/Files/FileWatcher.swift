@@ -24,7 +24,8 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         case shallow
         /// Everything below, too, and what is made there later. Takes one of the user's watches
         /// (`/proc/sys/fs/inotify/max_user_watches`) for each folder. What is made in a new folder before that is
-        /// watched is told as ``FileEvent/Kind/created``, maybe twice. Links are not followed.
+        /// watched is told as ``FileEvent/Kind/created``, maybe twice; so is what stands in a folder that is moved
+        /// here from outside. Links are not followed.
         case tree
     }
 
@@ -40,12 +41,23 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     private struct State {
         /// What was read and not yet taken, the first one last.
         var records: [WatchRecord] = []
-        /// What comes before that, the first one first.
+        /// What comes before that, the first one first, and how many of them were taken.
         var events: [FileEvent] = []
+        var taken = 0
         /// Which path a watch belongs to.
         var paths: [CInt: FilePath] = [:]
+        /// Folders of the tree that are being moved, by the moves' cookies, until the kernel says that the move is over.
+        var moving: [UInt32: FilePath] = [:]
         var root: CInt = -1
         var hasEnded = false
+
+        mutating func takeEvent() -> FileEvent? {
+            guard taken < events.count else { return nil }
+            taken += 1
+            let event = events[taken - 1]
+            if taken == events.count { (events, taken) = ([], 0) }
+            return event
+        }
     }
 
     private init(_ path: FilePath, _ depth: Depth, _ inotify: consuming Descriptor, _ core: StreamCore) {
@@ -113,12 +125,21 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
             while true {
                 try await FileLane.enter()
                 let (event, record, hasEnded) = state.withLock { state -> (FileEvent?, WatchRecord?, Bool) in
-                    if !state.events.isEmpty { return (state.events.removeFirst(), nil, false) }
+                    if let event = state.takeEvent() { return (event, nil, false) }
                     return (nil, state.records.popLast(), state.hasEnded)
                 }
                 if let event { return event }
                 if let record {
-                    if let event = try await digest(record) { return event }
+                    do {
+                        if let event = try await digest(record) { return event }
+                    } catch {
+                        // Taken up again by whoever asks next, from its beginning.
+                        state.withLock { state in
+                            (state.events, state.taken) = ([], 0)
+                            state.records.append(record)
+                        }
+                        throw error
+                    }
                 } else if hasEnded {
                     return nil
                 } else {
@@ -144,26 +165,87 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         let isRoot = state.withLock { $0.root == record.watch }
         if record.mask & UInt32(IN_IGNORED) != 0 {
             state.withLock { state in
-                state.paths[record.watch] = nil
+                if let gone = state.paths.removeValue(forKey: record.watch) {
+                    state.moving = state.moving.filter { $0.value != gone }
+                }
                 if isRoot { state.hasEnded = true }
             }
             return nil
         }
         guard let kind = FileEvent.Kind(mask: record.mask) else { return nil }
-        if kind == .overflow { return FileEvent(kind: kind, path: path, isFolder: false, moveID: 0) }
+        if kind == .overflow {
+            if depth == .tree { try await watchAnew() }
+            return FileEvent(kind: kind, path: path, isFolder: false, moveID: 0)
+        }
         guard let folder = state.withLock({ $0.paths[record.watch] }) else { return nil }
         // What happens to a folder of the tree itself is told by the one above it.
-        if record.name.isEmpty && !isRoot && kind != .unmounted { return nil }
+        if record.name.isEmpty && !isRoot && kind != .unmounted {
+            if kind == .movedAway { endMove(of: folder) }
+            return nil
+        }
         var place = folder
         if !record.name.isEmpty { place = FilePath(bytes: folder.pathBytes + [UInt8(ascii: "/")] + record.name) }
         let isFolder = record.mask & UInt32(IN_ISDIR) != 0
         if depth == .tree, isFolder, !record.name.isEmpty {
-            if kind == .movedAway { forgetAll(in: place) }
-            if kind == .created || kind == .movedHere {
-                try await watchAll(in: place, tellsNames: kind == .created, watchesItself: true)
+            if kind == .movedAway { beginMove(of: place, record.cookie) }
+            if kind == .created || kind == .movedHere && !move(record.cookie, to: place) {
+                try await watchAll(in: place, tellsNames: true, watchesItself: true)
             }
         }
         return FileEvent(kind: kind, path: place, isFolder: isFolder, moveID: record.cookie)
+    }
+
+    // MARK: Trees
+
+    /// Events were lost, maybe of folders that were made, moved and removed: watches those that are there now.
+    private func watchAnew() async throws {
+        let before = state.withLock { state in
+            let before = state.paths
+            state.paths = before.filter { $0.key == state.root }
+            state.moving = [:]
+            return before
+        }
+        do {
+            try await watchAll(in: path, tellsNames: false)
+        } catch {
+            state.withLock { $0.paths.merge(before) { new, _ in new } }
+            throw error
+        }
+        let gone = state.withLock { state in before.keys.filter { state.paths[$0] == nil } }
+        for watch in gone { SystemCall.unwatch(inotify.number, watch) }
+    }
+
+    /// The first half of a move. What is done in the folder after it is told with its new path, if it has one here: the
+    /// watches stay. The kernel tells the folder itself that it was moved only after it has told both halves.
+    private func beginMove(of folder: FilePath, _ cookie: UInt32) {
+        let isWatched = state.withLock { state in
+            guard state.paths.values.contains(folder) else { return false }
+            state.moving[cookie] = folder
+            return true
+        }
+        if !isWatched { forgetAll(in: folder) }
+    }
+
+    /// The second half. Whether the folder comes from within the tree, and goes on being watched.
+    private func move(_ cookie: UInt32, to place: FilePath) -> Bool {
+        state.withLock { state in
+            guard let origin = state.moving.removeValue(forKey: cookie) else { return false }
+            let count = origin.pathBytes.count
+            state.paths = state.paths.mapValues { path in
+                guard path.starts(with: origin) else { return path }
+                return FilePath(bytes: place.pathBytes + path.pathBytes.dropFirst(count))
+            }
+            return true
+        }
+    }
+
+    /// A folder was moved, and nobody has told where to: out of the tree.
+    private func endMove(of folder: FilePath) {
+        let hasLeft = state.withLock { state in
+            let cookie = state.moving.first { $0.value == folder }?.key
+            return cookie.map { state.moving.removeValue(forKey: $0) } != nil
+        }
+        if hasLeft { forgetAll(in: folder) }
     }
 
     /// Watches every folder below a path. What was made before it was watched is told.

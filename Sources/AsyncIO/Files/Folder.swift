@@ -89,16 +89,16 @@ extension File {
 
     /// Gives a file or folder another name in the same file system, at once: whoever looks sees the old state or the
     /// new one. Throws `EEXIST` if the new name exists and must not be replaced, `EXDEV` between file systems.
+    ///
+    /// Some file systems cannot rename without replacing (NFS, FUSE). There, a file has both names for a moment, and a
+    /// folder is refused with `EINVAL`, unless it may replace an empty one.
     public static func rename(
         _ path: some PathConvertible, to newPath: some PathConvertible, existing: Existing = .keep,
         on loop: EventLoop? = nil
     ) async throws {
         let loop = try EventLoop.required(loop)
         let (from, to) = (try path.bytes(for: "rename"), try newPath.bytes(for: "rename"))
-        let here = SystemCall.currentFolder
-        try await FileLane.run(
-            .rename(from, in: here, to: to, inFolder: here, replaces: existing == .replace), on: loop,
-            "\(from) to \(to)")
+        try await FileLane.rename(from, to: to, existing, on: loop, "\(from) to \(to)")
     }
 
     /// What becomes of something that has the name already.
@@ -139,5 +139,52 @@ extension File {
         let count = unsafe try await FileLane.run(
             .readLink(bytes, in: SystemCall.currentFolder, into: memory.freeSpace), on: loop, "\(bytes)")
         return unsafe FilePath(bytes: Array(memory.freeSpace.prefix(count)))
+    }
+}
+
+extension FileLane {
+    /// Gives something another name.
+    static func rename(
+        _ from: PathBytes, to: PathBytes, _ existing: File.Existing, on loop: EventLoop, _ subject: String
+    ) async throws {
+        let here = SystemCall.currentFolder
+        let call = FileCall.rename(from, in: here, to: to, inFolder: here, replaces: existing == .replace)
+        let outcome = await perform(call, on: loop)
+        let unknown: [Errno] = [.invalidArgument, .noFunction]
+        guard existing == .keep, outcome.result < 0, unknown.contains(Errno(negated: outcome.result)) else {
+            try check(outcome, call.name, subject, on: loop)
+            return
+        }
+        // RENAME_NOREPLACE is for those file systems that know it (renameat2(2)). A link replaces nothing either.
+        guard try await status(from, followsLinks: false, on: loop, subject).kind != .folder else {
+            throw IOError(
+                .invalidArgument, operation: call.name, subject: subject,
+                detail: "the file system cannot rename a folder without replacing (see File.Existing.replace), "
+                    + "or the folder would come to stand in itself")
+        }
+        try Task.checkCancellation()
+        try await UncancelledTask.start(name: call.name) {
+            try await link(from, to: to, on: loop, subject)
+        }.value
+    }
+
+    /// Gives a file another name, with both of them for a moment; if it throws, it has the old one alone.
+    private static func link(
+        _ from: PathBytes, to: PathBytes, on loop: EventLoop, _ subject: String
+    ) async throws {
+        let here = SystemCall.currentFolder
+        let linked = await perform(.link(from, in: here, at: to, inFolder: here), on: loop)
+        let unknown: [Errno] = [.notPermitted, .notSupported, .noFunction, .invalidArgument]
+        if linked.result < 0, unknown.contains(Errno(negated: linked.result)) {
+            throw IOError(
+                .invalidArgument, operation: "rename", subject: subject,
+                detail: "the file system can neither rename without replacing nor link; see File.Existing.replace")
+        }
+        try check(linked, "rename", subject, on: loop)
+        let removed = await performAnyway(.remove(from, in: here, isFolder: false), on: loop)
+        if removed.result < 0 {
+            await performAnyway(.remove(to, in: here, isFolder: false), on: loop)
+            try check(removed, "rename", subject, on: loop)
+        }
     }
 }

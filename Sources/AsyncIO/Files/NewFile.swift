@@ -33,14 +33,17 @@ struct NewFile {
         }
     }
 
-    /// Writes the file to the disk, puts it in its place, and writes that to the disk.
+    /// Writes the file to the disk, puts it in its place, and writes that to the disk. A cancelled task puts nothing;
+    /// once it is put, a cancellation is not heard: what is thrown would say that nothing has happened.
     func put(_ existing: File.Existing, durable: Bool) async throws {
         if durable { try await file.sync() }
         try await file.close()
-        let here = SystemCall.currentFolder
-        let call = FileCall.rename(draft, in: here, to: place, inFolder: here, replaces: existing == .replace)
-        try await FileLane.run(call, on: loop, "\(place)")
-        if durable { try await Folder.sync(at: FilePath(bytes: folder), on: loop) }
+        try Task.checkCancellation()
+        let putting = UncancelledTask.start(name: "replace") {
+            try await FileLane.rename(draft, to: place, existing, on: loop, "\(place)")
+            if durable { try await Folder.sync(at: FilePath(bytes: folder), on: loop) }
+        }
+        try await putting.value
     }
 
     /// Takes the name away; the file is there as long as it is open.
@@ -62,7 +65,7 @@ extension File {
     ///
     /// Writes a temporary file in the same folder (`.asyncio-….new`), waits until it is on the disk, and renames it.
     /// It keeps the permissions of the file that was there; where none was, it gets those named, less the umask's.
-    /// Owner and group are the process's own. A symbolic link in this place is replaced itself, and other names of the
+    /// Owner and group are the process's own; if the old file's were others, set-user-id and set-group-id are dropped. A symbolic link in this place is replaced itself, and other names of the
     /// old file keep the old content.
     ///
     /// Suspends. If it throws, the old file is there and the temporary one is not; only if syncing the folder at the
@@ -85,9 +88,8 @@ extension File {
         let new = try await NewFile.make(for: path, on: loop)
         do {
             try await body(new.file)
-            let old = try? await information(at: path, links: .stay, on: loop)
-            if let old, old.kind == .regular {
-                try await new.file.setPermissions(old.permissions)
+            if let old = try await replaced(at: path, on: loop), old.kind == .regular {
+                try await new.file.setPermissions(try await new.file.permissions(after: old))
             } else {
                 try await new.file.setPermissions(FilePermissions(rawValue: permissions.rawValue & ~FileLane.umask()))
             }
@@ -96,6 +98,26 @@ extension File {
             await new.discard()
             throw error
         }
+    }
+
+    /// What stands in a place that gets a new file; nil only if nothing does. Where the system does not say, the new
+    /// file would be open to more people than the old one.
+    private static func replaced(
+        at path: some PathConvertible, on loop: EventLoop
+    ) async throws -> FileInformation? {
+        do {
+            return try await information(at: path, links: .stay, on: loop)
+        } catch let error as IOError where error.code == .noSuchFileOrDirectory {
+            return nil
+        }
+    }
+
+    /// The permissions of a file that this one replaces. Those to act as its owner or group only if they are this
+    /// one's, too.
+    private func permissions(after old: FileInformation) async throws -> FilePermissions {
+        let own = try await information()
+        if own.userID == old.userID && own.groupID == old.groupID { return old.permissions }
+        return FilePermissions(rawValue: old.permissions.rawValue & 0o777)
     }
 }
 

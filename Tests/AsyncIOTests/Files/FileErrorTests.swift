@@ -68,6 +68,27 @@ struct FileErrorTests {
         }
     }
 
+    @Test(
+        "an ending loop that takes nothing new closes its files, and takes its drafts away",
+        arguments: Drivers.available)
+    func refused(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        let isEnding = Counter()
+        try await withFaults(driver) { _ in
+            isEnding.value > 0 ? Errno.loopClosed.negated : nil
+        } body: { loop in
+            let file = try await File.open(scratch["a"], .writing(.createNew), on: loop)
+            await #expect(throws: EventLoopError.self) {
+                try await File.replace(scratch["a"], on: loop) { file in
+                    isEnding.add()
+                    try await file.sync()
+                }
+            }
+            try await file.close()
+            #expect(scratch.openDescriptors == 0 && scratch.names() == ["a"])
+        }
+    }
+
     @Test("short writes go on where they stopped, and an error then says so", arguments: Drivers.available)
     func shortWrites(driver: DriverChoice) async throws {
         let scratch = try Scratch()

@@ -1,4 +1,6 @@
 import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
 import AsyncIOTestSupport
 import Glibc
 import SystemPackage
@@ -57,6 +59,59 @@ struct FileSequenceTests {
             for try await piece in file.chunks(from: 999_990, size: 4) { tail += piece }
             #expect(tail == Array(bytes[999_990...]))
             #expect(file.position == 0)
+        }
+    }
+
+    @Test("a piece that could not be read is read again, and none is skipped or doubled", arguments: Drivers.available)
+    func chunksAfterError(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        let bytes = Bytes.pattern(100)
+        let source = Descriptor(
+            owning: CInt(try SystemCall.call("open", "a") { unsafe open(try scratch.file("a", bytes), O_RDONLY) }))
+        let number = source.number
+        let failures = Counter()
+        try await withFaults(driver) { call in
+            guard case .read(_, let memory, let offset) = call else { return nil }
+            if offset == 30, failures.add() == 1 { return Errno.ioError.negated }
+            return unsafe SystemCall.read(number, memory, at: offset ?? -1)
+        } body: { loop in
+            // Nothing of /proc comes out of a cache: the driver is asked for every piece.
+            var iterator = File.chunks(of: "/proc/self/status", size: 10, readAhead: 3, on: loop).makeAsyncIterator()
+            var (found, errors): ([UInt8], [Errno]) = ([], [])
+            while true {
+                do {
+                    guard let piece = try await iterator.next() else { break }
+                    found += piece
+                } catch let error as IOError {
+                    errors.append(error.code)
+                }
+            }
+            #expect(found == bytes && errors == [.ioError])
+        }
+        _ = source.number
+    }
+
+    @Test("a file can be closed while it is read ahead, by whomever", arguments: Drivers.available)
+    func closedMeanwhile(driver: DriverChoice) async throws {
+        // The driver reads later, whenever the loop waits: some of these moments are in the midst of it.
+        try await withFaults(driver, deferred: Counter()) { _ in
+            nil
+        } body: { loop in
+            for pause in 0..<20 {
+                // Nothing of /proc comes out of a cache.
+                let file = try await File.open("/proc/self/status", on: loop)
+                var iterator = file.chunks(size: 10, readAhead: 3).makeAsyncIterator()
+                #expect(try await iterator.next()?.count == 10)
+                for _ in 0..<pause { await EventLoop.yield() }
+                try await file.close()
+                var error: (any Error)?
+                do {
+                    while try await iterator.next() != nil {}
+                } catch let failure {
+                    error = failure
+                }
+                #expect((error as? IOError)?.code == .badFileDescriptor)
+            }
         }
     }
 

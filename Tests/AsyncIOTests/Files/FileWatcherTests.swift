@@ -1,4 +1,6 @@
 import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
 import AsyncIOTestSupport
 import Glibc
 import SystemPackage
@@ -94,6 +96,75 @@ struct FileWatcherTests {
                 #expect(!event.path.string.hasSuffix("/4"))
                 if event.path.string == scratch["watched/5"] { break }
             }
+        }
+    }
+
+    @Test(
+        "a folder of a tree that is moved is told by its new name at once, and forgotten outside",
+        arguments: Setting.all)
+    func moves(setting: Setting) async throws {
+        let scratch = try Scratch()
+        for name in ["watched", "watched/a", "watched/a/c", "outside", "outside/d"] { try scratch.folder(name) }
+        try scratch.file("outside/d/old")
+        try await withLoop(setting) { loop in
+            let watcher = try await FileWatcher.open(scratch["watched"], depth: .tree, on: loop)
+            let events = watcher.makeAsyncIterator()
+            // All of it before anybody has heard of the move.
+            #expect(unsafe rename(scratch["watched/a"], scratch["watched/b"]) == 0)
+            try scratch.file("watched/b/1")
+            try scratch.file("watched/b/c/2")
+            #expect(unsafe rename(scratch["watched/b"], scratch["outside/b"]) == 0)
+            try scratch.file("outside/b/c/3")
+            #expect(unsafe rename(scratch["outside/d"], scratch["watched/d"]) == 0)
+            try scratch.file("watched/end")
+            var created: [String] = []
+            while created.last != scratch["watched/end"], let event = try await events.next() {
+                if event.kind == .created { created.append(event.path.string) }
+            }
+            #expect(created == ["b/1", "b/c/2", "d/old", "end"].map { scratch["watched/\($0)"] })
+        }
+    }
+
+    @Test("a wait that is cancelled while a new folder is looked through loses no event", arguments: Drivers.available)
+    func cancelledInside(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        let refusals = Counter()
+        try await withFaults(driver) { call in
+            guard case .list = call, refusals.add() <= 1 else { return nil }
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            return Errno.canceled.negated
+        } body: { loop in
+            refusals.add()
+            let watcher = try await FileWatcher.open(scratch.path, depth: .tree, on: loop)
+            refusals.add(-refusals.value)
+            try scratch.folder("f")
+            try scratch.file("f/1")
+            let waiting = Task(executorPreference: loop) { try await watcher.makeAsyncIterator().next() }
+            await #expect(throws: CancellationError.self) { _ = try await waiting.value }
+            let events = watcher.makeAsyncIterator()
+            try await expect(events, .created, scratch["f"])
+            try await expect(events, .created, scratch["f/1"])
+        }
+    }
+
+    @Test("a tree whose events were too many is watched as it is afterwards", arguments: Setting.all)
+    func overflow(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try scratch.folder("gone")
+        try await withLoop(setting) { loop in
+            let limit = try await File.readAll("/proc/sys/fs/inotify/max_queued_events", on: loop)
+            let count = Int(String(decoding: limit.dropLast(), as: UTF8.self)) ?? 16_384
+            guard count <= 1 << 17 else { return }
+            let watcher = try await FileWatcher.open(scratch.path, depth: .tree, on: loop)
+            try await onThread {
+                for index in 0...count { #expect(unsafe chmod(scratch[index % 2 == 0 ? "gone" : "."], 0o755) == 0) }
+                #expect(unsafe rmdir(scratch["gone"]) == 0)
+                try scratch.folder("new")
+            }
+            let events = watcher.makeAsyncIterator()
+            try await wait(events, .overflow, scratch.path)
+            try scratch.file("new/1")
+            try await wait(events, .created, scratch["new/1"])
         }
     }
 

@@ -39,6 +39,20 @@ struct WholeFileTests {
         }
     }
 
+    @Test("are refused by their limit when they are as long as a file can be", arguments: Setting.all)
+    func longest(setting: Setting) async throws {
+        // Other file systems than this one in memory have lower limits.
+        let scratch = try Scratch(in: "/dev/shm")
+        try await withLoop(setting) { loop in
+            let file = try await File.open(scratch["a"], .readingAndWriting(.createNew), on: loop)
+            try await file.truncate(to: .max)
+            for limit in [-1, 0, 100_000] {
+                let error = try await ioError { _ = try await file.readRest(limit: limit) }
+                #expect(error.code == .fileTooLarge)
+            }
+        }
+    }
+
     @Test("are written over what was there", arguments: Setting.all)
     func writeAll(setting: Setting) async throws {
         let scratch = try Scratch()
@@ -90,6 +104,49 @@ struct WholeFileTests {
             await #expect(throws: CancellationError.self) { try await cancelled.value }
             #expect(scratch.bytes("a") == [1, 2, 3])
             #expect(scratch.names() == ["a"])
+        }
+    }
+
+    @Test("are not replaced where the system does not say who may read the old one", arguments: Drivers.available)
+    func replaceUnknown(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1, 2, 3], mode: 0o600)
+        try await withFaults(driver) { call in
+            if case .status(let path, _, _, _) = call, !path.isEmpty { Errno.ioError.negated } else { nil }
+        } body: { loop in
+            let error = try await ioError { try await File.replace(scratch["a"], with: [4], on: loop) }
+            #expect(error.code == .ioError)
+            #expect(scratch.bytes("a") == [1, 2, 3] && scratch.mode("a") == 0o600 && scratch.names() == ["a"])
+        }
+    }
+
+    @Test("of others do not act for us when we replace them", .enabled(if: geteuid() == 0), arguments: Setting.all)
+    func replaceForeign(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1])
+        try scratch.file("b", [1])
+        #expect(unsafe chown(scratch["a"], 12_345, getegid()) == 0)
+        for name in ["a", "b"] { #expect(unsafe chmod(scratch[name], 0o4750) == 0) }
+        try await withLoop(setting) { loop in
+            for name in ["a", "b"] { try await File.replace(scratch[name], with: [2], on: loop) }
+            #expect(scratch.mode("a") == 0o750 && scratch.mode("b") == 0o4750)
+        }
+    }
+
+    @Test("that are replaced when the cancellation comes are replaced, and say so", arguments: Drivers.available)
+    func replaceCancelledLate(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1, 2, 3])
+        let renames = Gate()
+        try await withFaults(driver) { call in
+            if case .rename = call { renames.open() }
+            return nil
+        } body: { loop in
+            let replacing = Task(executorPreference: loop) { try await File.replace(scratch["a"], with: [4], on: loop) }
+            await renames.pass()
+            replacing.cancel()
+            try await replacing.value
+            #expect(scratch.bytes("a") == [4] && scratch.names() == ["a"])
         }
     }
 
@@ -149,6 +206,57 @@ struct WholeFileTests {
             // Says that it is empty, and is not.
             #expect(try await File.copy("/proc/self/status", to: scratch["status"], on: loop) > 100)
             #expect(scratch.bytes("status")?.starts(with: "Name:".utf8) == true)
+        }
+    }
+
+    @Test(
+        "that grow while they are copied come as they were at some moment", arguments: Drivers.available, [true, false])
+    func copyGrowing(driver: DriverChoice, kernelCopies: Bool) async throws {
+        let scratch = try Scratch()
+        let bytes = Bytes.pattern(100_000).map { $0 | 1 }
+        try scratch.file("a", Array(bytes.prefix(90_000)))
+        let source = Descriptor(
+            owning: CInt(try SystemCall.call("open", "a") { unsafe open(scratch["a"], O_WRONLY | O_APPEND) }))
+        let number = source.number
+        let growths = Counter()
+        try await withFaults(driver) { call in
+            switch call {
+            case .clone: return Errno.notSupported.negated
+            case .copyRange where !kernelCopies: return Errno.improperLink.negated
+            case .status:
+                // Grows each time before somebody asks how long it is.
+                let count = growths.add()
+                if count <= 10 {
+                    try? SystemCall.writeAll(Array(bytes.dropFirst(89_000 + 1_000 * count).prefix(1_000)), to: number)
+                }
+                return nil
+            default: return nil
+            }
+        } body: { loop in
+            let copied = try await File.copy(scratch["a"], to: scratch["b"], on: loop)
+            let copy = scratch.bytes("b") ?? []
+            #expect(copied >= 90_000 && copy.count == copied && copy == Array(bytes.prefix(copy.count)))
+        }
+        _ = source.number
+    }
+
+    @Test("never replace others unasked, also where a file system cannot rename so", arguments: Drivers.available)
+    func renameWithoutFlag(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        for name in ["a", "there"] { try scratch.file(name, Array(name.utf8)) }
+        try scratch.folder("f")
+        try scratch.link("l", to: "nowhere")
+        try await withFaults(driver) { call in
+            if case .rename(_, _, _, _, replaces: false) = call { Errno.invalidArgument.negated } else { nil }
+        } body: { loop in
+            try await File.rename(scratch["a"], to: scratch["b"], on: loop)
+            try await File.rename(scratch["l"], to: scratch["m"], on: loop)
+            let error = try await ioError { try await File.rename(scratch["b"], to: scratch["there"], on: loop) }
+            #expect(error.code == .fileExists && scratch.bytes("there") == Array("there".utf8))
+            let folder = try await ioError { try await File.rename(scratch["f"], to: scratch["g"], on: loop) }
+            #expect(folder.code == .invalidArgument && "\(folder)".contains("without replacing"))
+            #expect(try await File.copy(scratch["b"], to: scratch["c"], on: loop) == 1)
+            #expect(scratch.names() == ["b", "c", "f", "m", "there"] && scratch.bytes("b") == Array("a".utf8))
         }
     }
 
