@@ -52,7 +52,7 @@ final class JobRunner: Sendable {
     }
 
     /// One that has ended meanwhile needs no signal.
-    private static func kill(_ process: Process) { _ = try? process.signal(SIGKILL, to: .group) }
+    private static func kill(_ process: Process) { _ = try? process.signal(.kill, to: .group) }
 
     private func add(_ process: Process, _ number: Int) {
         let kills = state.withLock { state in
