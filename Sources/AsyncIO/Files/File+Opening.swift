@@ -24,13 +24,21 @@ extension File {
         let loop = try EventLoop.required(loop)
         let bytes = try path.bytes(for: "open")
         let descriptor = try await FileLane.open(bytes, mode.flags, UInt32(permissions.rawValue), on: loop)
+        return try File(opened: descriptor, bytes, path.filePath, mode, on: loop)
+    }
+
+    /// A file that was opened just now, non-blocking.
+    convenience init(
+        opened descriptor: consuming Descriptor, _ bytes: PathBytes, _ path: FilePath, _ mode: Mode,
+        on loop: EventLoop
+    ) throws {
         // About an open file of this machine, nobody has to be asked.
         let kind = FileLane.cachedStatus(descriptor.number)?.kind ?? .unknown
         if kind == .folder {
             throw IOError(
                 .isDirectory, operation: "open", subject: "\(bytes)", detail: "it is a folder; see Folder.entries(at:)")
         }
-        return File(descriptor, path.filePath, kind, mode, on: loop)
+        self.init(descriptor, path, kind, mode, on: loop)
     }
 }
 

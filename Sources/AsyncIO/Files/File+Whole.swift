@@ -15,8 +15,13 @@ extension File {
         let loop = try EventLoop.required(loop)
         let bytes = try path.bytes(for: "open")
         try await FileLane.enter()
-        if let whole = try FileLane.readCached(bytes, limit: limit) { return whole }
-        let file = try await open(path, .reading, on: loop)
+        let file: File
+        switch try FileLane.readCached(bytes, limit: limit) {
+        case .whole(let whole): return whole
+        // Opening a FIFO or a device does something to whoever is on its other side: it is done once.
+        case .open(let descriptor): file = try File(opened: descriptor, bytes, path.filePath, .reading, on: loop)
+        case .unknown: file = try await open(path, .reading, on: loop)
+        }
         do {
             let whole = try await file.readRest(limit: limit)
             try await file.close()
@@ -66,15 +71,21 @@ extension FileLane {
             detail: "longer than \(limit) bytes; raise the limit, or read it in pieces")
     }
 
-    /// Opens, reads and closes a small file, if the kernel finds all of it in its caches; nil otherwise. Does not
-    /// block.
-    static func readCached(_ path: PathBytes, limit: Int) throws -> [UInt8]? {
-        guard let number = openCached(path, O_RDONLY) else { return nil }
+    /// What the kernel finds of a file without asking a disk.
+    enum CachedFile: ~Copyable {
+        case whole([UInt8])
+        case open(Descriptor)
+        case unknown
+    }
+
+    /// Opens, reads and closes a small file, if the kernel finds all of it in its caches. Does not block.
+    static func readCached(_ path: PathBytes, limit: Int) throws -> CachedFile {
+        guard let number = openCached(path, O_RDONLY) else { return .unknown }
         let descriptor = Descriptor(owning: number)
         // A size of 0 means nothing in /proc. A file without a name is freed when it is closed, which may take long.
         guard let status = cachedStatus(number), status.kind == .regular, status.linkCount > 0,
             status.size > 0, status.size <= File.inlinePiece
-        else { return nil }
+        else { return .open(descriptor) }
         let size = Int(clamping: status.size)
         guard size <= limit else { throw tooLong("\(path)", limit) }
         var result = 0
@@ -82,7 +93,7 @@ extension FileLane {
             result = unsafe SystemCall.readCached(number, UnsafeMutableRawBufferPointer(memory), at: 0)
             filled = max(result, 0)
         }
-        _ = descriptor.number
-        return result == size ? bytes : nil
+        // Where a cache has answered, closing what was only read asks nobody.
+        return result == size ? .whole(bytes) : .open(descriptor)
     }
 }

@@ -67,6 +67,30 @@ struct SpecialFileTests {
         }
     }
 
+    @Test("reading all of a FIFO opens it once: its writer meets no reader that goes away", arguments: Setting.all)
+    func wholeFIFO(setting: Setting) async throws {
+        let scratch = try Scratch()
+        #expect(unsafe mkfifo(scratch["fifo"], 0o600) == 0)
+        // Opens and closes, on an inotify(7) descriptor of the test's own.
+        let watch = Descriptor(owning: CInt(SystemCall.openWatch()))
+        let number = watch.number
+        try SystemCall.call("watch", "fifo") {
+            unsafe inotify_add_watch(number, scratch["fifo"], UInt32(IN_OPEN | IN_CLOSE))
+        }
+        try await withLoop(setting) { loop in
+            let reading = Task(executorPreference: loop) { try await File.readAll(scratch["fifo"], on: loop) }
+            await until { await loop.statistics.waitingOperations > 0 }
+            var events = [UInt8](repeating: 0, count: 4_096)
+            let count = unsafe events.withUnsafeMutableBytes { unsafe read(number, $0.baseAddress, $0.count) }
+            #expect(count == 16)
+            let writer = try await File.open(scratch["fifo"], .writing(.existing), on: loop)
+            try await writer.write([1, 2, 3])
+            try await writer.close()
+            #expect(try await reading.value == [1, 2, 3])
+        }
+        _ = watch.number
+    }
+
     @Test("opening a FIFO that nobody reads waits, and can be cancelled", arguments: Setting.all)
     func fifoWithoutReader(setting: Setting) async throws {
         let scratch = try Scratch()
