@@ -12,6 +12,9 @@ import time
 
 LIMIT = 20.0  # seconds that anything may take
 
+# Calls fail by strace, which does not see inside an io_uring.
+DRIVER = {"ASYNCIO_DRIVER": "epoll"}
+
 # Whoever is started from a Dispatch worker, as Swift's tests are, inherits a mask that blocks SIGTERM.
 signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
@@ -49,7 +52,7 @@ def run(probe, arguments, inject=()):
     """Runs a probe to its end: (exit code, output). The code of a crash is negative."""
     process = subprocess.Popen(
         command(probe, arguments, inject), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+        env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **DRIVER})
     try:
         output, _ = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -70,7 +73,7 @@ class Server:
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command(probe, [mode, *arguments], inject), stdout=subprocess.PIPE, stderr=self.errors,
-            preexec_fn=limit if descriptors else None, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+            preexec_fn=limit if descriptors else None, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **DRIVER})
         line = self.process.stdout.readline().decode()
         match = re.match(r"listening (\d+) (\d+)", line)
         expect(match, f"no server: {line!r} {self.reports()}")

@@ -66,8 +66,8 @@ struct FileSequenceTests {
     func chunksAfterError(driver: DriverChoice) async throws {
         let scratch = try Scratch()
         let bytes = Bytes.pattern(100)
-        let source = Descriptor(
-            owning: CInt(try SystemCall.call("open", "a") { unsafe open(try scratch.file("a", bytes), O_RDONLY) }))
+        let path = try scratch.file("a", bytes)
+        let source = Descriptor(owning: CInt(try SystemCall.call("open", path) { unsafe open(path, O_RDONLY) }))
         let number = source.number
         let failures = Counter()
         try await withFaults(driver) { call in

@@ -74,7 +74,9 @@ struct SpecialFileTests {
         // Opens and closes, on an inotify(7) descriptor of the test's own.
         let watch = Descriptor(owning: CInt(SystemCall.openWatch()))
         let number = watch.number
-        try SystemCall.call("watch", "fifo") { unsafe inotify_add_watch(number, scratch["fifo"], UInt32(IN_OPEN | IN_CLOSE)) }
+        try SystemCall.call("watch", "fifo") {
+            unsafe inotify_add_watch(number, scratch["fifo"], UInt32(IN_OPEN | IN_CLOSE))
+        }
         try await withLoop(setting) { loop in
             let reading = Task(executorPreference: loop) { try await File.readAll(scratch["fifo"], on: loop) }
             await until { await loop.statistics.waitingOperations > 0 }
