@@ -46,6 +46,8 @@ public final class File: Sendable, CustomStringConvertible {
     /// Whether the file system answers what its caches hold.
     let readsFromCache: Atomic<Bool>
     let writesToCache: Atomic<Bool>
+    /// Whether it has ever done so: then it is a file system of this kernel's own.
+    let cacheHasAnswered = Atomic(false)
 
     init(_ descriptor: consuming Descriptor, _ path: FilePath, _ kind: FileKind, _ mode: Mode, on loop: EventLoop) {
         self.loop = loop
@@ -157,10 +159,11 @@ public final class File: Sendable, CustomStringConvertible {
         try FileLane.check(outcome, "close", "\(path)", on: loop)
     }
 
-    /// Whether closing waits for nothing: what was written may go over a network now, and a file that has no name left
-    /// is freed.
+    /// Whether closing waits for nothing: what was written may go over a network now, a file that has no name left is
+    /// freed, and a program that serves a file system is asked (FUSE), which has no cache that answers at once.
     private var closesAtOnce: Bool {
         if mode.writes { return false }
+        guard kind == .pipe || cacheHasAnswered.load(ordering: .relaxed) else { return false }
         return FileLane.cachedStatus(number).map { $0.linkCount > 0 } ?? false
     }
 }
