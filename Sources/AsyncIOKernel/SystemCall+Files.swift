@@ -18,6 +18,9 @@ extension SystemCall {
         result { unsafe casyncio_open_cached(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY) }
     }
 
+    /// F_SETFL of fcntl(2): appending, non-blocking and the like. Does not block.
+    package static func setFlags(_ file: CInt, _ flags: CInt) { _ = result { fcntl(file, F_SETFL, flags) } }
+
     /// preadv2(2); an offset of -1 is the file's own position.
     package static func read(_ file: CInt, _ memory: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
         result { unsafe casyncio_read_at(file, memory.baseAddress, memory.count, offset, 0) }

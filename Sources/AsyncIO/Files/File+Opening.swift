@@ -38,6 +38,8 @@ extension File {
             throw IOError(
                 .isDirectory, operation: "open", subject: "\(bytes)", detail: "it is a folder; see Folder.entries(at:)")
         }
+        // A ring tries what is non-blocking on the loop's thread, where a file system may block all the same.
+        if kind == .regular { SystemCall.setFlags(descriptor.number, mode.flags & ~O_NONBLOCK) }
         self.init(descriptor, path, kind, mode, on: loop)
     }
 }

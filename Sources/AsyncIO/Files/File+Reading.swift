@@ -133,7 +133,11 @@ extension File {
     private func readCached(_ memory: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
         let result = unsafe SystemCall.readCached(number, memory, at: offset)
         // Files of /proc, some file systems: never from a cache.
-        if result < 0 && result != Errno.wouldBlock.negated { readsFromCache.store(false, ordering: .relaxed) }
+        if result < 0 && result != Errno.wouldBlock.negated {
+            readsFromCache.store(false, ordering: .relaxed)
+        } else if !cacheHasAnswered.load(ordering: .relaxed) {
+            cacheHasAnswered.store(true, ordering: .relaxed)
+        }
         return result
     }
 

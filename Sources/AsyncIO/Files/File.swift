@@ -14,8 +14,10 @@ public import SystemPackage
 /// ```
 ///
 /// What the page cache holds is read at once, without another thread; what the disk has to be asked for is read while
-/// the loop goes on: by the driver, or on a thread of the loop's pool. A call that has begun there cannot be
-/// interrupted: a task that is cancelled meanwhile gets its result, and learns of the cancellation at its next wait.
+/// the loop goes on: by the driver, or on a thread of the loop's pool. A call that has begun on a thread cannot
+/// be interrupted: a task that is cancelled meanwhile gets its result, and learns of the cancellation at its next wait.
+/// A ring may give up a read or a sync that has begun: then it throws `CancellationError`, and nothing was read. Nothing
+/// is lost either way, since the position moves only with what was returned.
 ///
 /// Calls with an offset may run side by side. Those without one share a position, which is this object's own, and take
 /// turns: each is whole. Everything may be called from any thread.
@@ -46,6 +48,8 @@ public final class File: Sendable, CustomStringConvertible {
     /// Whether the file system answers what its caches hold.
     let readsFromCache: Atomic<Bool>
     let writesToCache: Atomic<Bool>
+    /// Whether it has ever done so: then it is a file system of this kernel's own.
+    let cacheHasAnswered = Atomic(false)
 
     init(_ descriptor: consuming Descriptor, _ path: FilePath, _ kind: FileKind, _ mode: Mode, on loop: EventLoop) {
         self.loop = loop
@@ -157,10 +161,11 @@ public final class File: Sendable, CustomStringConvertible {
         try FileLane.check(outcome, "close", "\(path)", on: loop)
     }
 
-    /// Whether closing waits for nothing: what was written may go over a network now, and a file that has no name left
-    /// is freed.
+    /// Whether closing waits for nothing: what was written may go over a network now, a file that has no name left is
+    /// freed, and a program that serves a file system is asked (FUSE), which has no cache that answers at once.
     private var closesAtOnce: Bool {
         if mode.writes { return false }
+        guard kind == .pipe || cacheHasAnswered.load(ordering: .relaxed) else { return false }
         return FileLane.cachedStatus(number).map { $0.linkCount > 0 } ?? false
     }
 }

@@ -7,8 +7,8 @@ enum FileLane {
     /// Performs a call for the calling task, from whatever thread.
     ///
     /// The call, its memory and its descriptors belong to it until this returns; so does the caller's frame, which
-    /// keeps them alive. A cancelled task gets `ECANCELED` if the call has not begun; once begun, its outcome is
-    /// returned.
+    /// keeps them alive. A cancelled task gets `ECANCELED` if the call has not begun; once begun on a thread,
+    /// its outcome is returned. A ring may also give up a read or a sync that has begun, which has read nothing then.
     static func perform(_ call: FileCall, on loop: EventLoop) async -> Outcome {
         let outcome = await loop.perform(.file(call))
         guard outcome.result == Outcome.needsThread.result else { return outcome }

@@ -32,8 +32,8 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     /// The path that is watched.
     public let path: FilePath
     private let depth: Depth
-    /// The inotify descriptor once more, which stays open when the stream over the other one is closed.
-    private let inotify: Descriptor
+    /// Nil when the watcher is closed.
+    private let instance: Locked<WatchInstance?>
     private let core: StreamCore
     private let turn = AsyncLock(name: "file watcher")
     private let state = Locked(State())
@@ -61,10 +61,10 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         }
     }
 
-    private init(_ path: FilePath, _ depth: Depth, _ inotify: consuming Descriptor, _ core: StreamCore) {
+    private init(_ path: FilePath, _ depth: Depth, _ instance: WatchInstance, _ core: StreamCore) {
         self.path = path
         self.depth = depth
-        self.inotify = inotify
+        self.instance = Locked(instance)
         self.core = core
     }
 
@@ -91,7 +91,8 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
                 }))
         let handle = try await loop.adopt(descriptor, "watcher of \(bytes)", .pipe)
         let core = StreamCore(loop: loop, reader: handle, writer: .none, subject: .name("watcher of \(bytes)"))
-        let watcher = FileWatcher(path.filePath, depth, again, core)
+        let instance = WatchInstance(again, "\(bytes)", on: loop)
+        let watcher = FileWatcher(path.filePath, depth, instance, core)
         watcher.state.withLock { state in
             state.root = CInt(truncatingIfNeeded: root)
             state.paths[state.root] = watcher.path
@@ -101,7 +102,15 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     }
 
     /// Ends the watch. The sequence ends when what was read is taken. Calling it again does nothing.
-    public func close() { core.close() }
+    public func close() {
+        core.close()
+        let ended = instance.withLock { instance in
+            defer { instance = nil }
+            return instance
+        }
+        // Let go outside the lock.
+        _ = ended
+    }
 
     /// An iterator. Several share the events among them.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(watcher: self) }
@@ -213,7 +222,7 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
             throw error
         }
         let gone = state.withLock { state in before.keys.filter { state.paths[$0] == nil } }
-        for watch in gone { SystemCall.unwatch(inotify.number, watch) }
+        unwatch(gone)
     }
 
     /// The first half of a move. What is done in the folder after it is told with its new path, if it has one here: the
@@ -269,7 +278,10 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     private func watch(_ folder: FilePath) async throws -> Bool {
         let bytes = try folder.bytes(for: "watch")
         let mask = FileEvent.Kind.mask | UInt32(IN_ONLYDIR) | UInt32(IN_DONT_FOLLOW)
-        let outcome = await FileLane.perform(.watch(inotify.number, bytes, mask: mask), on: core.loop)
+        // Held until the call has ended, which may be after the watcher was closed.
+        guard let instance = instance.withLock({ $0 }) else { return false }
+        let outcome = await FileLane.perform(.watch(instance.number, bytes, mask: mask), on: core.loop)
+        withExtendedLifetime(instance) {}
         if outcome.result >= 0 {
             state.withLock { $0.paths[CInt(truncatingIfNeeded: outcome.result)] = folder }
             return true
@@ -289,10 +301,40 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
             for watch in gone { state.paths[watch] = nil }
             return Array(gone)
         }
-        for watch in gone { SystemCall.unwatch(inotify.number, watch) }
+        unwatch(gone)
+    }
+
+    private func unwatch(_ watches: [CInt]) {
+        guard let instance = instance.withLock({ $0 }) else { return }
+        withExtendedLifetime(instance) {
+            for watch in watches { SystemCall.unwatch(instance.number, watch) }
+        }
     }
 
     private func tell(_ kind: FileEvent.Kind, _ path: FilePath, isFolder: Bool) {
         state.withLock { $0.events.append(FileEvent(kind: kind, path: path, isFolder: isFolder, moveID: 0)) }
+    }
+}
+
+/// The inotify descriptor once more, which stays open as long as somebody adds watches to it, whatever becomes of the
+/// stream over the other one. The kernel frees the watches with the last of the two, which may take a while.
+private final class WatchInstance: Sendable {
+    let number: CInt
+    private let subject: String
+    private let loop: EventLoop
+
+    init(_ descriptor: consuming Descriptor, _ subject: String, on loop: EventLoop) {
+        number = descriptor.release()
+        self.subject = subject
+        self.loop = loop
+    }
+
+    deinit {
+        let loop = loop
+        let held = HeldDescriptor(Descriptor(owning: number))
+        // If an ending loop refuses the task, this closes it.
+        loop.spawn(name: "close watcher of \(subject)") {
+            await FileLane.performAnyway(.close(held.take().release()), on: loop)
+        }
     }
 }

@@ -6,9 +6,10 @@ import SystemPackage
 extension Folder {
     /// Removes a folder and everything in it, however deep.
     ///
-    /// Nothing outside is touched: symbolic links are removed themselves, and every step goes from the open folder to
-    /// the next one by its name, so that somebody who exchanges a folder for a link meanwhile leads nowhere. At most
-    /// some 64 descriptors are open at once. What is added meanwhile is removed as well, if it is found in time.
+    /// No link is followed: symbolic links are removed themselves, and every step goes from the open folder to the next
+    /// one by its name, so that somebody who exchanges a folder for a link meanwhile leads nowhere. What is mounted in
+    /// the tree belongs to it, bind mounts too: it is emptied, and then its mount point stops the removal (`EBUSY`). At
+    /// most some 64 descriptors are open at once. What is added meanwhile is removed as well, if it is found in time.
     ///
     /// Suspends. Stops at the first error and at cancellation, and a part is gone then. Throws ``IOError`` with the
     /// path that it stopped at: `EACCES` for a folder that we may not change, `ENOTDIR` for what is no folder or a link

@@ -25,17 +25,19 @@ public enum Folder {
     }
 
     /// Makes a folder, and those above it, as far as they are missing. A folder that exists is no error; something else
-    /// in its place is: `EEXIST`, `ENOTDIR`.
+    /// in its place is: `EEXIST`, `ENOTDIR`. Those above get the same permissions, and let their owner go on in
+    /// any case (`mkdir -p` of POSIX).
     public static func makeAll(
         _ path: some PathConvertible, permissions: FilePermissions = Folder.usualPermissions, on loop: EventLoop? = nil
     ) async throws {
         let loop = try EventLoop.required(loop)
+        let permissionsAbove = permissions.union([.ownerWrite, .ownerExecute])
         var missing: [FilePath] = []
         var next = path.filePath
         // From below: mostly all but the last exist.
         while true {
             do {
-                try await make(next, permissions: permissions, on: loop)
+                try await make(next, permissions: missing.isEmpty ? permissions : permissionsAbove, on: loop)
                 break
             } catch let error as IOError where error.code == .noSuchFileOrDirectory {
                 missing.append(next)
@@ -45,9 +47,9 @@ public enum Folder {
                 break
             }
         }
-        for folder in missing.reversed() {
+        while let folder = missing.popLast() {
             do {
-                try await make(folder, permissions: permissions, on: loop)
+                try await make(folder, permissions: missing.isEmpty ? permissions : permissionsAbove, on: loop)
             } catch let error as IOError where error.code == .fileExists {
                 // Somebody else was faster.
                 if try await File.information(at: folder, on: loop).kind != .folder { throw error }

@@ -28,7 +28,7 @@ public struct WalkEntry: Sendable {
     public let kind: FileKind
     /// How deep below the first folder it stands: 1 for what is in that one.
     public let depth: Int
-    /// Why what is in this folder cannot be told.
+    /// Why what is in this folder cannot be told, or what this is.
     public let error: IOError?
 }
 
@@ -49,6 +49,8 @@ public struct FolderWalk: AsyncSequence, Sendable {
         private var open: [FolderListing] = []
         /// What was told last, and is to be entered next.
         private var next: (folder: FolderListing, name: FilePath.Component)?
+        /// A name whose kind was to be asked for when the task was cancelled.
+        private var unasked: FilePath.Component?
         private var hasBegun = false
 
         init(sequence: FolderWalk) { self.sequence = sequence }
@@ -67,23 +69,33 @@ public struct FolderWalk: AsyncSequence, Sendable {
             }
             if let error = try await enterFolder() { return error }
             while let folder = open.last {
-                let path: FilePath
+                let found: (name: FilePath.Component, kind: FileKind)
                 do {
-                    guard let found = try await folder.next() else {
+                    if let unasked {
+                        found = (unasked, .unknown)
+                    } else if let next = try await folder.next() {
+                        found = next
+                    } else {
                         open.removeLast()
                         continue
                     }
-                    path = folder.path.appending(found.name)
-                    let depth = open.count
-                    let kind = try await kind(of: found.name, found.kind, in: folder)
-                    // Removed since.
-                    guard let kind else { continue }
-                    if kind == .folder { next = (folder, found.name) }
-                    return WalkEntry(path: path, kind: kind, depth: depth, error: nil)
                 } catch let error as IOError {
                     // The folder cannot be read on.
                     open.removeLast()
                     return WalkEntry(path: folder.path, kind: .folder, depth: open.count, error: error)
+                }
+                let path = folder.path.appending(found.name)
+                do {
+                    unasked = found.name
+                    let kind = try await kind(of: found.name, found.kind, in: folder)
+                    unasked = nil
+                    // Removed since.
+                    guard let kind else { continue }
+                    if kind == .folder { next = (folder, found.name) }
+                    return WalkEntry(path: path, kind: kind, depth: open.count, error: nil)
+                } catch let error as IOError {
+                    unasked = nil
+                    return WalkEntry(path: path, kind: .unknown, depth: open.count, error: error)
                 }
             }
             return nil

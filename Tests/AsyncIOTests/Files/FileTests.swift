@@ -7,6 +7,20 @@ import Testing
 
 @Suite("Files")
 struct FileTests {
+    @Test("of the disk are not open non-blocking, and append as they were told to", arguments: Setting.all)
+    func flags(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try scratch.file("a", [1])
+        try await withLoop(setting) { loop in
+            for mode in [File.Mode.reading, .appending(.existing)] {
+                let file = try await File.open(scratch["a"], mode, on: loop)
+                let flags = try await file.withDescriptor { fcntl($0, F_GETFL) }
+                #expect(flags & O_NONBLOCK == 0 && (flags & O_APPEND != 0) == (mode == .appending(.existing)))
+                try await file.close()
+            }
+        }
+    }
+
     @Test("what is written is read again, from the position on", arguments: Setting.all)
     func sequential(setting: Setting) async throws {
         let scratch = try Scratch()

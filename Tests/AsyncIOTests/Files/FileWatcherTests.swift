@@ -53,6 +53,31 @@ struct FileWatcherTests {
         }
     }
 
+    @Test("a watcher that is closed watches nothing any more, although it is still there", arguments: Setting.all)
+    func closedInstance(setting: Setting) async throws {
+        let scratch = try Scratch()
+        var status = stat()
+        #expect(unsafe lstat(scratch.path, &status) == 0)
+        let inode = " ino:\(String(status.st_ino, radix: 16)) "
+        // proc(5): the watches of an inotify descriptor.
+        @Sendable func isWatched() -> Bool {
+            (0..<4_096).contains { number in
+                let file = unsafe open("/proc/self/fdinfo/\(number)", O_RDONLY | O_CLOEXEC)
+                guard file >= 0 else { return false }
+                let descriptor = Descriptor(owning: file)
+                let bytes = (try? SystemCall.bytes(of: descriptor.number, count: 4_096)) ?? []
+                return String(decoding: bytes, as: UTF8.self).contains(inode)
+            }
+        }
+        try await withLoop(setting) { loop in
+            let watcher = try await FileWatcher.open(scratch.path, depth: .tree, on: loop)
+            #expect(isWatched())
+            watcher.close()
+            await until { !isWatched() }
+            #expect(try await watcher.makeAsyncIterator().next() == nil)
+        }
+    }
+
     @Test("a wait that is cancelled loses no event", arguments: Setting.all)
     func cancelled(setting: Setting) async throws {
         let scratch = try Scratch()

@@ -1,4 +1,6 @@
 import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
 import AsyncIOTestSupport
 import Glibc
 import SystemPackage
@@ -44,6 +46,55 @@ struct FolderTests {
             #expect(try await ioError { try await Folder.remove(scratch["a"], on: loop) }.code == .directoryNotEmpty)
             try await Folder.remove(scratch["a/b/c"], on: loop)
             #expect(scratch.names("a/b") == ["d"])
+        }
+    }
+
+    @Test("those above a folder that may not be changed may be changed until it is there", arguments: Setting.all)
+    func makeAllReadOnly(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try await withLoop(setting) { loop in
+            try await Folder.makeAll(scratch["a/b/c"], permissions: .ownerRead, on: loop)
+            #expect(["a", "a/b", "a/b/c"].map { scratch.mode($0) } == [0o700, 0o700, 0o400])
+        }
+    }
+
+    @Test(
+        "a walk tells what it cannot ask about, and goes on; interrupted, it loses nothing",
+        arguments: Drivers.available)
+    func walkErrors(driver: DriverChoice) async throws {
+        let scratch = try Scratch()
+        for name in ["a", "bad", "c"] { try scratch.file(name) }
+        let questions = Counter()
+        try await withFaults(driver) { call in
+            switch call {
+            case .list(let folder, let memory):
+                // As file systems do that do not say what a name stands for (DT_UNKNOWN of getdents64(2)).
+                let count = unsafe SystemCall.list(folder, memory)
+                var start = 0
+                while start < count {
+                    unsafe memory[start + 18] = 0
+                    start += Int(unsafe memory.loadUnaligned(fromByteOffset: start + 16, as: UInt16.self))
+                }
+                return count
+            case .status(let path, _, _, _):
+                // What is thrown for this is about no file, as a cancellation is.
+                if questions.add() % 2 == 1 { return Errno.loopClosed.negated }
+                return "\(path)" == "bad" ? Errno.ioError.negated : nil
+            default: return nil
+            }
+        } body: { loop in
+            var walk = Folder.walk(scratch.path, on: loop).makeAsyncIterator()
+            var (found, interruptions): ([String], Int) = ([], 0)
+            while true {
+                do {
+                    guard let entry = try await walk.next() else { break }
+                    let name = entry.path.lastComponent?.string ?? ""
+                    found.append(entry.error.map { "\(name) \($0.code == .ioError)" } ?? "\(name) \(entry.kind)")
+                } catch is EventLoopError {
+                    interruptions += 1
+                }
+            }
+            #expect(found.sorted() == ["a regular", "bad true", "c regular"] && interruptions == 3)
         }
     }
 

@@ -235,7 +235,7 @@ struct WholeFileTests {
         } body: { loop in
             let copied = try await File.copy(scratch["a"], to: scratch["b"], on: loop)
             let copy = scratch.bytes("b") ?? []
-            #expect(copied >= 90_000 && copy.count == copied && copy == Array(bytes.prefix(copy.count)))
+            #expect(copied > 90_000 && copy.count == copied && copy == Array(bytes.prefix(copy.count)))
         }
         _ = source.number
     }
