@@ -65,8 +65,8 @@ extension File {
     ///
     /// Writes a temporary file in the same folder (`.asyncio-….new`), waits until it is on the disk, and renames it.
     /// It keeps the permissions of the file that was there; where none was, it gets those named, less the umask's.
-    /// Owner and group are the process's own; if the old file's were others, set-user-id and set-group-id are dropped. A symbolic link in this place is replaced itself, and other names of the
-    /// old file keep the old content.
+    /// Owner and group are the process's own; if the old file's were others, set-user-id and set-group-id are dropped.
+    /// A symbolic link in this place is replaced itself, and other names of the old file keep the old content.
     ///
     /// Suspends. If it throws, the old file is there and the temporary one is not; only if syncing the folder at the
     /// end fails, the new file is in its place, but may be lost with the machine's power. Throws ``IOError`` as
