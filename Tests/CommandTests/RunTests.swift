@@ -38,7 +38,7 @@ struct RunTests {
             let list = end.output.split(separator: "\n").drop { $0 != "failed:" }
             #expect(list.count == 4)
             #expect(list.dropFirst().first?.hasPrefix("  [1] exited with 7 after ") == true)
-            #expect(list.dropFirst(2).first?.hasPrefix("  [3] ended by signal 9 (Killed) after ") == true)
+            #expect(list.dropFirst(2).first?.hasPrefix("  [3] ended by SIGKILL (Killed) after ") == true)
             #expect(list.last?.hasPrefix("4 jobs in ") == true && list.last?.hasSuffix(": 2 ok, 2 failed") == true)
         }
     }

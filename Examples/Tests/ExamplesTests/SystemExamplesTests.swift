@@ -129,7 +129,7 @@ struct SystemExamplesTests {
             #expect(lines.prefix(3) == ["echo a; echo b >&2: exited with 0", "    a", "    b"])
             #expect(lines.dropFirst(3).first == "\(long): timed out after 1.5 seconds")
             #expect(lines.dropFirst(4).first == "seq 1 9999; exit 3: exited with 3")
-            #expect(lines.suffix(2) == ["    ... and more", "kill -9 $$: ended by signal 9 (Killed)"])
+            #expect(lines.suffix(2) == ["    ... and more", "kill -9 $$: ended by SIGKILL (Killed)"])
         }
     }
 

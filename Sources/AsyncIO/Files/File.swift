@@ -16,8 +16,8 @@ public import SystemPackage
 /// What the page cache holds is read at once, without another thread; what the disk has to be asked for is read while
 /// the loop goes on: by the driver, or on a thread of the loop's pool. A call that has begun on a thread cannot
 /// be interrupted: a task that is cancelled meanwhile gets its result, and learns of the cancellation at its next wait.
-/// A ring may give up a read or a sync that has begun: then it throws `CancellationError`, and nothing was read. Nothing
-/// is lost either way, since the position moves only with what was returned.
+/// A ring may give up a read or a sync that has begun: then it throws `CancellationError`, and nothing was read.
+/// Nothing is lost either way, since the position moves only with what was returned.
 ///
 /// Calls with an offset may run side by side. Those without one share a position, which is this object's own, and take
 /// turns: each is whole. Everything may be called from any thread.

@@ -46,8 +46,7 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         var taken = 0
         /// Which path a watch belongs to.
         var paths: [CInt: FilePath] = [:]
-        /// Folders of the tree that are being moved, by the moves' cookies, until the kernel says that the move is
-        /// over.
+        /// Folders of the tree that are being moved, by the moves' cookies, until the kernel says that it is done.
         var moving: [UInt32: FilePath] = [:]
         var root: CInt = -1
         var hasEnded = false
