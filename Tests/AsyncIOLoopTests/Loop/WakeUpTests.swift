@@ -125,6 +125,8 @@ struct WakeUpTests {
         let thread = try LoopThread(options: .guest(driver))
         let loop = thread.loop
         let tally = Tally(loop: loop)
+        // It has turned at least once.
+        #expect(try await loop.submit { 1 }.value == 1)
         await thread.shutdown()
         try await Watchdog.watch {
             let sum = await Task(executorPreference: loop) { await tally.add(1) }.value
