@@ -15,6 +15,8 @@ package struct ProbeProcess: ~Copyable {
 
     /// Starts a program; it gets copies of the descriptors from number 3 on, and no others.
     package init(_ program: String, _ arguments: [String], passing descriptors: [CInt] = []) throws {
+        // They decide on a variable that the program inherits.
+        _ = Drivers.available
         var ends: [CInt] = [-1, -1]
         try SystemCall.call("pipe") { unsafe pipe(&ends) }
         let reader = Descriptor(owning: ends[0])
