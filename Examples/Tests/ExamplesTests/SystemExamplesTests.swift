@@ -69,7 +69,7 @@ struct SystemExamplesTests {
                 try await File.remove(log)
                 try await append("again\n", to: log)
                 try await expect("21-tail-follow: \(log) has been replaced", "again")
-                try process.signal(SIGTERM)
+                try process.signal(.terminate)
             }
         }
     }
@@ -106,7 +106,7 @@ struct SystemExamplesTests {
             }
             try await input.write("one\n")
             try await waitFor("one\n", in: log)
-            try process.signal(SIGHUP)
+            try process.signal(.hangup)
             try await waitFor("one\n", in: old)
             try await input.write("two\n")
             try await waitFor("two\n", in: log)
@@ -171,7 +171,7 @@ struct SystemExamplesTests {
                 #expect(kill(running, 0) == -1)
                 running = try #require(Int32(try await lines.next() ?? ""))
             } while changed != "-- \(folder)/c has changed"
-            try process.signal(SIGINT)
+            try process.signal(.interrupt)
             #expect(try await process.wait().shellCode == 130)
             #expect(kill(running, 0) == -1)
             #expect(try await lines.next() == nil)
