@@ -110,7 +110,7 @@ struct SystemExamplesTests {
             try await waitFor("one\n", in: old)
             try await input.write("two\n")
             try await waitFor("two\n", in: log)
-            try process.signal(SIGTERM)
+            try process.signal(.terminate)
             // It hears of the end, and still listens.
             try await input.write("last words\n")
             #expect(try await process.wait().isSuccess)
