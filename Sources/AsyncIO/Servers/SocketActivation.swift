@@ -1,5 +1,6 @@
 import AsyncIOKernel
 public import AsyncIOLoop
+import CAsyncIO
 import Glibc
 import SystemPackage
 
