@@ -225,6 +225,7 @@ extension DescriptorCore {
 
     /// Goes on with the writes that let the others go first.
     func nextTurns(into completions: inout [Completion]) {
+        guard !takingTurns.isEmpty else { return }
         let tokens = takingTurns
         takingTurns.removeAll(keepingCapacity: true)
         for token in tokens {
