@@ -34,9 +34,7 @@ package final class SignalListener: Sendable {
     /// Listens from now on, until ``end()``. Throws ``IOError`` if the system refuses a descriptor, or with `ENOSPC` if
     /// the process has too many listeners.
     package init(_ signals: Set, _ kind: Kind, evenIgnored: Bool = false) throws(IOError) {
-        let flags = CInt(EFD_CLOEXEC) | CInt(EFD_NONBLOCK)
-        let number = try SystemCall.call("eventfd", "signals") { eventfd(0, flags) }
-        let owned = Descriptor(owning: CInt(truncatingIfNeeded: number))
+        let owned = try SystemCall.eventDescriptor("signals")
         var heard: Set = 0
         let code = SystemCall.resultOnce {
             unsafe casyncio_signals_listen(signals, owned.number, kind.number, evenIgnored, &heard)
@@ -69,8 +67,7 @@ package final class SignalListener: Sendable {
     package func end() {
         guard !hasEnded.exchange(true, ordering: .sequentiallyConsistent) else { return }
         casyncio_signals_ignore(place)
-        var one: UInt64 = 1
-        _ = SystemCall.result { unsafe write(wake.number, &one, MemoryLayout<UInt64>.size) }
+        SystemCall.signal(wake.number)
     }
 
     package var isOver: Bool { hasEnded.load(ordering: .sequentiallyConsistent) }
