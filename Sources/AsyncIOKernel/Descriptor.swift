@@ -16,7 +16,7 @@ public struct Descriptor: ~Copyable, Sendable {
 
     deinit {
         // close(2) gives the number free even when it reports EINTR or EIO, so it is never repeated.
-        _ = SystemCall.resultOnce { Glibc.close(number) }
+        _ = SystemCall.close(number)
     }
 
     /// Closes the descriptor now. Does not suspend.
@@ -49,6 +49,7 @@ extension Descriptor {
     }
 
     private static func changeFlags(_ number: CInt, _ change: (CInt) -> CInt) throws(IOError) {
+        if SystemCall.isSimulated { return }
         let flags = try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_GETFL) }
         let wanted = change(CInt(truncatingIfNeeded: flags))
         try SystemCall.call("fcntl", "\(number)") { fcntl(number, F_SETFL, wanted) }

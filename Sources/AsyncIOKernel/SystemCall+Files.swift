@@ -15,11 +15,15 @@ extension SystemCall {
 
     /// openat2(2), if the kernel finds the file without asking a disk; `EAGAIN` otherwise. Does not block.
     package static func openCached(_ path: PathBytes, in folder: CInt, _ flags: CInt) -> Int {
-        result { unsafe casyncio_open_cached(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY) }
+        if isSimulated { return Errno.wouldBlock.negated }
+        return result { unsafe casyncio_open_cached(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY) }
     }
 
     /// F_SETFL of fcntl(2): appending, non-blocking and the like. Does not block.
-    package static func setFlags(_ file: CInt, _ flags: CInt) { _ = result { fcntl(file, F_SETFL, flags) } }
+    package static func setFlags(_ file: CInt, _ flags: CInt) {
+        // A simulated descriptor never blocks, and its file remembers how it was opened.
+        if !isSimulated { _ = result { fcntl(file, F_SETFL, flags) } }
+    }
 
     /// preadv2(2); an offset of -1 is the file's own position.
     package static func read(_ file: CInt, _ memory: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
@@ -33,14 +37,16 @@ extension SystemCall {
 
     /// What the page cache holds: preadv2(2) with RWF_NOWAIT. Does not block.
     package static func readCached(_ file: CInt, _ memory: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int {
-        result {
+        if isSimulated { return Errno.wouldBlock.negated }
+        return result {
             unsafe casyncio_read_at(file, memory.baseAddress, memory.count, offset, CInt(CASYNCIO_RWF_NOWAIT))
         }
     }
 
     /// What the page cache takes: pwritev2(2) with RWF_NOWAIT. Does not block.
     package static func writeCached(_ file: CInt, _ bytes: UnsafeRawBufferPointer, at offset: Int64) -> Int {
-        result {
+        if isSimulated { return Errno.wouldBlock.negated }
+        return result {
             unsafe casyncio_write_at(file, bytes.baseAddress, bytes.count, offset, CInt(CASYNCIO_RWF_NOWAIT))
         }
     }
@@ -85,7 +91,9 @@ extension SystemCall {
     }
 
     /// fchmod(2).
-    package static func setPermissions(_ file: CInt, _ mode: UInt32) -> Int { result { fchmod(file, mode_t(mode)) } }
+    package static func setPermissions(_ file: CInt, _ mode: UInt32) -> Int {
+        standIn?.setPermissions(file, mode) ?? result { fchmod(file, mode_t(mode)) }
+    }
 
     /// getdents64(2).
     package static func list(_ folder: CInt, _ memory: UnsafeMutableRawBufferPointer) -> Int {

@@ -5,10 +5,13 @@ extension SystemCall {
     /// Lets a listening TCP socket ignore new handshakes; those under way are finished. Their clients' systems try
     /// again after a second, and find whoever listens then.
     package static func ignoreHandshakes(_ descriptor: CInt) {
+        if isSimulated { return }
         // Where filters are not allowed, those few clients hear that the connection is refused.
         _ = result { casyncio_ignore_handshakes(descriptor) }
     }
 
     /// How many processors this process may run on (sched_getaffinity(2)); at least one.
-    package static var usableProcessors: Int { max(Int(casyncio_usable_processors()), 1) }
+    package static var usableProcessors: Int {
+        standIn?.processors ?? max(Int(casyncio_usable_processors()), 1)
+    }
 }

@@ -6,35 +6,46 @@ import SystemPackage
 extension SystemCall {
     /// read(2), for what is no socket.
     package static func read(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-        result { unsafe Glibc.read(descriptor, memory, count) }
+        if let standIn { return unsafe standIn.read(descriptor, into: .init(start: memory, count: count)) }
+        return result { unsafe Glibc.read(descriptor, memory, count) }
     }
 
     /// write(2), for what is no socket, without SIGPIPE.
     package static func write(_ descriptor: CInt, _ memory: UnsafeRawPointer?, _ count: Int) -> Int {
+        if let standIn { return unsafe standIn.write(descriptor, .init(start: memory, count: count)) }
         var vector = unsafe iovec(iov_base: UnsafeMutableRawPointer(mutating: memory), iov_len: count)
         return result { unsafe casyncio_writev(descriptor, &vector, 1) }
     }
 
     /// writev(2), without SIGPIPE.
     package static func write(_ descriptor: CInt, _ vectors: UnsafeMutablePointer<iovec>, _ count: Int) -> Int {
-        result { unsafe casyncio_writev(descriptor, vectors, CInt(clamping: count)) }
+        if let standIn {
+            var message = unsafe msghdr()
+            unsafe message.msg_iov = vectors
+            unsafe message.msg_iovlen = count
+            return unsafe standIn.send(descriptor, message: &message)
+        }
+        return result { unsafe casyncio_writev(descriptor, vectors, CInt(clamping: count)) }
     }
 
     /// splice(2) from a socket or pipe into a pipe.
     package static func spliceIn(_ descriptor: CInt, _ pipe: CInt, _ count: Int) -> Int {
-        result { casyncio_splice_in(descriptor, pipe, count) }
+        if isSimulated { return Errno.invalidArgument.negated }
+        return result { casyncio_splice_in(descriptor, pipe, count) }
     }
 
     /// splice(2) out of a pipe, without SIGPIPE.
     package static func spliceOut(_ pipe: CInt, _ descriptor: CInt, _ count: Int) -> Int {
-        result { casyncio_splice_out(pipe, descriptor, count) }
+        if isSimulated { return Errno.invalidArgument.negated }
+        return result { casyncio_splice_out(pipe, descriptor, count) }
     }
 
     /// sendfile(2), without SIGPIPE.
     package static func sendFile(
         _ descriptor: CInt, _ file: CInt, _ offset: UnsafeMutablePointer<Int64>, _ count: Int
     ) -> Int {
-        result { unsafe casyncio_send_file(descriptor, file, offset, count) }
+        if isSimulated { return Errno.invalidArgument.negated }
+        return result { unsafe casyncio_send_file(descriptor, file, offset, count) }
     }
 
     /// The file's bytes from an offset, or from where it stands, at most so many; none at its end. Blocks while they
@@ -107,6 +118,11 @@ extension SystemCall {
 
     /// pipe2(2), close-on-exec and non-blocking: two new numbers, which the caller owns.
     package static func pipe() throws(IOError) -> (reader: CInt, writer: CInt) {
+        if let standIn {
+            let ends = standIn.pipe()
+            try check(ends.result, "pipe")
+            return (ends.1, ends.2)
+        }
         var ends: [CInt] = [-1, -1]
         try call("pipe") { unsafe casyncio_pipe(&ends) }
         return (ends[0], ends[1])

@@ -6,11 +6,13 @@ import SystemPackage
 extension SystemCall {
     /// posix_spawn(3): the new process's id. Never begun a second time: it may have a child to show already.
     package static func spawn(_ plan: inout casyncio_spawn) -> Int {
-        resultOnce { unsafe casyncio_spawn(&plan) }
+        if let standIn { return unsafe standIn.spawn(&plan) }
+        return resultOnce { unsafe casyncio_spawn(&plan) }
     }
 
     /// A pipe with one end for us and one for a child: two new numbers, which the caller owns.
     package static func pipeForChild() throws(IOError) -> (reader: CInt, writer: CInt) {
+        if SystemCall.isSimulated { return try pipe() }
         var ends: [CInt] = [-1, -1]
         try call("pipe") { unsafe casyncio_pipe_for_child(&ends) }
         return (ends[0], ends[1])
@@ -18,23 +20,26 @@ extension SystemCall {
 
     /// A copy of a descriptor, close-on-exec, whose number is not below the limit (F_DUPFD_CLOEXEC of fcntl(2)).
     package static func copy(_ descriptor: CInt, notBelow limit: CInt) throws(IOError) -> CInt {
-        CInt(
-            try call("duplicate", "descriptor \(descriptor)") {
-                fcntl(descriptor, CInt(F_DUPFD_CLOEXEC), limit)
-            })
+        let number =
+            standIn?.copy(descriptor, notBelow: limit)
+            ?? result { fcntl(descriptor, CInt(F_DUPFD_CLOEXEC), limit) }
+        return CInt(truncatingIfNeeded: try check(number, "duplicate", "descriptor \(descriptor)"))
     }
 
     /// pidfd_open(2).
-    package static func openProcess(_ process: CInt) -> Int { result { casyncio_pidfd_open(process) } }
+    package static func openProcess(_ process: CInt) -> Int {
+        standIn?.openProcess(process) ?? result { casyncio_pidfd_open(process) }
+    }
 
     /// pidfd_send_signal(2).
     package static func signal(_ process: CInt, _ signal: CInt) -> Int {
-        result { casyncio_pidfd_signal(process, signal) }
+        standIn?.signal(process, signal, wholeGroup: false) ?? result { casyncio_pidfd_signal(process, signal) }
     }
 
     /// pidfd_send_signal(2) to the process group that the process leads; `EINVAL` before Linux 6.9.
     package static func signalGroup(_ process: CInt, _ signal: CInt) -> Int {
-        result { casyncio_pidfd_signal_group(process, signal) }
+        standIn?.signal(process, signal, wholeGroup: true)
+            ?? result { casyncio_pidfd_signal_group(process, signal) }
     }
 
     /// kill(2) to a process group, for kernels without a better way: only while its leader has not been reaped.
@@ -44,12 +49,14 @@ extension SystemCall {
 
     /// waitid(2): reaps the child if it has ended; 0 if it has not.
     package static func takeEnd(of process: CInt, _ end: inout casyncio_process_end) -> Int {
-        result { unsafe casyncio_pidfd_take_end(process, &end) }
+        standIn?.takeEnd(of: process, &end, keepsIt: false)
+            ?? result { unsafe casyncio_pidfd_take_end(process, &end) }
     }
 
     /// How a process has ended that somebody else has reaped; 0 if the kernel does not know.
     package static func lookAtEnd(of process: CInt, _ end: inout casyncio_process_end) -> Int {
-        result { unsafe casyncio_pidfd_look_at_end(process, &end) }
+        standIn?.takeEnd(of: process, &end, keepsIt: true)
+            ?? result { unsafe casyncio_pidfd_look_at_end(process, &end) }
     }
 
     /// Whether the process is a child of ours that nobody has reaped.
@@ -59,10 +66,13 @@ extension SystemCall {
     package static func killAndReap(_ process: CInt) { _ = result { casyncio_kill_and_reap(process) } }
 
     /// How many bytes a pipe holds.
-    package static func waitingBytes(in pipe: CInt) -> Int { max(result { casyncio_waiting_bytes(pipe) }, 0) }
+    package static func waitingBytes(in pipe: CInt) -> Int {
+        max(standIn?.waitingBytes(pipe) ?? result { casyncio_waiting_bytes(pipe) }, 0)
+    }
 
     /// Whether a path can be run, by its permissions: access(2) with `X_OK`, and no folder.
     package static func checkRunnable(_ path: String) -> Int {
+        if let standIn { return standIn.checkRunnable(path) }
         var status = stat()
         let found = result { unsafe stat(path, &status) }
         guard found >= 0 else { return found }

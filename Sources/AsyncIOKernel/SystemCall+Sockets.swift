@@ -6,12 +6,14 @@ import SystemPackage
 extension SystemCall {
     /// recv(2) into at most `count` bytes.
     package static func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-        result { unsafe recv(descriptor, memory, count, 0) }
+        if let standIn { return unsafe standIn.read(descriptor, into: .init(start: memory, count: count)) }
+        return result { unsafe recv(descriptor, memory, count, 0) }
     }
 
     /// send(2), without the SIGPIPE that a peer who has gone would cost us.
     package static func send(_ descriptor: CInt, _ memory: UnsafeRawPointer?, _ count: Int) -> Int {
-        result { unsafe Glibc.send(descriptor, memory, count, CInt(MSG_NOSIGNAL)) }
+        if let standIn { return unsafe standIn.write(descriptor, .init(start: memory, count: count)) }
+        return result { unsafe Glibc.send(descriptor, memory, count, CInt(MSG_NOSIGNAL)) }
     }
 
     /// sendmsg(2) of a list of vectors.
@@ -24,12 +26,14 @@ extension SystemCall {
 
     /// sendmsg(2), without SIGPIPE.
     package static func send(_ descriptor: CInt, _ message: UnsafeMutablePointer<msghdr>) -> Int {
-        result { unsafe sendmsg(descriptor, message, CInt(MSG_NOSIGNAL)) }
+        if let standIn { return unsafe standIn.send(descriptor, message: message) }
+        return result { unsafe sendmsg(descriptor, message, CInt(MSG_NOSIGNAL)) }
     }
 
     /// recvmsg(2); descriptors that come along are close-on-exec. With `MSG_TRUNC` in the header's flags the result is
     /// a datagram's real length, also if there was no room for all of it.
     package static func receive(_ descriptor: CInt, _ message: UnsafeMutablePointer<msghdr>) -> Int {
+        if let standIn { return unsafe standIn.receive(descriptor, message: message) }
         let flags = unsafe message.pointee.msg_flags & wantedFlags | closeOnExec
         return result { unsafe recvmsg(descriptor, message, flags) }
     }
@@ -39,6 +43,7 @@ extension SystemCall {
         _ descriptor: CInt, _ messages: UnsafeMutablePointer<casyncio_message>, _ count: Int
     ) -> Int {
         guard count > 0 else { return 0 }
+        if let standIn { return unsafe standIn.receive(descriptor, messages, count) }
         let flags = unsafe messages[0].header.msg_flags & wantedFlags | closeOnExec
         return result { unsafe casyncio_receive_messages(descriptor, messages, CUnsignedInt(clamping: count), flags) }
     }
@@ -47,7 +52,8 @@ extension SystemCall {
     package static func send(
         _ descriptor: CInt, _ messages: UnsafeMutablePointer<casyncio_message>, _ count: Int
     ) -> Int {
-        result {
+        if let standIn { return unsafe standIn.send(descriptor, messages, count) }
+        return result {
             unsafe casyncio_send_messages(descriptor, messages, CUnsignedInt(clamping: count), CInt(MSG_NOSIGNAL))
         }
     }
@@ -58,15 +64,42 @@ extension SystemCall {
 
     /// socketpair(2) of Unix sockets, close-on-exec and non-blocking: two new numbers, which the caller owns.
     package static func socketPair(_ type: CInt) throws(IOError) -> (CInt, CInt) {
+        if let standIn {
+            let pair = standIn.socketPair(type: type)
+            try check(pair.result, "socketpair")
+            return (pair.1, pair.2)
+        }
         var ends: [CInt] = [-1, -1]
         let kind = type | CInt(CASYNCIO_SOCK_NONBLOCK | CASYNCIO_SOCK_CLOEXEC)
         try call("socketpair") { unsafe socketpair(AF_UNIX, kind, 0, &ends) }
         return (ends[0], ends[1])
     }
 
+    /// socket(2), close-on-exec and non-blocking.
+    package static func socket(family: CInt, _ type: CInt) -> Int {
+        if let standIn { return standIn.socket(family: family, type: type) }
+        let kind = type | CInt(CASYNCIO_SOCK_NONBLOCK | CASYNCIO_SOCK_CLOEXEC)
+        return result { Glibc.socket(family, kind, 0) }
+    }
+
+    /// bind(2).
+    package static func bind(_ descriptor: CInt, _ address: SocketAddress) -> Int {
+        if let standIn { return standIn.bind(descriptor, address) }
+        return result {
+            unsafe address.withSockaddr { pointer, length in unsafe Glibc.bind(descriptor, pointer, length) }
+        }
+    }
+
+    /// listen(2).
+    package static func listen(_ descriptor: CInt, backlog: CInt) -> Int {
+        if let standIn { return standIn.listen(descriptor, backlog: backlog) }
+        return result { Glibc.listen(descriptor, backlog) }
+    }
+
     /// accept4(2), non-blocking and close-on-exec; the bytes are the peer's `sockaddr`.
     package static func accept(_ descriptor: CInt) -> (Int, [UInt8]) {
-        unsafe withAddress { address, length in
+        if let standIn { return standIn.accept(descriptor) }
+        return unsafe withAddress { address, length in
             unsafe casyncio_accept4(
                 descriptor, address, length, CInt(CASYNCIO_SOCK_NONBLOCK | CASYNCIO_SOCK_CLOEXEC))
         }
@@ -74,18 +107,27 @@ extension SystemCall {
 
     /// getsockname(2); the bytes are a `sockaddr`.
     package static func localAddress(_ descriptor: CInt) -> (Int, [UInt8]) {
-        unsafe withAddress { unsafe getsockname(descriptor, $0, $1) }
+        if let standIn { return standIn.localAddress(descriptor) }
+        return unsafe withAddress { unsafe getsockname(descriptor, $0, $1) }
+    }
+
+    /// getpeername(2); the bytes are a `sockaddr`.
+    package static func peerAddress(_ descriptor: CInt) -> (Int, [UInt8]) {
+        if let standIn { return standIn.peerAddress(descriptor) }
+        return unsafe withAddress { unsafe getpeername(descriptor, $0, $1) }
     }
 
     /// connect(2), once: a call that a signal interrupts goes on in the background.
     package static func connect(_ descriptor: CInt, _ address: SocketAddress) -> Int {
-        unsafe address.withSockaddr { pointer, length in
+        if let standIn { return standIn.connect(descriptor, address) }
+        return unsafe address.withSockaddr { pointer, length in
             resultOnce { unsafe Glibc.connect(descriptor, pointer, length) }
         }
     }
 
     /// The error that a socket keeps for us, as a negated number; reading it clears it (SO_ERROR of socket(7)).
     package static func pendingError(_ descriptor: CInt) -> Int {
+        if let standIn { return standIn.pendingError(descriptor) }
         var error: CInt = 0
         var length = socklen_t(MemoryLayout<CInt>.size)
         let code = result { unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) }
@@ -94,12 +136,13 @@ extension SystemCall {
 
     /// shutdown(2) of the sending side. A peer who has gone needs no telling.
     package static func finishSending(_ descriptor: CInt) -> Int {
-        let code = result { shutdown(descriptor, CInt(SHUT_WR)) }
+        let code = standIn?.finishSending(descriptor) ?? result { shutdown(descriptor, CInt(SHUT_WR)) }
         return code == Errno.socketNotConnected.negated ? 0 : code
     }
 
     /// getsockopt(2): the option's value, at most so many bytes.
     package static func option(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ size: Int) -> (Int, [UInt8]) {
+        if let standIn { return standIn.option(descriptor, level: level, name: name, size: size) }
         var value = [UInt8](repeating: 0, count: size)
         var length = socklen_t(clamping: size)
         let code = result {
@@ -112,15 +155,14 @@ extension SystemCall {
 
     /// Whether a socket speaks TCP (SO_PROTOCOL of socket(7)).
     package static func isTCP(_ descriptor: CInt) -> Bool {
-        var value: CInt = 0
-        var length = socklen_t(MemoryLayout<CInt>.size)
-        let code = result { unsafe getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &value, &length) }
-        return code >= 0 && value == CInt(IPPROTO_TCP)
+        let (code, value) = option(descriptor, SOL_SOCKET, SO_PROTOCOL, MemoryLayout<CInt>.size)
+        return code >= 0 && value.first == UInt8(IPPROTO_TCP)
     }
 
     /// setsockopt(2).
     package static func setOption(_ descriptor: CInt, _ level: CInt, _ name: CInt, _ value: [UInt8]) -> Int {
-        result {
+        if let standIn { return standIn.setOption(descriptor, level: level, name: name, value: value) }
+        return result {
             unsafe value.withUnsafeBytes {
                 unsafe setsockopt(descriptor, level, name, $0.baseAddress, socklen_t(clamping: $0.count))
             }
@@ -129,14 +171,14 @@ extension SystemCall {
 
     /// Lets the close(2) that follows break the connection off (SO_LINGER of socket(7)).
     package static func lingerNoTime(_ descriptor: CInt) {
-        var linger = linger(l_onoff: 1, l_linger: 0)
-        let size = socklen_t(MemoryLayout<Glibc.linger>.size)
-        _ = result { unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, size) }
+        let linger = linger(l_onoff: 1, l_linger: 0)
+        _ = setOption(descriptor, SOL_SOCKET, SO_LINGER, unsafe withUnsafeBytes(of: linger) { unsafe [UInt8]($0) })
     }
 
     /// close(2), once: the number is free whatever it reports.
     package static func close(_ descriptor: CInt) -> Int {
-        resultOnce { Glibc.close(descriptor) }
+        if let standIn { return standIn.close(descriptor) }
+        return resultOnce { Glibc.close(descriptor) }
     }
 
     /// Lets a call fill in an address; returns its result and the address's bytes.

@@ -18,6 +18,7 @@
 
 __thread void *casyncio_current_loop_slot = NULL;
 __thread void *casyncio_default_core_slot = NULL;
+__thread void *casyncio_stand_in_slot = NULL;
 
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags) {
     return accept4(descriptor, address, length, flags);

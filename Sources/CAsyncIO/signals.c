@@ -275,6 +275,7 @@ static void after_fork_in_child(void) {
     unblocked_here = 0;
     casyncio_set_current_loop(NULL);
     casyncio_set_default_core(NULL);
+    casyncio_set_stand_in(NULL);
     casyncio_forks_slot += 1;
     pthread_mutex_unlock(&lock);
 }

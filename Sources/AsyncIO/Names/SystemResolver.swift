@@ -26,12 +26,36 @@ public struct SystemResolver: Resolver {
     /// Refuses what ``lookUp(_:_:version:resolver:)`` refuses, and answers an address in numbers without asking, with
     /// port 0.
     public func addresses(of host: String, version: SocketAddress.IPVersion?) async throws -> [SocketAddress] {
-        try await lane.addresses(of: host, version, timeout: timeout)
+        guard SystemCall.isSimulated else { return try await lane.addresses(of: host, version, timeout: timeout) }
+        let found = try await simulated { $0.addresses(of: host) }
+        guard let found, !found.isEmpty else {
+            throw ResolutionError(.noSuchName, subject: host, detail: "no host of the simulation has this name")
+        }
+        return found
     }
 
     /// The name of the host that has an address, as getnameinfo(3) finds it. One that could not be the name of a host
     /// is refused.
     public func name(of address: SocketAddress) async throws -> String {
-        try await lane.name(of: address, timeout: timeout)
+        guard SystemCall.isSimulated else { return try await lane.name(of: address, timeout: timeout) }
+        let found = try await simulated { $0.name(of: address) }
+        guard let found else {
+            throw ResolutionError(
+                .noSuchName, subject: address.host, detail: "no host of the simulation has this address")
+        }
+        return found
+    }
+
+    /// The simulated host's answer, which takes its time.
+    private func simulated<Answer>(_ ask: (any SystemStandIn) -> Answer?) async throws -> Answer? {
+        guard let standIn = SystemCall.standIn else { return nil }
+        let loop = try EventLoop.required(nil)
+        let delay = standIn.timeToLookUp()
+        guard let timeout, timeout < delay else {
+            try await loop.sleep(for: delay)
+            return ask(standIn)
+        }
+        try await loop.sleep(for: timeout)
+        throw ResolutionError(.timedOut, subject: "the simulated resolver", detail: "no answer within \(timeout)")
     }
 }

@@ -32,8 +32,8 @@ enum Socket {
     static func open(
         for address: SocketAddress, _ type: CInt, _ operation: String
     ) throws(IOError) -> Descriptor {
-        let kind = type | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
-        let number = try SystemCall.call(operation, "\(address)") { socket(address.systemFamily, kind, 0) }
+        let number = try SystemCall.check(
+            SystemCall.socket(family: address.systemFamily, type), operation, "\(address)")
         return Descriptor(owning: CInt(truncatingIfNeeded: number))
     }
 
@@ -68,19 +68,19 @@ enum Socket {
     static func set(
         _ descriptor: CInt, _ level: CInt, _ option: CInt, _ value: CInt, _ subject: String
     ) throws(IOError) {
-        var value = value
-        try SystemCall.call("setsockopt", subject) {
-            unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
-        }
+        let bytes = unsafe withUnsafeBytes(of: value) { unsafe [UInt8]($0) }
+        try SystemCall.check(SystemCall.setOption(descriptor, level, option, bytes), "setsockopt", subject)
     }
 
     /// The kernel doubles it, and raises what is too little.
     private static func size(_ bytes: Int) -> CInt { CInt(clamping: max(bytes, 0)) }
 
     static func bind(_ descriptor: CInt, to address: SocketAddress) throws(IOError) {
-        try SystemCall.call("bind", "\(address)") {
-            unsafe address.withSockaddr { pointer, length in unsafe Glibc.bind(descriptor, pointer, length) }
-        }
+        try SystemCall.check(SystemCall.bind(descriptor, address), "bind", "\(address)")
+    }
+
+    static func listen(_ descriptor: CInt, backlog: CInt, _ address: SocketAddress) throws(IOError) {
+        try SystemCall.check(SystemCall.listen(descriptor, backlog: backlog), "listen", "\(address)")
     }
 
     /// Looks at a socket that somebody else has opened, makes it close-on-exec and non-blocking, and returns the
@@ -141,7 +141,7 @@ enum Socket {
                 .protocolNotSupported, operation: "adopt", subject: subject,
                 detail: "this socket is not for UDP, but for protocol \(protocolNumber) (protocols(5))")
         }
-        return (local, unsafe address { unsafe getpeername(descriptor, $0, $1) })
+        return (local, peerAddress(descriptor))
     }
 
     /// SO_TYPE of socket(7).
@@ -159,19 +159,15 @@ enum Socket {
 
     /// The socket's own address.
     static func localAddress(_ descriptor: CInt) -> SocketAddress? {
-        unsafe address { unsafe getsockname(descriptor, $0, $1) }
+        address(SystemCall.localAddress(descriptor))
     }
 
-    private static func address(
-        _ body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> CInt
-    ) -> SocketAddress? {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                SystemCall.result { unsafe body(address, &length) }
-            }
-        }
-        return result < 0 ? nil : SocketAddress(storage, length: length)
+    /// The address of the socket that it is connected to, if it is.
+    static func peerAddress(_ descriptor: CInt) -> SocketAddress? {
+        address(SystemCall.peerAddress(descriptor))
+    }
+
+    private static func address(_ answer: (result: Int, bytes: [UInt8])) -> SocketAddress? {
+        answer.result < 0 ? nil : SocketAddress(sockaddr: answer.bytes)
     }
 }

@@ -39,7 +39,7 @@ final class SocketPlace: Sendable {
             defer { isOurs = false }
             return isOurs
         }
-        if isFirst && FileIdentity(of: path) == identity { Self.remove(path) }
+        if isFirst && FileIdentity(of: path) == identity { _ = SystemCall.unlink(path) }
     }
 
     /// The kinds of sockets that have files.
@@ -74,22 +74,19 @@ final class SocketPlace: Sendable {
     static func settle(
         _ path: [UInt8], _ socket: CInt, _ kind: Kind, _ address: SocketAddress, _ options: UnixOptions
     ) throws(IOError) -> SocketPlace {
-        let opened = unsafe withPath(path) { path in
-            SystemCall.result { unsafe open(path, fileItself) }
-        }
+        let opened = SystemCall.openItself(path)
         guard opened >= 0 else { throw IOError(Errno(negated: opened), operation: "bind", subject: "\(address)") }
         let file = Descriptor(owning: CInt(truncatingIfNeeded: opened))
         guard let identity = FileIdentity(of: file.number), identity.isSocket else { throw replaced(address) }
         let place = SocketPlace(path, identity)
         do throws(IOError) {
             if let wanted = options.permissions, identity.permissions != wanted.rawValue {
-                try SystemCall.call("chmod", "\(address)") {
-                    unsafe chmod("/proc/self/fd/\(file.number)", wanted.rawValue)
-                }
+                let result = SystemCall.setPermissions(ofItself: file.number, wanted.rawValue)
+                try SystemCall.check(result, "chmod", "\(address)")
             }
             guard FileIdentity(of: path) == identity else { throw replaced(address) }
             if kind == .stream {
-                try SystemCall.call("listen", "\(address)") { listen(socket, options.backlog) }
+                try Socket.listen(socket, backlog: options.backlog, address)
             }
         } catch {
             place.giveUp()
@@ -108,7 +105,8 @@ final class SocketPlace: Sendable {
     static func bind(_ socket: CInt, _ address: SocketAddress, _ permissions: FilePermissions?) -> IOError? {
         do {
             if let permissions {
-                try SystemCall.call("fchmod", "\(address)") { fchmod(socket, permissions.rawValue) }
+                let result = SystemCall.setPermissions(socket, permissions.rawValue)
+                try SystemCall.check(result, "fchmod", "\(address)")
             }
             try Socket.bind(socket, to: address)
             return nil
@@ -122,9 +120,7 @@ final class SocketPlace: Sendable {
     private static func removeOrphan(
         _ path: [UInt8], _ kind: Kind, _ address: SocketAddress, on loop: EventLoop
     ) async throws -> Bool {
-        let opened = unsafe withPath(path) { path in
-            SystemCall.result { unsafe open(path, fileItself) }
-        }
+        let opened = SystemCall.openItself(path)
         if opened == Errno.noSuchFileOrDirectory.negated { return true }
         guard opened >= 0 else { return false }
         let file = Descriptor(owning: CInt(truncatingIfNeeded: opened))
@@ -138,7 +134,7 @@ final class SocketPlace: Sendable {
             if pause > .zero { try await loop.sleep(for: pause) }
             guard isRefused(file.number, kind, address) else { return false }
         }
-        if FileIdentity(of: path) == identity { remove(path) }
+        if FileIdentity(of: path) == identity { _ = SystemCall.unlink(path) }
         return true
     }
 
@@ -155,12 +151,6 @@ final class SocketPlace: Sendable {
         return false
     }
 
-    private static func remove(_ path: [UInt8]) {
-        _ = unsafe withPath(path) { path in SystemCall.result { unsafe unlink(path) } }
-    }
-
-    /// Open the file itself, whatever it is, and not what it leads to.
-    private static var fileItself: CInt { CInt(CASYNCIO_O_PATH) | O_NOFOLLOW | O_CLOEXEC }
 }
 
 extension IOError {
@@ -168,36 +158,6 @@ extension IOError {
         IOError(
             code, operation: operation, subject: subject,
             detail: "another program \(kind == .stream ? "listens" : "receives") there; end it, or choose another path")
-    }
-}
-
-/// Which file it is: device and inode. Its permissions are no part of that.
-struct FileIdentity: Equatable {
-    let device: dev_t
-    let inode: ino_t
-    let isSocket: Bool
-    let permissions: mode_t
-
-    static func == (left: FileIdentity, right: FileIdentity) -> Bool {
-        left.device == right.device && left.inode == right.inode && left.isSocket == right.isSocket
-    }
-
-    /// Nil if nothing is at the path. A link is itself.
-    init?(of path: [UInt8]) {
-        unsafe self.init { information in unsafe withPath(path) { path in unsafe lstat(path, information) } }
-    }
-
-    init?(of descriptor: CInt) {
-        unsafe self.init { information in unsafe fstat(descriptor, information) }
-    }
-
-    private init?(_ ask: (UnsafeMutablePointer<stat>) -> CInt) {
-        var information = stat()
-        guard SystemCall.result({ unsafe ask(&information) }) >= 0 else { return nil }
-        device = information.st_dev
-        inode = information.st_ino
-        isSocket = information.st_mode & S_IFMT == S_IFSOCK
-        permissions = information.st_mode & 0o7777
     }
 }
 
@@ -211,29 +171,17 @@ private final class FolderLock: Sendable {
     static func take(around path: [UInt8], on loop: EventLoop) async throws -> FolderLock? {
         var folder = Array(path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)])
         if folder.isEmpty { folder = Array((path.first == UInt8(ascii: "/") ? "/" : ".").utf8) }
-        let opened = unsafe withPath(folder) { folder in
-            SystemCall.result { unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        }
+        let opened = SystemCall.openFolder(folder)
         guard opened >= 0 else { return nil }
         let number = CInt(truncatingIfNeeded: opened)
         let lock = FolderLock(Descriptor(owning: number))
         for _ in 0..<200 {
-            let result = SystemCall.result { flock(number, LOCK_EX | LOCK_NB) }
+            let result = SystemCall.lockFolder(number)
             if result >= 0 { return lock }
             guard result == Errno.wouldBlock.negated else { return nil }
             try await loop.sleep(for: .milliseconds(5))
         }
         // Somebody keeps it for purposes of his own.
         return nil
-    }
-}
-
-/// Lends a path to a system call, with its terminator.
-private func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
-    let terminated = path.map { CChar(bitPattern: $0) } + [0]
-    return unsafe terminated.withUnsafeBufferPointer { memory in
-        // Never empty: the terminator is there.
-        guard let base = memory.baseAddress else { preconditionFailure("a path without a terminator") }
-        return unsafe body(base)
     }
 }

@@ -102,7 +102,7 @@ extension ServerCore {
         try Socket.bind(number, to: address)
         // The kernel compares the options of both sockets when the second one binds.
         if sharing == .afterwards { try Socket.set(number, SOL_SOCKET, SO_REUSEPORT, 1, subject) }
-        try SystemCall.call("listen", subject) { listen(number, options.backlog) }
+        try Socket.listen(number, backlog: options.backlog, address)
         let local = Socket.localAddress(number) ?? address
         let handle = try await loop.adopt(descriptor, subject)
         return ServerCore(loop: loop, source: .socket(handle), address: local, backlog: options.backlog)

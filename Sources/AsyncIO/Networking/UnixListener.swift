@@ -65,7 +65,7 @@ extension StreamListener where Connection == UnixStream {
             place = try await SocketPlace.take(path, for: number, .stream, address, options, on: loop)
         } else {
             try Socket.bind(number, to: address)
-            try SystemCall.call("listen", subject) { listen(number, options.backlog) }
+            try Socket.listen(number, backlog: options.backlog, address)
             place = nil
         }
         do {

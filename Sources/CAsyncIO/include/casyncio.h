@@ -155,6 +155,10 @@ static inline void casyncio_set_current_loop(void *loop) { casyncio_current_loop
 extern __thread void *casyncio_default_core_slot __attribute__((tls_model("initial-exec")));
 static inline void *casyncio_default_core(void) { return casyncio_default_core_slot; }
 static inline void casyncio_set_default_core(void *core) { casyncio_default_core_slot = core; }
+// Who answers this thread's system calls, if not the kernel.
+extern __thread void *casyncio_stand_in_slot __attribute__((tls_model("initial-exec")));
+static inline void *casyncio_stand_in(void) { return casyncio_stand_in_slot; }
+static inline void casyncio_set_stand_in(void *holder) { casyncio_stand_in_slot = holder; }
 
 /// write(2) to standard error; a pipe that nobody reads costs nothing but the text.
 void casyncio_write_error(const void *bytes, size_t count);
