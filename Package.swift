@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "AsyncIO", targets: ["AsyncIO"]),
         .library(name: "AsyncIOMain", targets: ["AsyncIOMain"]),
         .library(name: "AsyncIOTransports", targets: ["AsyncIOTransports"]),
+        .library(name: "AsyncIOTesting", targets: ["AsyncIOTesting"]),
         .executable(name: "asyncio", targets: ["asyncio"]),
     ],
     dependencies: [
@@ -53,6 +54,14 @@ let package = Package(
             name: "AsyncIOTransports",
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        // What tests of programs need: simulated worlds, virtual time, doubles.
+        .target(
+            name: "AsyncIOTesting",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         // Roof: the command.
@@ -111,6 +120,13 @@ let package = Package(
             name: "AsyncIOTransportsTests",
             dependencies: [
                 "AsyncIOTransports", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOTestingTests",
+            dependencies: [
+                "AsyncIOTesting", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -16,6 +16,7 @@ extension EventLoop {
     public func offload<Success: Sendable>(
         name: String = "offload", _ work: @escaping @Sendable () throws -> Success
     ) async throws -> Success {
+        if let simulator = core.simulator { return try await doSimulated(name, simulator, work) }
         let job = BlockingJob(name: name, priority: Task.currentPriority, loop: self)
         return try await withTaskCancellationHandler {
             try await withTaskExecutorPreference(job) {
@@ -31,6 +32,24 @@ extension EventLoop {
         } onCancel: {
             pool.cancel(job)
         }
+    }
+}
+
+extension EventLoop {
+    /// Does blocking work on the loop's own thread, and lets it take its time by the simulation's clock.
+    private func doSimulated<Success: Sendable>(
+        _ name: String, _ simulator: any LoopSimulator, _ work: @Sendable () throws -> Success
+    ) async throws -> Success {
+        try Task.checkCancellation()
+        guard !isClosed else { throw EventLoopError.closed(self.name) }
+        // Its end waits for nothing: what has begun cannot be interrupted.
+        let end = now.advanced(by: simulator.timeForBlockingWork(name))
+        let result = Result { try work() }
+        await Waiter.suspend { waiter in
+            _ = alarm(at: end) { waiter.wake() }
+            return true
+        }
+        return try result.get()
     }
 }
 

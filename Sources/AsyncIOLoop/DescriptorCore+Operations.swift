@@ -5,7 +5,7 @@ import SystemPackage
 // The encoding: the system calls of each operation. Tried at once here, again when the descriptor becomes ready.
 extension DescriptorCore {
     @inline(__always)
-    func submit(_ operation: Operation, token: Token) -> Submission {
+    package func submit(_ operation: Operation, token: Token) -> Submission {
         switch operation {
         case .receiveBytes(let handle, let limit, let steps):
             return receiveBytes(handle, limit, steps, token)
@@ -173,7 +173,7 @@ extension DescriptorCore {
         return Outcome(result, bytes: result < 0 ? nil : value)
     }
 
-    func rival(of operation: Operation) -> Token? {
+    package func rival(of operation: Operation) -> Token? {
         guard let side = operation.side, operation.descriptor >= 0, Int(operation.descriptor) < sockets.count else {
             return nil
         }
@@ -198,7 +198,7 @@ extension DescriptorCore {
     // MARK: Readiness
 
     /// Works on one event: completes what waited for it.
-    func notice(_ handle: Handle, _ events: UInt32, into completions: inout [Completion]) {
+    package func notice(_ handle: Handle, _ events: UInt32, into completions: inout [Completion]) {
         let number = Int(handle.descriptor)
         guard number >= 0, number < sockets.count, sockets[number].generation == handle.generation else { return }
         if events & Interest.finished != 0 { sockets[number].isFinished = true }
@@ -224,7 +224,7 @@ extension DescriptorCore {
     }
 
     /// Goes on with the writes that let the others go first.
-    func nextTurns(into completions: inout [Completion]) {
+    package func nextTurns(into completions: inout [Completion]) {
         guard !takingTurns.isEmpty else { return }
         let tokens = takingTurns
         takingTurns.removeAll(keepingCapacity: true)
@@ -256,7 +256,7 @@ extension DescriptorCore {
 
     // MARK: Ending
 
-    func cancel(_ token: Token) {
+    package func cancel(_ token: Token) {
         guard let operation = pendingOperation(token) else { return }
         end(token, Errno.canceled.negated)
         if !sockets[Int(operation.descriptor)].isAdopted { updateForeign(operation.descriptor) }

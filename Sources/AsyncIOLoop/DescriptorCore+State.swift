@@ -136,6 +136,11 @@ extension DescriptorCore {
         return pending[index]
     }
 
+    /// The verb and the descriptor of what a token waits for.
+    package func describe(_ token: Token) -> (verb: String, descriptor: CInt)? {
+        pendingOperation(token).map { ("\($0.kind)", $0.descriptor) }
+    }
+
     func forget(_ token: Token) {
         pending[Int(token.index)] = PendingOperation()
     }

@@ -6,7 +6,7 @@ import SystemPackage
 /// What a driver learns from the kernel for a ``DescriptorCore``: that a call on a descriptor may succeed now.
 ///
 /// The core is told with ``DescriptorCore/notice(_:_:into:)``, with the bits of poll(2).
-protocol ReadinessSource: AnyObject {
+package protocol ReadinessSource: AnyObject {
     /// Reports both directions of an adopted descriptor, edge by edge, beginning with what is ready already. Called
     /// once, when a call has found that it would block. 0, or a negated error number.
     func watch(_ handle: Handle) -> Int
@@ -28,9 +28,9 @@ protocol ReadinessSource: AnyObject {
 }
 
 extension ReadinessSource {
-    func watchForBytes(_ handle: Handle) -> Int { watch(handle) }
-    func stopFeeding(_ handle: Handle) {}
-    func submit(_ call: FileCall, token: Token) -> Submission { .completed(.needsThread) }
+    package func watchForBytes(_ handle: Handle) -> Int { watch(handle) }
+    package func stopFeeding(_ handle: Handle) {}
+    package func submit(_ call: FileCall, token: Token) -> Submission { .completed(.needsThread) }
 }
 
 /// The calls on descriptors that drivers over a kernel's readiness share: tried at once, kept while they would block,
@@ -38,9 +38,9 @@ extension ReadinessSource {
 ///
 /// It belongs to its driver, and to the loop's thread.
 @safe
-final class DescriptorCore {
+package final class DescriptorCore {
     /// Who notices. It owns this object.
-    unowned(unsafe) var source: (any ReadinessSource)?
+    package unowned(unsafe) var source: (any ReadinessSource)?
 
     // Touched by the loop's thread alone, as the fields of LoopCore, and unchecked for the same reason.
 
@@ -67,7 +67,7 @@ final class DescriptorCore {
 
     static let scratchSize = 65_536
 
-    init() {
+    package init() {
         unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
     }
 
@@ -76,7 +76,7 @@ final class DescriptorCore {
     }
 
     /// What ends or goes on without the kernel's help. True if there was something, so that the driver shall not sleep.
-    func advance(into completions: inout [Completion]) -> Bool {
+    package func advance(into completions: inout [Completion]) -> Bool {
         guard !ended.isEmpty || !takingTurns.isEmpty else { return false }
         completions.append(contentsOf: ended)
         ended.removeAll(keepingCapacity: true)
@@ -84,7 +84,7 @@ final class DescriptorCore {
     }
 
     /// Closes every adopted descriptor.
-    func close() {
+    package func close() {
         for number in 0..<sockets.count where sockets[number].isAdopted {
             sockets[number].isAdopted = false
             _ = SystemCall.close(CInt(number))
@@ -133,20 +133,20 @@ final class DescriptorCore {
 }
 
 /// The event bits of poll(2) and epoll(7), as numbers.
-enum Interest {
-    static let input = UInt32(EPOLLIN.rawValue)
-    static let output = UInt32(EPOLLOUT.rawValue)
-    static let peerFinished = UInt32(EPOLLRDHUP.rawValue)
-    static let hangUp = UInt32(EPOLLHUP.rawValue)
-    static let error = UInt32(EPOLLERR.rawValue)
-    static let urgent = UInt32(EPOLLPRI.rawValue)
-    static let once = UInt32(truncatingIfNeeded: EPOLLONESHOT.rawValue)
-    static let edge = UInt32(bitPattern: Int32(truncatingIfNeeded: EPOLLET.rawValue))
+package enum Interest {
+    package static let input = UInt32(EPOLLIN.rawValue)
+    package static let output = UInt32(EPOLLOUT.rawValue)
+    package static let peerFinished = UInt32(EPOLLRDHUP.rawValue)
+    package static let hangUp = UInt32(EPOLLHUP.rawValue)
+    package static let error = UInt32(EPOLLERR.rawValue)
+    package static let urgent = UInt32(EPOLLPRI.rawValue)
+    package static let once = UInt32(truncatingIfNeeded: EPOLLONESHOT.rawValue)
+    package static let edge = UInt32(bitPattern: Int32(truncatingIfNeeded: EPOLLET.rawValue))
 
-    static let readable = input | urgent | peerFinished | hangUp | error
-    static let writable = output | hangUp | error
+    package static let readable = input | urgent | peerFinished | hangUp | error
+    package static let writable = output | hangUp | error
     /// After one of these a short read does not mean that nothing is left.
-    static let finished = urgent | peerFinished | hangUp | error
+    package static let finished = urgent | peerFinished | hangUp | error
     /// What an adopted descriptor is watched for.
-    static let adopted = input | output | urgent | peerFinished | edge
+    package static let adopted = input | output | urgent | peerFinished | edge
 }

@@ -22,4 +22,28 @@ package protocol Driver: AnyObject {
     nonisolated func wake()
     /// Closes every adopted descriptor and the driver's own. Nothing is called afterwards.
     func close()
+    /// What an operation under way waits for, for people.
+    func describe(_ token: Token) -> String?
+    /// Who turns the loop, if it does not turn by itself, and draws what a simulation leaves to chance.
+    var simulator: (any LoopSimulator)? { get }
+}
+
+extension Driver {
+    package func describe(_ token: Token) -> String? { nil }
+    package var simulator: (any LoopSimulator)? { nil }
+}
+
+/// A simulation, as one of its loops sees it.
+///
+/// Such a loop does not turn by itself: several of them share a thread and a clock, and the simulation turns one after
+/// the other, ``EventLoop/turn()``. A loop that has to wait for something, at its end, lets the simulation go on.
+package protocol LoopSimulator: AnyObject {
+    /// Lets the whole simulation go one step: a turn of some loop, or a move of the clock.
+    func step()
+    /// Which of so many jobs that are ready runs next.
+    func choose(among count: Int) -> Int
+    /// Blocking work is done at once, on the loop's thread. How long it takes by the simulation's clock.
+    func timeForBlockingWork(_ name: String) -> Duration
+    /// Who answers the system calls of this loop's turns.
+    var standIn: StandInHolder? { get }
 }

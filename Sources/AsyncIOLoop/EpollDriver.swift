@@ -109,21 +109,21 @@ package final class EpollDriver: Driver {
 }
 
 extension EpollDriver: ReadinessSource {
-    func watch(_ handle: Handle) -> Int {
+    package func watch(_ handle: Handle) -> Int {
         control(EPOLL_CTL_ADD, handle, Interest.adopted)
     }
 
     /// Level-triggered, and for one event, so that a descriptor that is closed behind our back, while a child still
     /// holds a copy, cannot report for ever.
-    func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
+    package func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
         guard interest != 0 else { return control(EPOLL_CTL_DEL, handle, 0) }
         return control(isWatched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, handle, interest | Interest.once)
     }
 
-    func forget(_ handle: Handle) { _ = control(EPOLL_CTL_DEL, handle, 0) }
+    package func forget(_ handle: Handle) { _ = control(EPOLL_CTL_DEL, handle, 0) }
 
     // Its entry has gone with it.
-    func abandon(_ handle: Handle) {}
+    package func abandon(_ handle: Handle) {}
 
     private func control(_ action: CInt, _ handle: Handle, _ interest: UInt32) -> Int {
         var event = unsafe casyncio_epoll_event(interest, UInt64(truncatingIfNeeded: handle.rawValue))

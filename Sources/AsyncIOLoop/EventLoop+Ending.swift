@@ -6,7 +6,7 @@ extension EventLoop {
     /// closes descriptors and threads. Returns who would not stop, if somebody would not; the error handler knows it.
     @discardableResult
     func end(_ sleepers: Sleepers = .areOver, grace: Duration? = nil) -> EventLoopError? {
-        let deadline = Instant.monotonicNow.advanced(by: grace ?? options.grace)
+        let deadline = now.advanced(by: grace ?? options.grace)
         core.isEnding = true
         // Clean-up that begins now may still shield a part of its work.
         background.admit(.shielded)
@@ -14,7 +14,8 @@ extension EventLoop {
         core.plainTasks.cancelAll()
         turn(until: deadline) { background.count == 0 && core.plainTasks.isEmpty && !pool.isBusy }
         background.admit(.none)
-        let working = pool.close(until: deadline).map { "offloaded work \"\($0)\"" }
+        let left = now.duration(to: deadline)
+        let working = pool.close(until: Instant.monotonicNow.advanced(by: max(left, .zero))).map { "offloaded work \"\($0)\"" }
         let stubborn = background.names + plainNames + working
         let failure = stubborn.isEmpty ? nil : EventLoopError.ignoredCancellation(stubborn)
         if let failure { report(failure, context: "loop \(name)") }
@@ -22,7 +23,7 @@ extension EventLoop {
         // Whoever still waits for the outside world hears that it has ended. Each gets its completion, and a few turns
         // to act.
         for token in core.operations.openTokens { core.cancel(token) }
-        turn(until: Instant.monotonicNow.advanced(by: .milliseconds(100))) {
+        turn(until: now.advanced(by: .milliseconds(100))) {
             core.operations.count == 0 && core.ready.isEmpty
         }
         core.plainTasks.removeAll()
@@ -54,7 +55,7 @@ extension EventLoop {
             }
         }
         for (deadline, action) in others { _ = core.timers.insert(at: deadline, action) }
-        turn(until: Instant.monotonicNow.advanced(by: .milliseconds(100))) { core.ready.isEmpty }
+        turn(until: now.advanced(by: .milliseconds(100))) { core.ready.isEmpty }
     }
 
     /// Lets the loop turn until the condition holds or the time is over.
@@ -62,9 +63,9 @@ extension EventLoop {
         // In slices: what is waited for may end on a thread that does not wake the loop.
         while !isDone() {
             let slice = core.addTimer(at: now.advanced(by: .milliseconds(20)), .nothing)
-            core.tick()
+            turnOrLetTurn()
             core.removeTimer(slice)
-            if Instant.monotonicNow >= deadline { return }
+            if now >= deadline { return }
         }
     }
 

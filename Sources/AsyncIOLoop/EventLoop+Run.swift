@@ -110,12 +110,17 @@ extension EventLoop {
         core.wantsAttention = true
     }
 
+    /// One turn, of this loop or of whatever one its simulation turns next.
+    func turnOrLetTurn() {
+        if let simulator = core.simulator { simulator.step() } else { core.tick() }
+    }
+
     /// The life of a loop. Returns the signal that interrupted it, if one did.
     private func turnUntilBodyEnds(_ signals: InterruptWatch, interrupt: () -> Void) -> CInt? {
         var received: CInt?
         core.bodyHasEnded = false
         while !core.bodyHasEnded {
-            core.tick()
+            turnOrLetTurn()
             if received == nil, let signal = signals.received {
                 received = signal
                 interrupt()

@@ -28,8 +28,9 @@ extension LoopCore {
         instrument?.record(.tickBegan(ready: ready.count), at: now)
 
         // 4. Run each job.
-        for _ in 0..<batch {
+        for done in 0..<batch {
             budget = fairness.operationsPerJob
+            if let simulator { ready.exchangeFirst(batch: batch - done, simulator) }
             run(ready.pop())
             // A job may fork, and its child comes out here, too.
             process.mustBeThisOne()

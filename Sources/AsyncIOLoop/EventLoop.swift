@@ -169,6 +169,7 @@ struct JobRunner {
         case .preferred: unsafe word.job.runSynchronously(on: preferred)
         case .isolated: unsafe word.job.runSynchronously(isolatedTo: isolated, taskExecutor: preferred)
         case .main: unsafe word.job.runSynchronously(on: Takeover.mainSerialExecutor)
+        case .visiting: unsafe word.job.runSynchronously(on: Takeover.visitingMainExecutor)
         case .call: break
         }
     }

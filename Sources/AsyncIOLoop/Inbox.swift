@@ -93,6 +93,8 @@ final class Inbox: Sendable {
         }
     }
 
+    /// Whether something waits to be taken.
+    var hasSomething: Bool { hasEntries.load(ordering: .acquiring) }
     var isClosed: Bool { state.withLock { $0.isClosed } }
     var wakeUps: UInt64 { state.withLock { $0.wakeUps } }
 }

@@ -40,10 +40,13 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var isEnding = false
     /// How jobs are run: as the loop's own, or as anybody's on a loop that has taken over.
     @safe @exclusivity(unchecked) var runner: JobRunner?
+    /// Who draws what runs next, instead of the order in which it was queued.
+    let simulator: (any LoopSimulator)?
 
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver
         self.inbox = inbox
+        simulator = driver.simulator
         self.fairness = Fairness(jobsPerPoll: fairness.jobsPerPoll, operationsPerJob: fairness.operationsPerJob)
     }
 
@@ -79,11 +82,16 @@ final class LoopCore {
 
     /// Who is under way in the place that an operation wanted: the task's name, or its id.
     private func nameOfRival(of operation: Operation) -> [UInt8]? {
-        guard let token = driver.rival(of: operation), let task = unsafe operations.task(of: token) else { return nil }
+        driver.rival(of: operation).flatMap(nameOfTask(of:)).map { Array($0.utf8) }
+    }
+
+    /// The name of the task that waits for an operation, or its id.
+    func nameOfTask(of token: Token) -> String? {
+        guard let task = unsafe operations.task(of: token) else { return nil }
         if casyncio_task_layout_is_known(), let name = unsafe casyncio_task_name(task) {
-            return unsafe Array(String(cString: name).utf8)
+            return unsafe String(cString: name)
         }
-        return unsafe Array("#\(swift_task_getJobTaskId(task))".utf8)
+        return unsafe "#\(swift_task_getJobTaskId(task))"
     }
 
     enum Started {

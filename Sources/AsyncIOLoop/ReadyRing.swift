@@ -11,6 +11,8 @@ struct ReadyWord: Sendable {
         case isolated = 2
         /// A job of the main actor.
         case main = 3
+        /// A job of the main actor in a simulation: it runs on the loop that queued it.
+        case visiting = 5
         /// A retained ``ScheduledCall``.
         case call = 4
     }
@@ -76,6 +78,19 @@ struct ReadyRing: ~Copyable {
         let bits = unsafe words[head & mask]
         head &+= 1
         return ReadyWord(bits: bits)
+    }
+
+    /// Puts another one of the first so many words in front, as a simulation draws it. Callbacks keep their places: they
+    /// are made in the order in which they were queued, and what was queued before them runs before.
+    mutating func exchangeFirst(batch: Int, _ simulator: any LoopSimulator) {
+        var choices = 0
+        while choices < batch, unsafe ReadyWord(bits: words[(head &+ choices) & mask]).kind != .call { choices += 1 }
+        guard choices > 1 else { return }
+        let chosen = simulator.choose(among: choices)
+        guard chosen > 0, chosen < choices else { return }
+        let first = unsafe words[head & mask]
+        unsafe words[head & mask] = words[(head &+ chosen) & mask]
+        unsafe words[(head &+ chosen) & mask] = first
     }
 
     private mutating func grow() {

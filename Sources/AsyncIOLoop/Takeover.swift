@@ -10,6 +10,7 @@
 // and runs as a guest. Everything but plain `Task {}`, the main actor and `Task.sleep`'s timers is the same then.
 
 import AsyncIOKernel
+import CAsyncIO
 import Glibc
 
 #if compiler(>=6.3) && compiler(<6.4)
@@ -18,14 +19,14 @@ import Glibc
 
 /// The process's executors, once a loop has taken over.
 enum Takeover {
-    private enum State { case untried, installed, refused }
+    private enum State { case untried, installed, refused, visiting }
     private static let state = Locked(State.untried)
 
     /// Makes loops of the main thread Swift's executors, for the rest of the process's life. False, with one line on
     /// standard error, where that cannot be done.
     static func install() -> Bool {
         state.withLock { state in
-            if case .untried = state {
+            if state == .untried || state == .visiting {
                 let refusal = refusal()
                 state = refusal == nil ? .installed : .refused
                 if let refusal {
@@ -34,6 +35,23 @@ enum Takeover {
             }
             return state == .installed
         }
+    }
+
+    /// Lets plain tasks that code of a simulated loop starts run on that loop; those of other code stay where they are.
+    /// For the rest of the process's life. False where that cannot be done.
+    static func installForSimulations() -> Bool {
+        #if compiler(>=6.3) && compiler(<6.4)
+            state.withLock { state in
+                if case .untried = state {
+                    // Exchanged under running tasks, since the new executors pass what is not ours to the old ones.
+                    _createExecutors(factory: VisitorFactory.self)
+                    state = .visiting
+                }
+                return state != .refused
+            }
+        #else
+            false
+        #endif
     }
 
     /// Takes over, or says why not.
@@ -64,6 +82,9 @@ enum Takeover {
 
         /// What main actor jobs are run on.
         static var mainSerialExecutor: UnownedSerialExecutor { unsafe MainRouter.shared.asUnownedSerialExecutor() }
+
+        /// What main actor jobs of a simulation are run on.
+        static var visitingMainExecutor: UnownedSerialExecutor { unsafe VisitorMain.shared.asUnownedSerialExecutor() }
     }
 
     /// Swift's default executor after takeover.
@@ -85,6 +106,78 @@ enum Takeover {
         ) {
             enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
         }
+    }
+
+    /// The executors of a process in which simulations run, and nothing else is taken over.
+    extension Takeover {
+        fileprivate struct VisitorFactory: ExecutorFactory {
+            static var mainExecutor: any MainExecutor { VisitorMain.shared }
+            static var defaultExecutor: any TaskExecutor { VisitorDefault.shared }
+        }
+    }
+
+    /// Passes the jobs of simulated loops' code to those, and all others to the platform's default executor.
+    private final class VisitorDefault: TaskExecutor, SchedulingExecutor {
+        static let shared = VisitorDefault()
+        private let platform = PlatformExecutorFactory.defaultExecutor
+        private let scheduler = PlatformExecutorFactory.defaultExecutor as? any SchedulingExecutor
+
+        func enqueue(_ job: UnownedJob) {
+            if let core = unsafe casyncio_default_core() {
+                unsafe Unmanaged<LoopCore>.fromOpaque(core)._withUnsafeGuaranteedRef {
+                    $0.enqueue(ReadyWord(job, .generic))
+                }
+            } else {
+                platform.enqueue(ExecutorJob(job))
+            }
+        }
+
+        func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
+
+        func enqueue<C: Clock>(
+            _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
+        ) {
+            if let loop = EventLoop.current, loop.ownsDefaultExecutor {
+                loop.arm(ReadyWord(UnownedJob(job), .generic), after: duration(delay, of: clock))
+            } else {
+                scheduler?.enqueue(job, after: delay, tolerance: tolerance, clock: clock)
+            }
+        }
+
+        func enqueue<C: Clock>(
+            _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
+        ) {
+            enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+        }
+    }
+
+    /// The same for the main actor: in a simulation, it lives on the loop whose code calls it.
+    private final class VisitorMain: MainExecutor {
+        static let shared = VisitorMain()
+        private let platform = PlatformExecutorFactory.mainExecutor
+
+        func enqueue(_ job: UnownedJob) {
+            if let core = unsafe casyncio_default_core() {
+                unsafe Unmanaged<LoopCore>.fromOpaque(core)._withUnsafeGuaranteedRef {
+                    $0.enqueue(ReadyWord(job, .visiting))
+                }
+            } else {
+                platform.enqueue(ExecutorJob(job))
+            }
+        }
+
+        func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
+
+        private var isInSimulation: Bool { unsafe casyncio_default_core() != nil }
+
+        func isIsolatingCurrentContext() -> Bool? {
+            isInSimulation ? true : platform.isIsolatingCurrentContext()
+        }
+
+        func checkIsolated() { if !isInSimulation { platform.checkIsolated() } }
+
+        func run() throws { try platform.run() }
+        func stop() { platform.stop() }
     }
 
     /// Swift's main executor after takeover.
@@ -146,6 +239,7 @@ enum Takeover {
     extension Takeover {
         /// Nothing is queued for it where nothing was taken over.
         static var mainSerialExecutor: UnownedSerialExecutor { unsafe .generic }
+        static var visitingMainExecutor: UnownedSerialExecutor { unsafe .generic }
     }
 
 #endif

@@ -276,14 +276,14 @@ package final class UringDriver: Driver {
 }
 
 extension UringDriver: ReadinessSource {
-    func watch(_ handle: Handle) -> Int {
+    package func watch(_ handle: Handle) -> Int {
         let index = reserve(handle)
         links[index].watch = flights.open(.watch, handle)
         submit(.watch(handle.descriptor, Interest.adopted), for: links[index].watch)
         return 0
     }
 
-    func watchForBytes(_ handle: Handle) -> Int {
+    package func watchForBytes(_ handle: Handle) -> Int {
         let index = reserve(handle)
         links[index].feed = flights.open(.feed, handle)
         core.sockets[index].isFed = true
@@ -292,7 +292,7 @@ extension UringDriver: ReadinessSource {
         return 0
     }
 
-    func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
+    package func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
         let index = reserve(handle)
         // What is ready needs no entry; the same answer as epoll's for what always is.
         if !isWatched && SystemCall.isReady(handle.descriptor, interest) { return Errno.notPermitted.negated }
@@ -304,12 +304,12 @@ extension UringDriver: ReadinessSource {
         return 0
     }
 
-    func forget(_ handle: Handle) {
+    package func forget(_ handle: Handle) {
         let (watch, feed) = abandonEntries(handle)
         enter { flights[watch] == nil && flights[feed] == nil }
     }
 
-    func abandon(_ handle: Handle) { _ = abandonEntries(handle) }
+    package func abandon(_ handle: Handle) { _ = abandonEntries(handle) }
 
     private func abandonEntries(_ handle: Handle) -> (watch: UInt64, feed: UInt64) {
         let index = reserve(handle)
@@ -320,7 +320,7 @@ extension UringDriver: ReadinessSource {
         return (watch, feed)
     }
 
-    func submit(_ call: FileCall, token: Token) -> Submission {
+    package func submit(_ call: FileCall, token: Token) -> Submission {
         guard let entry = casyncio_submission.carryOut(call) else { return .completed(.needsThread) }
         let index = Int(token.index)
         errands.reserve(index)
@@ -329,7 +329,7 @@ extension UringDriver: ReadinessSource {
         return .pending
     }
 
-    func stopFeeding(_ handle: Handle) {
+    package func stopFeeding(_ handle: Handle) {
         let index = reserve(handle)
         core.sockets[index].canBeFed = false
         end(links[index].feed)

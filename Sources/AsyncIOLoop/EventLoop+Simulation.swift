@@ -1,0 +1,101 @@
+package import AsyncIOKernel
+import CAsyncIO
+
+// What a simulation asks of its loops, all on its own thread.
+extension EventLoop {
+    /// Makes a loop that a simulation turns: its driver has a ``Driver/simulator``.
+    package static func simulated(options: Options, driver: any Driver) throws -> EventLoop {
+        try EventLoop(options: options, driver: driver)
+    }
+
+    /// Takes one turn. Does not wait: that is the driver's part, and a simulated one returns at once.
+    package func turn() {
+        visit { core.tick() }
+    }
+
+    /// Runs a closure as code of this loop: it is the current one, plain tasks come here, and its stand-in answers.
+    package func visit<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let (loop, defaults) = (unsafe casyncio_current_loop(), unsafe casyncio_default_core())
+        let standIn = unsafe casyncio_stand_in()
+        unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
+        if ownsDefaultExecutor { unsafe casyncio_set_default_core(Unmanaged.passUnretained(core).toOpaque()) }
+        SystemCall.answerCalls(core.simulator?.standIn)
+        defer {
+            unsafe casyncio_set_current_loop(loop)
+            unsafe casyncio_set_default_core(defaults)
+            unsafe casyncio_set_stand_in(standIn)
+        }
+        return try body()
+    }
+
+    /// Whether a turn would find nothing to do before ``nextTimer``.
+    package var isIdle: Bool {
+        core.ready.isEmpty && core.completions.isEmpty && core.yielding.isEmpty && !core.wantsAttention
+            && !inbox.hasSomething
+    }
+
+    /// When the next timer is due.
+    package var nextTimer: Instant? { core.timers.next }
+
+    /// Starts a task on this loop, from whatever thread.
+    package func begin(_ name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never> {
+        makeTask(name: name, body)
+    }
+
+    /// Plain tasks that are started by code of this loop run on it, where the process allows it. False where not.
+    package func takePlainTasks() -> Bool {
+        ownsDefaultExecutor = Takeover.installForSimulations()
+        return ownsDefaultExecutor
+    }
+
+    /// Cancels everything that runs on the loop, for good.
+    package func cancelEverything() {
+        background.admit(.none)
+        background.cancelAll(.ordinary)
+        background.cancelAll(.shielded)
+        core.plainTasks.cancelAll()
+        for token in core.operations.openTokens { core.cancel(token) }
+        core.isEnding = true
+    }
+
+    /// Cancels the tasks that run on the loop; clean-up may go on.
+    package func cancelTasks() {
+        background.cancelAll(.ordinary)
+        core.plainTasks.cancelAll()
+    }
+
+    /// What the tasks of the loop wait for, as far as it knows: a line each.
+    package var waits: [String] {
+        var lines: [String] = []
+        var known: Set<String> = []
+        for token in core.operations.openTokens {
+            let name = core.nameOfTask(of: token) ?? "a task"
+            known.insert(name)
+            let what = core.operations.timer(of: token) == nil ? core.driver.describe(token) ?? "an operation" : "a timer"
+            lines.append("\(name) waits for \(what)")
+        }
+        for name in background.names + core.plainTasks.names where known.insert(name).inserted {
+            lines.append("\(name) waits for another task")
+        }
+        return lines
+    }
+
+    /// Ends the loop in good order, as the end of a run does: lets the simulation go on meanwhile.
+    @discardableResult
+    package func endSimulated(grace: Duration? = nil) -> EventLoopError? {
+        visit { end(grace: grace) }
+    }
+
+    /// What is left on the loop: operations under way, timers, background tasks and plain tasks by name.
+    package var remains: LoopRemains {
+        LoopRemains(
+            operations: core.operations.count, timers: core.timers.count, tasks: background.names + core.plainTasks.names)
+    }
+}
+
+/// What is left on a loop at some moment.
+package struct LoopRemains: Sendable, Equatable {
+    package var operations: Int
+    package var timers: Int
+    package var tasks: [String]
+}

@@ -1,0 +1,82 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+/// What a descriptor of a simulated host refers to: a socket, a pipe's end, a file, a child.
+///
+/// Calls answer as the kernel's do, a value or a negated error number, and never wait: what would have to wait answers
+/// `EAGAIN`, and ``raise(_:)`` says when the next try may succeed. The base class refuses everything, as the kernel
+/// does for a descriptor of the wrong kind.
+class OpenDescription {
+    /// Whose it is. Nil once that host has crashed: then nothing that happens reaches anybody.
+    weak var kernel: HostKernel?
+    /// How many numbers refer to it.
+    var references = 0
+    /// Who is told of readiness: the handles under which the driver watches it.
+    var watches: [Handle] = []
+    /// Foreign waits: one event for the bits.
+    var foreignWatch: (handle: Handle, interest: UInt32)?
+
+    init(_ kernel: HostKernel) { self.kernel = kernel }
+
+    /// What may succeed now, in the bits of poll(2): ``Interest``.
+    var readiness: UInt32 { 0 }
+    /// What it is, for people: `TCP 10.0.0.1:80 → 10.0.0.2:49152`.
+    var label: String { "a descriptor" }
+    /// The last number is gone.
+    func hasClosed() {}
+
+    func read(into memory: UnsafeMutableRawBufferPointer) -> Int { Errno.invalidArgument.negated }
+    func write(_ bytes: UnsafeRawBufferPointer) -> Int { Errno.invalidArgument.negated }
+
+    /// Sockets' own.
+    func bind(_ address: SocketAddress) -> Int { Errno.notSocket.negated }
+    func listen(backlog: Int) -> Int { Errno.notSocket.negated }
+    func accept() -> (Int, [UInt8]) { (Errno.notSocket.negated, []) }
+    func connect(_ address: SocketAddress) -> Int { Errno.notSocket.negated }
+    var localAddress: (Int, [UInt8]) { (Errno.notSocket.negated, []) }
+    var peerAddress: (Int, [UInt8]) { (Errno.notSocket.negated, []) }
+    func takePendingError() -> Int { 0 }
+    func finishSending() -> Int { Errno.notSocket.negated }
+    func option(level: CInt, name: CInt, size: Int) -> (Int, [UInt8]) { (Errno.notSocket.negated, []) }
+    func setOption(level: CInt, name: CInt, value: [UInt8]) -> Int { Errno.notSocket.negated }
+    func receive(message: UnsafeMutablePointer<msghdr>) -> Int { Errno.notSocket.negated }
+    func send(message: UnsafeMutablePointer<msghdr>) -> Int { Errno.notSocket.negated }
+    /// How many bytes wait to be read.
+    var waitingBytes: Int { 0 }
+
+    /// Tells the driver that a call may succeed which would not have before: an edge, as epoll(7) reports it.
+    final func raise(_ bits: UInt32) {
+        guard let kernel else { return }
+        for handle in watches { kernel.driver?.raise(handle, bits) }
+        if let foreign = foreignWatch, bits & foreign.interest != 0 {
+            foreignWatch = nil
+            kernel.driver?.raise(foreign.handle, bits)
+        }
+    }
+
+    /// The number of bytes that a call may move, when short reads and writes are drawn from the seed.
+    final func drawn(_ count: Int, _ bits: UInt32) -> Int {
+        guard count > 1, let world = kernel?.world, world.strikes("short transfer", world.faults.shortTransfers)
+        else { return count }
+        // The driver takes a short transfer for the last one, so it has to hear that more can be done.
+        raiseSoon(bits)
+        return 1 + world.random.below(count - 1)
+    }
+
+    /// Whether a call that could succeed says `EAGAIN` all the same, as drawn from the seed.
+    final func isDrawnToFail(_ bits: UInt32) -> Bool {
+        guard let world = kernel?.world, world.strikes("EAGAIN", world.faults.tryAgain) else { return false }
+        raiseSoon(bits)
+        return true
+    }
+
+    private func raiseSoon(_ bits: UInt32) {
+        guard let world = kernel?.world else { return }
+        let delay = Duration.microseconds(1 + world.random.below(50))
+        world.at(world.now.advanced(by: delay)) { [weak self] in self?.raise(bits) }
+    }
+}
+

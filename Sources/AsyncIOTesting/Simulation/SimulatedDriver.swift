@@ -1,0 +1,148 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+import SystemPackage
+
+/// The driver of a simulated host's loop: the real drivers' calls on descriptors (``DescriptorCore``), over the
+/// simulated kernel of the host and the simulation's clock.
+///
+/// So the part of a driver that is most easily wrong, what it remembers of descriptors, what it tries again, what it
+/// takes for the end, is the same code as in production, and meets short reads, spurious wake-ups and late events as
+/// the seed deals them out.
+@safe
+final class SimulatedDriver: Driver, LoopSimulator {
+    let name = "simulated"
+    let core = DescriptorCore()
+    let kernel: HostKernel
+    private(set) var standIn: StandInHolder?
+    private unowned let world: World
+    /// Edges that nobody has been told of.
+    private var edges: [(handle: Handle, bits: UInt32)] = []
+    private var told: [(handle: Handle, bits: UInt32)] = []
+    /// Calls on files that take their time.
+    private var files: [Token: Agenda.Entry] = [:]
+    private var completed: [Completion] = []
+
+    init(_ kernel: HostKernel) {
+        self.kernel = kernel
+        world = kernel.world
+        standIn = StandInHolder(kernel)
+        unsafe core.source = self
+        kernel.driver = self
+    }
+
+    var now: Instant { world.now }
+    var simulator: (any LoopSimulator)? { self }
+
+    func submit(_ operation: Operation, token: Token) -> Submission { core.submit(operation, token: token) }
+
+    func cancel(_ token: Token) {
+        guard let entry = files.removeValue(forKey: token) else { return core.cancel(token) }
+        world.agenda.remove(entry)
+        completed.append(Completion(token, .cancelled))
+    }
+
+    func rival(of operation: Operation) -> Token? { core.rival(of: operation) }
+
+    /// Whether a wait would bring something.
+    var hasSomething: Bool { !edges.isEmpty || !completed.isEmpty }
+
+    /// Returns at once: it is the simulation that waits, when no loop has anything to do.
+    func wait(until deadline: Instant?, into completions: inout [Completion]) {
+        _ = core.advance(into: &completions)
+        core.nextTurns(into: &completions)
+        completions.append(contentsOf: completed)
+        completed.removeAll(keepingCapacity: true)
+        guard !edges.isEmpty else { return }
+        swap(&edges, &told)
+        if told.count > 1 { shuffle() }
+        for edge in told { core.notice(edge.handle, edge.bits, into: &completions) }
+        told.removeAll(keepingCapacity: true)
+    }
+
+    /// The kernel promises no order among descriptors.
+    private func shuffle() {
+        for index in stride(from: told.count - 1, to: 0, by: -1) {
+            told.swapAt(index, index - world.choose("event", among: index + 1))
+        }
+    }
+
+    nonisolated func wake() {}
+
+    func close() {
+        core.close()
+        edges = []
+    }
+
+    func describe(_ token: Token) -> String? {
+        guard let (verb, number) = core.describe(token) else { return nil }
+        return "\(verb) on \(kernel[number]?.label ?? "descriptor \(number)")"
+    }
+
+    // MARK: The kernel's side
+
+    /// The kernel reports an edge.
+    func raise(_ handle: Handle, _ bits: UInt32) {
+        if let index = edges.firstIndex(where: { $0.handle == handle }) {
+            edges[index].bits |= bits
+        } else {
+            edges.append((handle, bits))
+        }
+    }
+
+    /// An event that nothing has caused, as kernels send them.
+    func disturb() {
+        let watched = kernel.watchedHandles
+        guard !watched.isEmpty else { return }
+        raise(watched[world.random.below(watched.count)], Interest.input | Interest.output)
+    }
+
+    // MARK: The simulation's side
+
+    func step() { world.step() }
+    func choose(among count: Int) -> Int { world.choose("job", among: count) }
+    func timeForBlockingWork(_ name: String) -> Duration { world.timeForBlockingWork(name) }
+}
+
+extension SimulatedDriver: ReadinessSource {
+    func watch(_ handle: Handle) -> Int {
+        guard let description = kernel[handle.descriptor] else { return Errno.badFileDescriptor.negated }
+        description.watches.append(handle)
+        let ready = description.readiness
+        if ready != 0 { raise(handle, ready) }
+        return 0
+    }
+
+    func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
+        guard let description = kernel[handle.descriptor] else { return Errno.badFileDescriptor.negated }
+        description.foreignWatch = interest == 0 ? nil : (handle, interest)
+        let ready = description.readiness & interest
+        if ready != 0 { description.raise(ready) }
+        return 0
+    }
+
+    func forget(_ handle: Handle) {
+        guard let description = kernel[handle.descriptor] else { return }
+        description.watches.removeAll { $0 == handle }
+        if description.foreignWatch?.handle == handle { description.foreignWatch = nil }
+    }
+
+    func abandon(_ handle: Handle) {}
+
+    func submit(_ call: FileCall, token: Token) -> Submission {
+        guard !kernel.hasCrashed else { return .completed(Outcome(Errno.ioError.negated)) }
+        let time = kernel.disk.time(for: call)
+        guard time > .zero else { return .completed(finish(call)) }
+        files[token] = world.at(world.now.advanced(by: time)) { [weak self] in
+            guard let self, files.removeValue(forKey: token) != nil else { return }
+            completed.append(Completion(token, finish(call)))
+        }
+        return .pending
+    }
+
+    private func finish(_ call: FileCall) -> Outcome {
+        let outcome = kernel.hasCrashed ? Outcome(Errno.ioError.negated) : kernel.disk.perform(call, kernel)
+        world.record(kernel.host, "file", Int(call.descriptor), outcome.result, call.name)
+        return outcome
+    }
+}

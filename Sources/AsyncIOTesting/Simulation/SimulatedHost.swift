@@ -1,0 +1,155 @@
+import AsyncIO
+public import AsyncIOKernel
+public import AsyncIOLoop
+
+/// A machine of a simulated world: with a loop, addresses and a disk of its own.
+///
+/// The program under test runs on it unchanged: it binds, connects, reads files, sleeps and starts tasks as on a real
+/// machine, and finds the other hosts by their names. Everything here has to be called by code of the simulation: by
+/// the body of ``Simulation/run(_:)``, or by what runs on a host.
+public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
+    /// What the host is called: its name for ``lookUp(_:_:version:resolver:)``, too.
+    public let name: String
+    /// Its addresses, without ports: one of IPv4, one of IPv6.
+    public let addresses: [SocketAddress]
+    unowned let world: World
+    /// Tells hosts apart in traces.
+    let number: Int
+    /// What the disk keeps over crashes.
+    let hostDisk: any HostDisk
+    /// The run of now; nil while the host is down.
+    private(set) var life: HostLife?
+    private var programs: [(name: String, body: @Sendable () async throws -> Void)] = []
+
+    init(_ name: String, number: Int, addresses: [SocketAddress], in world: World) throws {
+        self.name = name
+        self.number = number
+        self.addresses = addresses
+        self.world = world
+        hostDisk = world.makeDisk()
+        life = try HostLife(self)
+    }
+
+    /// `client`.
+    public var description: String { name }
+
+    /// Whether the host runs.
+    public var isUp: Bool { life != nil }
+
+    /// The loop that the host's program runs on. Throws ``SimulationError/hostIsDown(_:)``.
+    public var loop: EventLoop {
+        get throws {
+            guard let life else { throw SimulationError.hostIsDown(name) }
+            return life.loop
+        }
+    }
+
+    /// What the machine runs from its start: begins now, and again after each ``restart()``.
+    ///
+    /// An error that it throws fails the simulation, unless the host has crashed or was shut down.
+    public func program(_ name: String = "program", _ body: @escaping @Sendable () async throws -> Void) throws {
+        programs.append((name, body))
+        try begin(name, body)
+    }
+
+    /// Runs a body on the host, and returns its value or throws its error.
+    ///
+    /// Suspends until the body has ended. A cancelled caller cancels the body. Throws
+    /// ``SimulationError/hostIsDown(_:)`` if the host is down, or crashes meanwhile.
+    public func run<Success: Sendable>(
+        _ name: String = "run", _ body: @escaping @Sendable () async throws -> Success
+    ) async throws -> Success {
+        guard let life else { throw SimulationError.hostIsDown(self.name) }
+        let work = life.loop.submit(name: "\(self.name): \(name)", body)
+        do {
+            return try await withTaskCancellationHandler { try await work.value } onCancel: { work.cancel() }
+        } catch {
+            throw life.kernel.hasCrashed ? SimulationError.hostIsDown(self.name) : error
+        }
+    }
+
+    /// Starts a body on the host in the background. Its error fails the simulation, as that of a program.
+    public func spawn(_ name: String = "spawn", _ body: @escaping @Sendable () async throws -> Void) throws {
+        try begin(name, body)
+    }
+
+    private func begin(_ name: String, _ body: @escaping @Sendable () async throws -> Void) throws {
+        guard let life else { throw SimulationError.hostIsDown(self.name) }
+        let kernel = life.kernel
+        _ = life.loop.submit(name: "\(self.name): \(name)") { [world, host = self.name] in
+            do {
+                try await body()
+            } catch {
+                guard !kernel.hasCrashed, !kernel.isShuttingDown, !world.isEnding else { return }
+                world.fail(SimulationError.programFailed(host: host, program: name, "\(error)"))
+            }
+        }
+    }
+
+    /// The power fails: connections are gone without a word, what the disk had not synced may be lost.
+    ///
+    /// The tasks of the host are cancelled, and every call that they make fails; nothing that they do reaches another
+    /// host or the disk. Does not suspend. A host that is down stays as it is.
+    public func crash() {
+        guard let life else { return }
+        world.record(self, "crash")
+        self.life = nil
+        life.kernel.crash()
+        world.bury(life)
+    }
+
+    /// Starts the host again, with what its disk has kept, and everything that was given to ``program(_:_:)``.
+    public func restart() throws {
+        if life != nil { crash() }
+        world.record(self, "restart")
+        life = try HostLife(self)
+        for program in programs { try begin(program.name, program.body) }
+    }
+
+    /// Ends what runs on the host in good order, as the end of `EventLoop.run` does: tasks are cancelled and may take
+    /// the grace period; connections are closed; the disk keeps everything.
+    ///
+    /// Suspends until the end. Throws ``EventLoopError/ignoredCancellation(_:)`` with the names of those that would not
+    /// stop.
+    public func shutdown(grace: Duration = .seconds(5)) async throws {
+        guard let life else { return }
+        world.record(self, "shutdown")
+        life.kernel.isShuttingDown = true
+        life.loop.cancelTasks()
+        let end = world.now.advanced(by: grace)
+        while !life.loop.remains.tasks.isEmpty && world.now < end {
+            try await world.sleep(for: .milliseconds(1))
+        }
+        let stubborn = life.loop.remains.tasks
+        self.life = nil
+        life.kernel.shutDown()
+        world.bury(life)
+        if !stubborn.isEmpty { throw EventLoopError.ignoredCancellation(stubborn) }
+    }
+}
+
+/// One run of a host, from its start to its crash.
+final class HostLife {
+    let kernel: HostKernel
+    let driver: SimulatedDriver
+    let loop: EventLoop
+
+    init(_ host: SimulatedHost) throws {
+        kernel = HostKernel(host, disk: host.hostDisk)
+        driver = SimulatedDriver(kernel)
+        let world = host.world
+        let name = host.name
+        let options = EventLoop.Options(
+            name: name, mode: .guest, interrupts: [],
+            errorHandler: .init { [weak world] error in world?.fail(SimulationError.unhandled(host: name, "\(error)")) })
+        loop = try .simulated(options: options, driver: driver)
+        if !loop.takePlainTasks() { world.plainTasksEscape = true }
+    }
+
+    /// Whether a turn would do something now.
+    func isReady(at now: Instant) -> Bool {
+        if driver.hasSomething || !loop.isIdle { return true }
+        guard let timer = loop.nextTimer else { return false }
+        return timer <= now
+    }
+}

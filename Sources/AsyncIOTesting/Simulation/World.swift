@@ -1,0 +1,247 @@
+import AsyncIO
+public import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+
+/// A simulated world: hosts, the network between them, and one clock.
+///
+/// Time stands still while anything can run, and then jumps to the next thing that happens. All hosts share one thread,
+/// and everything that a real machine leaves to chance is drawn from the seed. To be used by code of the simulation
+/// alone: the body of ``Simulation/run(_:)`` and what runs on its hosts.
+public final class World: @unchecked Sendable {
+    /// The seed of this run.
+    public let seed: UInt64
+    /// How unkind the world is.
+    public var faults: SimulationFaults
+    /// The hosts, in the order in which they were added.
+    public private(set) var hosts: [SimulatedHost] = []
+    /// The network between the hosts.
+    public let network: SimulatedNetwork
+
+    var now = World.start
+    var random: SimulatedRandom
+    var perturbations: Perturbations
+    var agenda = Agenda()
+    var trace: SimulationTrace
+    var failure: (any Error)?
+    var isEnding = false
+    /// Plain tasks do not stay in this simulation: the process does not allow it.
+    var plainTasksEscape = false
+    /// The loop of the simulation's body: a host without a network of its own.
+    private(set) var director: SimulatedHost?
+    /// Runs of hosts that are over, whose tasks may not have ended.
+    private var buried: [HostLife] = []
+    private let options: Simulation
+    private var turnsInPlace = 0
+    private var timeToStop: Instant
+    private var candidates: [HostLife] = []
+
+    static let start = Instant(nanoseconds: 1_000_000_000)
+
+    init(_ options: Simulation, only allowed: Set<Int>? = nil, keepsChoices: Bool = false) {
+        self.options = options
+        seed = options.seed
+        faults = options.faults
+        var seeds = SimulatedRandom(seed: options.seed)
+        random = seeds.split()
+        perturbations = Perturbations(seed: seeds.next(), only: allowed, keepsThem: keepsChoices)
+        network = SimulatedNetwork()
+        trace = SimulationTrace(capacity: options.timelineLength)
+        timeToStop = World.start.advanced(by: options.timeLimit)
+    }
+
+    // MARK: Building
+
+    /// Adds a host. Without addresses it gets the next ones of 10.0.0.0/8 and fd00::/8.
+    ///
+    /// Throws ``SimulationError/taken(_:)`` for a name or address that is taken, and ``IOError`` if the real system
+    /// refuses something.
+    public func addHost(_ name: String, addresses: [SocketAddress]? = nil) throws -> SimulatedHost {
+        guard !hosts.contains(where: { $0.name == name }) else { throw SimulationError.taken("the host \(name)") }
+        let number = hosts.count + 1
+        let wanted = try addresses ?? SimulatedNetwork.usualAddresses(number)
+        for address in wanted where host(at: address) != nil { throw SimulationError.taken("\(address.host)") }
+        let host = try outside { try SimulatedHost(name, number: number, addresses: wanted, in: self) }
+        hosts.append(host)
+        record(host, "host")
+        return host
+    }
+
+    /// The host that has an address; the port does not matter.
+    func host(at address: SocketAddress) -> SimulatedHost? {
+        hosts.first { $0.addresses.contains { $0.host == address.host } }
+    }
+
+    func makeDirector() throws -> HostLife {
+        let host = try outside { try SimulatedHost("simulation", number: 0, addresses: [], in: self) }
+        director = host
+        guard let life = host.life else { throw SimulationError.hostIsDown("simulation") }
+        return life
+    }
+
+    /// Does what has to be asked of the real system.
+    private func outside<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let standIn = unsafe casyncio_stand_in()
+        SystemCall.answerCalls(nil)
+        defer { unsafe casyncio_set_stand_in(standIn) }
+        return try body()
+    }
+
+    func makeDisk() -> any HostDisk { EmptyDisk(self) }
+
+    // MARK: Time and chance
+
+    /// How much simulated time has passed.
+    public var elapsed: Duration { World.start.duration(to: now) }
+
+    /// Suspends for a while of simulated time, on whatever host the caller runs. Throws `CancellationError`.
+    public func sleep(for duration: Duration) async throws {
+        try await EventLoop.ambient.sleep(for: duration)
+    }
+
+    /// Draws a number from the seed.
+    public func random<Number: FixedWidthInteger>(in range: ClosedRange<Number>) -> Number {
+        Number.random(in: range, using: &random)
+    }
+
+    /// True with a probability between 0 and 1, drawn from the seed.
+    public func happens(_ probability: Double) -> Bool { random.happens(probability) }
+
+    /// Draws one of them; nil if there is none.
+    public func pick<Element>(_ elements: some Collection<Element>) -> Element? {
+        elements.randomElement(using: &random)
+    }
+
+    /// Writes a line into the simulation's timeline; it counts for the trace's hash.
+    public func note(_ text: String) {
+        trace.record(now, "note", 0, "note", 0, 0, text)
+    }
+
+    /// Fails the simulation if the condition does not hold.
+    public func check(_ condition: Bool, _ text: @autoclosure () -> String) {
+        if !condition { fail(SimulationError.checkFailed(text())) }
+    }
+
+    /// Fails the simulation: its body is cancelled, and its run throws this error, the first one.
+    public func fail(_ error: any Error) {
+        guard failure == nil, !isEnding else { return }
+        failure = error
+        trace.record(now, "note", 0, "failure")
+    }
+
+    // MARK: What kernels and drivers ask
+
+    @discardableResult
+    func at(_ time: Instant, _ action: @escaping () -> Void) -> Agenda.Entry { agenda.add(at: time, action) }
+
+    func record(
+        _ host: SimulatedHost, _ verb: StaticString, _ subject: Int = 0, _ result: Int = 0, _ text: String? = nil
+    ) {
+        trace.record(now, host.name, host.number, verb, subject, result, text)
+    }
+
+    func choose(_ verb: StaticString, among count: Int) -> Int {
+        perturbations.choose(verb, among: count, at: now)
+    }
+
+    func strikes(_ verb: StaticString, _ probability: Double) -> Bool {
+        perturbations.happens(verb, probability, at: now)
+    }
+
+    func notSimulated(_ call: String) { fail(SimulationError.notSimulated(call)) }
+
+    func addresses(of name: String, for asker: SimulatedHost) -> [SocketAddress]? {
+        let name = name.hasSuffix(".") ? String(name.dropLast()) : name
+        if name == "localhost" { return [.loopback(port: 0)] }
+        return hosts.first { $0.name == name }?.addresses
+    }
+
+    func name(of address: SocketAddress) -> String? { host(at: address)?.name }
+
+    func timeToLookUp() -> Duration { .microseconds(200 + random.below(800)) }
+
+    func timeForBlockingWork(_ name: String) -> Duration { .microseconds(50 + random.below(450)) }
+
+    // MARK: Turning
+
+    /// A host's run is over: its tasks are cancelled, and run to their ends without reaching anybody.
+    func bury(_ life: HostLife) {
+        life.loop.cancelEverything()
+        buried.append(life)
+    }
+
+    /// One step: what is due happens, or one loop takes a turn, or time goes on.
+    func step() {
+        while let action = agenda.takeDue(at: now) { action() }
+        candidates.removeAll(keepingCapacity: true)
+        forEachLife { if $0.isReady(at: now) { candidates.append($0) } }
+        if candidates.isEmpty { return goOn() }
+        turnsInPlace += 1
+        if turnsInPlace > options.turnLimit {
+            fail(SimulationError.spins(turns: turnsInPlace, waits()))
+            timeToStop = now
+        }
+        let life = candidates[choose("host", among: candidates.count)]
+        if strikes("spurious wake-up", faults.spuriousWakeUps) { life.driver.disturb() }
+        life.loop.turn()
+    }
+
+    private func forEachLife(_ body: (HostLife) -> Void) {
+        if let life = director?.life { body(life) }
+        for host in hosts { if let life = host.life { body(life) } }
+        for life in buried { body(life) }
+    }
+
+    /// Nothing can run now: time jumps to whatever comes next.
+    private func goOn() {
+        turnsInPlace = 0
+        var next = agenda.next ?? .distantFuture
+        forEachLife { next = min(next, $0.loop.nextTimer ?? .distantFuture) }
+        if next == .distantFuture {
+            isStuck = true
+            fail(SimulationError.deadlock(waits()))
+        } else if next > timeToStop && !isEnding && failure == nil {
+            fail(SimulationError.outOfTime(options.timeLimit, waits()))
+        } else {
+            now = max(now, next)
+        }
+    }
+
+    /// Nothing happens any more, unless somebody is cancelled.
+    private(set) var isStuck = false
+
+    /// Lets the world go on until the condition holds, the world fails, or nothing happens any more.
+    func turn(until isDone: () -> Bool) {
+        isStuck = false
+        while !isDone() && !isStuck && failure == nil { step() }
+    }
+
+    /// Lets the world go on after a failure, so that what was cancelled can end.
+    func unwind(until isDone: () -> Bool) {
+        isEnding = true
+        isStuck = false
+        turnsInPlace = 0
+        var steps = 0
+        while !isDone() && !isStuck && steps < 100_000 {
+            step()
+            steps += 1
+        }
+    }
+
+    /// Ends every loop.
+    func end() {
+        isEnding = true
+        var lives: [HostLife] = []
+        forEachLife { lives.append($0) }
+        for life in lives.reversed() { life.loop.endSimulated(grace: .seconds(5)) }
+    }
+
+    /// What each task waits for, as far as the loops know.
+    func waits() -> [String] {
+        var lines: [String] = []
+        forEachLife { life in
+            for line in life.loop.waits { lines.append("\(life.loop.name): \(line)") }
+        }
+        return lines
+    }
+}
