@@ -123,6 +123,10 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // Whole programs in simulated worlds, for sweeps over many seeds.
+        .executableTarget(
+            name: "scenarios", dependencies: ["AsyncIOTesting", "AsyncIO"], path: "Tests/Scenarios",
+            swiftSettings: strict),
         .testTarget(
             name: "AsyncIOTestingTests",
             dependencies: [

@@ -10,7 +10,30 @@ extension EventLoop {
 
     /// Takes one turn. Does not wait: that is the driver's part, and a simulated one returns at once.
     package func turn() {
-        visit { core.tick() }
+        visit {
+            core.turnBegan = .monotonicNow
+            core.tick()
+        }
+    }
+
+    /// Whether a simulation turns this loop.
+    package var isSimulated: Bool { core.simulator != nil }
+
+    /// What a task of this turn has asked for that, by a real clock, has so much left of its sleep: the roundest of the
+    /// durations that it can have been.
+    func likelySleep(_ left: Duration) -> Duration {
+        let least = left.saturatedNanoseconds
+        guard least > 0, least < Int64.max / 4 else { return left }
+        let most = least + max(core.turnBegan.duration(to: .monotonicNow).saturatedNanoseconds, 0)
+        var quantum: Int64 = 1
+        var roundest = least
+        while quantum <= most {
+            let candidate = (least + quantum - 1) / quantum * quantum
+            guard candidate <= most else { break }
+            roundest = candidate
+            quantum *= 10
+        }
+        return .nanoseconds(roundest)
     }
 
     /// Runs a closure as code of this loop: it is the current one, plain tasks come here, and its stand-in answers.

@@ -42,6 +42,8 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var runner: JobRunner?
     /// Who draws what runs next, instead of the order in which it was queued.
     let simulator: (any LoopSimulator)?
+    /// When a simulation began this turn, by the real clock.
+    @safe @exclusivity(unchecked) var turnBegan = Instant.distantPast
 
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver

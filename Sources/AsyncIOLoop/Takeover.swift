@@ -104,7 +104,7 @@ enum Takeover {
         func enqueue<C: Clock>(
             _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
         ) {
-            enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+            enqueue(job, after: delay(until: instant, of: clock), tolerance: tolerance, clock: clock)
         }
     }
 
@@ -147,7 +147,7 @@ enum Takeover {
         func enqueue<C: Clock>(
             _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
         ) {
-            enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+            enqueue(job, after: delay(until: instant, of: clock), tolerance: tolerance, clock: clock)
         }
     }
 
@@ -209,7 +209,7 @@ enum Takeover {
         public func enqueue<C: Clock>(
             _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
         ) {
-            enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+            enqueue(job, after: delay(until: instant, of: clock), tolerance: tolerance, clock: clock)
         }
     }
 
@@ -223,8 +223,17 @@ enum Takeover {
         func enqueue<C: Clock>(
             _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
         ) {
-            enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+            enqueue(job, after: delay(until: instant, of: clock), tolerance: tolerance, clock: clock)
         }
+    }
+
+    /// How long it is until an instant. In a simulation, whose clock stands still while the real one goes on, what the
+    /// task is likely to have asked for.
+    private func delay<C: Clock>(until instant: C.Instant, of clock: C) -> C.Duration {
+        let delay = clock.now.duration(to: instant)
+        guard let loop = EventLoop.current, loop.isSimulated, C.Duration.self == Duration.self else { return delay }
+        let likely = loop.likelySleep(duration(delay, of: clock))
+        return unsafe unsafeBitCast(likely, to: C.Duration.self)
     }
 
     /// A clock's duration in the loop's terms. The runtime asks executors for its own two clocks only; other clocks

@@ -71,6 +71,14 @@ extension Simulation {
         }
     }
 
+    /// Runs a body in a new world on the calling thread, and returns what came of it.
+    @available(*, noasync, message: "use the asynchronous report, which does not block a thread of Swift's pool")
+    public func reportNow<Success: Sendable>(
+        _ body: sending @escaping (World) async throws -> Success
+    ) -> SimulationReport<Success> {
+        perform(body)
+    }
+
     /// Runs a body on the calling thread. With a set of choices, only those of the run are unkind.
     func perform<Success: Sendable>(
         only allowed: Set<Int>? = nil, keepsChoices: Bool = false,

@@ -35,7 +35,7 @@ struct SimulationTests {
     func deadlock() async throws {
         let report = await Simulation(seed: 1).report { world in
             let event = AsyncEvent()
-            await event.wait()
+            try await event.wait()
         }
         #expect(throws: SimulationFailure.self) { try report.result.get() }
     }
