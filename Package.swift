@@ -65,10 +65,14 @@ let package = Package(
             ],
             swiftSettings: strict),
         // Roof: the command.
-        .executableTarget(
-            name: "asyncio",
-            dependencies: ["AsyncIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+        .target(
+            name: "AsyncIOCommand",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
+        .executableTarget(name: "asyncio", dependencies: ["AsyncIOCommand"], swiftSettings: strict),
         // What the tests share: watchdog, random numbers, gates, peers, probe processes.
         .target(
             name: "AsyncIOTestSupport",
@@ -125,7 +129,7 @@ let package = Package(
             swiftSettings: strict),
         // Whole programs in simulated worlds, for sweeps over many seeds.
         .executableTarget(
-            name: "scenarios", dependencies: ["AsyncIOTesting", "AsyncIO"], path: "Tests/Scenarios",
+            name: "scenarios", dependencies: ["AsyncIOTesting", "AsyncIOCommand", "AsyncIO"], path: "Tests/Scenarios",
             swiftSettings: strict),
         .testTarget(
             name: "AsyncIOTestingTests",
@@ -135,7 +139,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "asyncio"], swiftSettings: strict),
+            name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "AsyncIOCommand", "asyncio"], swiftSettings: strict),
         .testTarget(name: "StyleTests", swiftSettings: strict),
     ]
 )

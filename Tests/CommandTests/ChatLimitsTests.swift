@@ -1,6 +1,6 @@
 import Testing
 
-@testable import asyncio
+@testable import AsyncIOCommand
 
 @Suite("The limits of the chat")
 struct ChatLimitsTests {

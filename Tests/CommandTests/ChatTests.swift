@@ -1,6 +1,6 @@
 import Testing
 
-@testable import asyncio
+@testable import AsyncIOCommand
 
 /// A chat with people in it, and what each of them has read.
 struct Gathering {

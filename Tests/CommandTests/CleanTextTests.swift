@@ -1,7 +1,7 @@
 import AsyncIOTestSupport
 import Testing
 
-@testable import asyncio
+@testable import AsyncIOCommand
 
 @Suite("Text for other people's terminals")
 struct CleanTextTests {

@@ -1,7 +1,7 @@
 import AsyncIO
 import Testing
 
-@testable import asyncio
+@testable import AsyncIOCommand
 
 /// A recording as the loop would have made it, in milliseconds.
 private struct Script {

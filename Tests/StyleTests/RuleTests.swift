@@ -137,7 +137,7 @@ struct Sample: Sendable, CustomTestStringConvertible {
         Sample(.oneReaderOfErrno, "Sources/AsyncIOKernel/SystemCall.swift", "let code = errno\n"),
         Sample(.oneReaderOfErrno, swift, "Errno(rawValue: a) // errno\n"),
         Sample(.fewResumers, "Sources/AsyncIOLoop/LoopCore.swift", "unsafe continuation.resume(returning: a)\n"),
-        Sample(.noPrinting, "Sources/asyncio/A.swift", "print(b)\n"),
+        Sample(.noPrinting, "Sources/AsyncIOCommand/A.swift", "print(b)\n"),
         Sample(.noPrinting, swift, "page.print(a); blueprint(b) // print(c)\n"),
         Sample(.floorsPointDown, swift, "import AsyncIOKernel\nimport CAsyncIO\nimport Glibc\n"),
         Sample(.floorsPointDown, "Sources/asyncio/A.swift", "import AsyncIO // not asyncio\n"),

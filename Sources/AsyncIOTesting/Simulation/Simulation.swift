@@ -58,16 +58,11 @@ extension Simulation {
     public func report<Success: Sendable>(
         _ body: @escaping @Sendable (World) async throws -> Success
     ) async -> SimulationReport<Success> {
-        unsafe await withUnsafeContinuation { continuation in
-            do {
-                try SystemThread.start(name: "simulation") {
-                    unsafe continuation.resume(returning: perform(body))
-                }.detach()
-            } catch {
-                unsafe continuation.resume(
-                    returning: SimulationReport(
-                        result: .failure(error), seed: seed, traceHash: 0, events: 0, elapsed: .zero, choices: 0))
-            }
+        do {
+            return try await onOwnThread("simulation") { perform(body) }
+        } catch {
+            return SimulationReport(
+                result: .failure(error), seed: seed, traceHash: 0, events: 0, elapsed: .zero, choices: 0)
         }
     }
 

@@ -1,9 +1,9 @@
-import AsyncIO
+package import AsyncIO
 import AsyncIOKernel
-import AsyncIOLoop
+package import AsyncIOLoop
 
 /// Passes connections on, and keeps account of them.
-final class Proxy: Sendable {
+package final class Proxy: Sendable {
     private let target: Endpoint
     private let connectTimeout: Duration
     private let idleTimeout: Duration?
@@ -14,7 +14,7 @@ final class Proxy: Sendable {
     private let resolver = CachingResolver(SystemResolver())
     private let lastReport = Locked<Instant?>(nil)
 
-    init(to target: Endpoint, connectTimeout: Duration, idleTimeout: Duration?, loops: [EventLoop]) {
+    package init(to target: Endpoint, connectTimeout: Duration, idleTimeout: Duration?, loops: [EventLoop]) {
         self.target = target
         self.connectTimeout = connectTimeout
         self.idleTimeout = idleTimeout
@@ -22,7 +22,7 @@ final class Proxy: Sendable {
     }
 
     /// Connects to the server, and copies both ways until both sides have finished.
-    func pass(on client: some ByteStream) async {
+    package func pass(on client: some ByteStream) async {
         let ledger = (ledgers.first { $0.loop.isCurrent } ?? ledgers[0]).ledger
         let entry = ledger.open()
         defer { ledger.close(entry) }
@@ -57,7 +57,7 @@ final class Proxy: Sendable {
     }
 
     /// What has gone through so far, in one line.
-    var statistics: String {
+    package var statistics: String {
         let all = ledgers.map { $0.ledger.account }.reduce(into: ProxyLedger.Account()) { $0.add($1) }
         let seconds = began.duration(to: .monotonicNow).components.seconds
         return """

@@ -1,9 +1,9 @@
-import AsyncIO
+package import AsyncIO
 
 /// The chat on its sockets. For each connection one task that reads and one that writes; all on one loop's thread, so
 /// the state needs no lock, and the compiler knows it.
 @MainActor
-final class ChatServer {
+package final class ChatServer {
     private var chat: Chat
     private let linesPerSecond: Int
     private var visits: [Chat.PersonID: Visit] = [:]
@@ -16,13 +16,13 @@ final class ChatServer {
     /// How long all farewells may take together when the server ends.
     private static let drain = Duration.seconds(3)
 
-    init(limits: Chat.Limits, linesPerSecond: Int) {
+    package init(limits: Chat.Limits, linesPerSecond: Int) {
         chat = Chat(limits: limits)
         self.linesPerSecond = linesPerSecond
     }
 
     /// Serves until the calling task is cancelled; then says goodbye to everybody, and returns when they have heard it.
-    func run(on listener: TCPListener) async throws {
+    package func run(on listener: TCPListener) async throws {
         try await withTaskCancellationHandler {
             try await listener.serve(drain: Self.drain) { @MainActor connection in await self.meet(connection) }
         } onCancel: {

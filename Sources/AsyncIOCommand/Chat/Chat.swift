@@ -3,11 +3,11 @@
 /// A pure state machine. The server tells it what people send and who has gone (``receive(_:from:)``,
 /// ``leave(_:_:)``), and asks it what to write (``next(for:)``); ``takeRung()`` names those for whom there is
 /// something new.
-struct Chat {
+package struct Chat {
     /// Everything that is bounded.
-    struct Limits: Sendable {
-        var people = 1000
-        var rooms = 100
+    package struct Limits: Sendable {
+        package var people = 1000
+        package var rooms = 100
         /// Bytes of a line that somebody sends.
         var lineBytes = 1024
         /// Characters.
@@ -18,6 +18,8 @@ struct Chat {
         var queuedBytes = 256 * 1024
         /// How many names a list shows.
         var listed = 50
+
+        package init() {}
     }
 
     /// One connection.

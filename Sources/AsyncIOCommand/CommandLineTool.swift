@@ -1,10 +1,10 @@
-import ArgumentParser
+public import ArgumentParser
 import AsyncIO
 
 /// The command `asyncio`.
-@main
-struct AsyncIOCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
+public struct CommandLineTool: ParsableCommand {
+    /// What the command is called, and what it says of itself.
+    public static let configuration = CommandConfiguration(
         commandName: "asyncio",
         abstract: "An event loop for Swift: to look at, and to try.",
         discussion: """
@@ -22,6 +22,12 @@ struct AsyncIOCommand: ParsableCommand {
               130   interrupted by Ctrl-C half-way
             """,
         subcommands: [Tour.self, Serve.self, Connect.self, Run.self])
+
+    /// Creates the command.
+    public init() {}
+
+    /// Does what the process's arguments say, and ends the process if they are no good.
+    public static func start() { main() }
 }
 
 /// `asyncio serve`: the servers.

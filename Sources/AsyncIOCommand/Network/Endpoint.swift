@@ -1,13 +1,13 @@
 import ArgumentParser
-import AsyncIO
+package import AsyncIO
 
 /// Where a connection goes, or comes in, as people write it: `HOST:PORT`, `[::1]:80`, `:80`, `unix:PATH`.
-enum Endpoint: Sendable, Equatable, CustomStringConvertible {
+package enum Endpoint: Sendable, Equatable, CustomStringConvertible {
     case tcp(host: String, port: UInt16)
     case unix(SocketAddress)
 
     /// Reads an endpoint; throws an error that names the text and the remedy.
-    init(parsing text: String) throws {
+    package init(parsing text: String) throws {
         if text.hasPrefix("unix:") {
             self = .unix(try SocketAddress(parsing: text))
             return
@@ -24,7 +24,7 @@ enum Endpoint: Sendable, Equatable, CustomStringConvertible {
         self = .tcp(host: String(host), port: port)
     }
 
-    var description: String {
+    package var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let address): "\(address)"

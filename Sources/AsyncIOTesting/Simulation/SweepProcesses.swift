@@ -1,0 +1,161 @@
+import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+import Glibc
+import SystemPackage
+
+/// The part of a sweep that a process has been started for.
+struct SweepPart: Sendable {
+    let name: String
+    let seeds: ClosedRange<UInt64>
+
+    static let variable = "ASYNCIO_SWEEP"
+    /// What a line begins with that is meant for the process that has started this one.
+    static let mark = "\u{1}sweep "
+
+    /// The part of this process, if it was started for one: `FILE:LINE first last`.
+    static let ofThisProcess: SweepPart? = {
+        guard let text = unsafe getenv(variable).map({ unsafe String(cString: $0) }) else { return nil }
+        let words = text.split(separator: " ")
+        guard words.count >= 3, let first = UInt64(words[words.count - 2]), let last = UInt64(words[words.count - 1]),
+            first <= last
+        else { return nil }
+        return SweepPart(name: words.dropLast(2).joined(separator: " "), seeds: first...last)
+    }()
+
+    var value: String { "\(name) \(seeds.lowerBound) \(seeds.upperBound)" }
+
+    /// Tells the process that has started this one.
+    func say(_ text: String) {
+        // Whatever happens to the other process, this one only works for it.
+        try? SystemCall.writeAll(Array("\(Self.mark)\(text)\n".utf8), to: STDOUT_FILENO)
+    }
+}
+
+extension SimulationSweep {
+    /// Starts the program again for a part of the seeds, and returns what it says of them.
+    static func runProcess(
+        _ seeds: ClosedRange<UInt64>, _ name: String, _ patience: Duration
+    ) async throws -> SweepReport {
+        let part = SweepPart(name: name, seeds: seeds)
+        var command = Command("/proc/self/exe", Array(CommandLine.arguments.dropFirst()))
+        command.name = CommandLine.arguments.first
+        command.environment = .inherit(adding: [SweepPart.variable: part.value])
+        let process = try await Process.spawn(command, input: .null, output: .pipe)
+        var report = SweepReport()
+        var current: UInt64?
+        var isDone = false
+        var isLate = false
+        if let output = process.output {
+            let lines = BufferedReader(output).lines(limit: 1 << 20).makeAsyncIterator()
+            while true {
+                do {
+                    guard let line = try await withTimeout(patience, { _ in try await lines.next() }) else { break }
+                    guard line.hasPrefix(SweepPart.mark) else { continue }
+                    let words = line.dropFirst(SweepPart.mark.count).split(separator: " ", maxSplits: 2)
+                    switch words.first {
+                    case "begin": current = words.count > 1 ? UInt64(words[1]) : nil
+                    case "failure" where words.count == 3:
+                        report.failures.append(.init(seed: UInt64(words[1]) ?? 0, text: unescaped(words[2])))
+                    case "done" where words.count == 3:
+                        let numbers = words[2].split(separator: " ")
+                        report.runs += Int(words[1]) ?? 0
+                        report.events += numbers.first.flatMap { UInt64($0) } ?? 0
+                        report.hash ^= numbers.last.flatMap { UInt64($0) } ?? 0
+                        isDone = true
+                    default: break
+                    }
+                } catch is TimeoutError {
+                    isLate = true
+                    break
+                }
+            }
+        }
+        let status = try await process.terminate(Termination(grace: .zero))
+        if isLate {
+            report.failures.append(
+                .init(seed: current ?? seeds.lowerBound, text: "not ended within \(patience) of real time"))
+        } else if !isDone {
+            report.failures.append(
+                .init(seed: current ?? seeds.lowerBound, text: "the process has ended: \(status)"))
+        }
+        return report
+    }
+
+    /// The text that `debugDescription` has put into quotes.
+    static func unescaped(_ text: Substring) -> String {
+        var result = ""
+        var isEscaped = false
+        for character in text.dropFirst().dropLast() {
+            if isEscaped {
+                result.append(character == "n" ? "\n" : character == "t" ? "\t" : character)
+                isEscaped = false
+            } else if character == "\\" {
+                isEscaped = true
+            } else {
+                result.append(character)
+            }
+        }
+        return result
+    }
+}
+
+/// What came of a sweep.
+public struct SweepReport: Sendable {
+    /// A seed that fails.
+    public struct Failure: Sendable {
+        /// The seed.
+        public let seed: UInt64
+        /// What went wrong.
+        public let text: String
+    }
+
+    /// How many seeds have run.
+    public internal(set) var runs = 0
+    /// How many events there were in all runs.
+    public internal(set) var events: UInt64 = 0
+    /// A hash over the traces of all runs, in whatever order they ran.
+    public internal(set) var hash: UInt64 = 0
+    /// The seeds that fail.
+    public internal(set) var failures: [Failure] = []
+
+    mutating func add(_ report: SimulationReport<Void>) {
+        runs += 1
+        events += report.events
+        hash ^= (report.traceHash ^ report.seed) &* 0x9e37_79b9_7f4a_7c15
+        if case .failure = report.result { failures.append(Failure(seed: report.seed, text: report.result.failureText)) }
+    }
+
+    mutating func add(_ other: SweepReport) {
+        runs += other.runs
+        events += other.events
+        hash ^= other.hash
+        failures += other.failures
+    }
+}
+
+/// Some seeds of a sweep fail.
+public struct SweepFailure: Error, CustomStringConvertible {
+    /// What came of all of them.
+    public let report: SweepReport
+    /// The first failure, reduced to what it needs.
+    public let shrunk: ShrunkFailure?
+
+    init(_ report: SweepReport, _ shrunk: ShrunkFailure?) {
+        self.report = report
+        self.shrunk = shrunk
+    }
+
+    /// The seeds, the command that shows the first one again, and why it fails.
+    public var description: String {
+        let seeds = report.failures.map { "\($0.seed)" }
+        let command = CommandLine.arguments.map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
+        var text = "\(seeds.count) seeds fail: \(seeds.prefix(20).joined(separator: ", "))\(seeds.count > 20 ? ", …" : "")"
+        if let first = report.failures.first {
+            text += "\nto see the first one again: ASYNCIO_SEED=\(first.seed) \(command)\n\(first.text)"
+        }
+        if let shrunk { text += "\nreduced: \(shrunk)" }
+        return text
+    }
+}
