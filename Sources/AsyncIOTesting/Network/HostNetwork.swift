@@ -1,27 +1,150 @@
 import AsyncIOKernel
 import CAsyncIO
+import Glibc
 import SystemPackage
 
 /// The network of one run of a host: its sockets, the ports and paths that are taken.
 final class HostNetwork {
-    init() {}
+    unowned let world: World
+    unowned let host: SimulatedHost
+    /// The host has crashed, or is shut down.
+    private(set) var isDown = false
+    var tcpPorts = Ports()
+    var udpPorts = Ports()
+    /// Connections and connecting sockets, in an order that the run alone decides.
+    private var connections: [TCPSocket] = []
+
+    init(_ host: SimulatedHost) {
+        self.host = host
+        world = host.world
+    }
 
     /// Nil for a family or type that is not simulated.
-    func makeSocket(_ kernel: HostKernel, family: CInt, type: CInt) -> OpenDescription? { nil }
+    func makeSocket(_ kernel: HostKernel, family: CInt, type: CInt) -> OpenDescription? {
+        switch (family, type) {
+        case (AF_INET, CInt(SOCK_STREAM.rawValue)), (AF_INET6, CInt(SOCK_STREAM.rawValue)):
+            TCPSocket(kernel, family: family)
+        default: nil
+        }
+    }
+
     /// A connected pair of Unix sockets.
     func makePair(_ kernel: HostKernel, type: CInt) -> (OpenDescription, OpenDescription) {
         (OpenDescription(kernel), OpenDescription(kernel))
     }
+
     func makePipe(_ kernel: HostKernel) -> (OpenDescription, OpenDescription) {
         (OpenDescription(kernel), OpenDescription(kernel))
     }
-    /// Every socket is gone; peers hear nothing, or that the connection is reset when they send.
-    func crash(_ kernel: HostKernel) {}
 
-    // Files of Unix sockets.
+    /// Every socket is gone; peers hear nothing, or that the connection is reset when they send.
+    func crash(_ kernel: HostKernel) {
+        isDown = true
+        tcpPorts.removeAll()
+        udpPorts.removeAll()
+        let lost = connections
+        connections = []
+        for socket in lost {
+            socket.index = nil
+            socket.incoming?.sender?.suspectPeer()
+        }
+    }
+
+    // MARK: Addresses and ways
+
+    func has(_ address: IPAddress) -> Bool { world.network.owner(of: address) === host }
+
+    /// Where packets to an address go, and from which address. The host is nil if nobody has the address; no way at all
+    /// is there for a version that this host does not speak.
+    func way(to wanted: IPAddress) -> (host: SimulatedHost?, target: IPAddress, source: IPAddress)? {
+        if wanted.isAny || wanted.isLoopback {
+            let target = !wanted.isAny ? wanted : wanted.isV4 ? .loopbackV4 : .loopbackV6
+            return (host, target, target)
+        }
+        if has(wanted) { return (host, wanted, wanted) }
+        for address in host.addresses {
+            if let own = Endpoint(address)?.address, own.isV4 == wanted.isV4 {
+                return (world.network.owner(of: wanted), wanted, own)
+            }
+        }
+        return nil
+    }
+
+    func bind(_ socket: TCPSocket, _ wanted: Endpoint) -> Int { socket.take(wanted, in: &tcpPorts) }
+
+    // MARK: Connections
+
+    /// A client asks for a connection.
+    func receiveRequest(of client: TCPSocket, from other: SimulatedHost) {
+        guard let target = client.peer, !isDown else { return }
+        if let listener = listener(at: target) {
+            listener.receiveRequest(of: client, to: target, from: other)
+        } else if client.counterpart == nil {
+            _ = world.network.route(from: host, to: other).carry(0) { [weak client] in
+                guard let client, client.state == .connecting, !client.isGone else { return }
+                client.fail(.connectionRefused)
+            }
+        }
+    }
+
+    private func listener(at target: Endpoint) -> TCPSocket? {
+        var exact: [TCPSocket] = []
+        var general: [TCPSocket] = []
+        for socket in tcpPorts.sockets(at: target.port) where socket.isListening && socket.takes(target.address) {
+            guard let socket = socket as? TCPSocket else { continue }
+            if socket.local.address.isAny { general.append(socket) } else { exact.append(socket) }
+        }
+        let group = exact.isEmpty ? general : exact
+        // Who share a port get the connections by chance.
+        return group.count > 1 ? group[world.random.below(group.count)] : group.first
+    }
+
+    func add(_ socket: TCPSocket) {
+        guard socket.index == nil else { return }
+        socket.index = connections.count
+        connections.append(socket)
+        if socket.isAccepted { tcpPorts.addConnection(socket.local.port) }
+    }
+
+    /// Gives back what a socket has of the host.
+    func release(_ socket: TCPSocket) {
+        guard !isDown else { return }
+        // Who says first that it is over keeps the port for a minute, for packets that are late.
+        let endedFirst = socket.outgoing?.endHasArrived == true && socket.incoming?.endHasArrived == true
+        let quiet = endedFirst ? world.now.advanced(by: .seconds(60)) : nil
+        if let index = socket.index {
+            socket.index = nil
+            let last = connections.removeLast()
+            if last !== socket {
+                connections[index] = last
+                last.index = index
+            }
+            if socket.isAccepted { tcpPorts.removeConnection(socket.local.port, quietUntil: quiet) }
+        }
+        if socket.isBound && !socket.isAccepted {
+            socket.isBound = false
+            tcpPorts.remove(socket, quietUntil: quiet)
+        }
+    }
+
+    /// Nothing comes from there any more, or nothing gets there.
+    func haveBeenCutOff(from other: SimulatedHost) {
+        for socket in connections where socket.peerHost === other { socket.suspectPeer() }
+    }
+
+    func resetConnections(with other: SimulatedHost) {
+        for socket in connections where socket.peerHost === other { socket.receiveReset() }
+    }
+
+    // MARK: Files of Unix sockets
+
     func openPlace(_ kernel: HostKernel, _ path: [UInt8]) -> Int { Errno.noSuchFileOrDirectory.negated }
     func identity(of path: [UInt8]) -> FileIdentity? { nil }
     func identity(of description: OpenDescription?) -> FileIdentity? { nil }
     func setPermissions(of description: OpenDescription, _ permissions: UInt32) -> Int { 0 }
     func unlink(_ path: [UInt8]) -> Int { Errno.noSuchFileOrDirectory.negated }
+}
+
+/// The files of Unix sockets of one host.
+final class SocketFiles {
 }

@@ -33,7 +33,7 @@ final class HostKernel {
         world = host.world
         self.host = host
         self.disk = disk
-        network = HostNetwork()
+        network = HostNetwork(host)
         children = HostChildren()
     }
 

@@ -16,7 +16,7 @@ public final class World: @unchecked Sendable {
     /// The hosts, in the order in which they were added.
     public private(set) var hosts: [SimulatedHost] = []
     /// The network between the hosts.
-    public let network: SimulatedNetwork
+    public private(set) lazy var network = SimulatedNetwork(self)
 
     var now = World.start
     var random: SimulatedRandom
@@ -45,7 +45,6 @@ public final class World: @unchecked Sendable {
         var seeds = SimulatedRandom(seed: options.seed)
         random = seeds.split()
         perturbations = Perturbations(seed: seeds.next(), only: allowed, keepsThem: keepsChoices)
-        network = SimulatedNetwork()
         trace = SimulationTrace(capacity: options.timelineLength)
         timeToStop = World.start.advanced(by: options.timeLimit)
     }
