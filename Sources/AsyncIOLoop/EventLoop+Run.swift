@@ -135,7 +135,7 @@ extension EventLoop {
     /// Starts a task on this loop: as the process's default executor's where that is this loop, which is the fastest
     /// way, else by preference.
     func makeTask(name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never> {
-        if ownsDefaultExecutor {
+        if isDefaultExecutor {
             Task.detached(name: name, operation: body)
         } else {
             Task.detached(name: name, executorPreference: self, operation: body)
@@ -143,13 +143,15 @@ extension EventLoop {
     }
 
     /// Whether plain `Task {}` runs on this loop.
-    package var isDefaultExecutor: Bool { ownsDefaultExecutor }
+    ///
+    /// Of simulated loops several are: what has to stay on one of them prefers it.
+    package var isDefaultExecutor: Bool { ownsDefaultExecutor && core.simulator == nil }
 
     /// Starts a task on this loop that inherits the caller's priority and task locals.
     package func startTask(
         named name: String, _ body: sending @escaping @isolated(any) () async -> Void
     ) -> Task<Void, Never> {
-        ownsDefaultExecutor
+        isDefaultExecutor
             ? Task(name: name, operation: body) : Task(name: name, executorPreference: self, operation: body)
     }
 

@@ -3,20 +3,17 @@ import AsyncIOTesting
 
 @main struct Program {
     static func main() throws {
-        let report = Simulation(seed: 1).reportNow { world in
-            let host = try world.addHost("a")
-            return try await host.run {
-                let loop = EventLoop.current
-                return await Task {
-                    print("task home", EventLoop.current === loop)
-                    try? await Task.sleep(for: .seconds(100))
-                    print("after sleep home", EventLoop.current === loop, world.elapsed)
-                    await Task { @MainActor in print("main home", EventLoop.current === loop) }.value
-                    print("end", EventLoop.current === loop, world.elapsed)
-                    return true
-                }.value
+        var simulation = Simulation(seed: 1)
+        simulation.turnLimit = 1 << 40
+        let clock = ContinuousClock()
+        for _ in 0..<3 {
+            let start = clock.now
+            let report = simulation.reportNow { world in
+                try await EchoScenario.run(world, exchanges: 100_000)
             }
+            let time = start.duration(to: clock.now)
+            try report.result.get()
+            print(report.traceHash, report.events, report.elapsed, time)
         }
-        print(report.result)
     }
 }
