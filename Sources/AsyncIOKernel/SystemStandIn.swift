@@ -84,6 +84,18 @@ extension SystemCall {
     }
 }
 
+extension SystemCall {
+    /// Runs a body whose system calls go to the kernel, whatever stand-in the thread has.
+    package static func askingTheKernel<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let standIn = unsafe casyncio_stand_in()
+        casyncio_set_stand_in(nil)
+        defer { unsafe casyncio_set_stand_in(standIn) }
+        return try body()
+    }
+}
+
 extension SystemStandIn {
     /// recvmmsg(2): the messages that are there, at least one.
     func receive(

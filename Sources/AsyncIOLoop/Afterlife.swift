@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import Synchronization
 
 /// The loop of last resort: a thread that runs what no loop takes any more.
@@ -9,8 +10,7 @@ enum Afterlife {
     static let loop: EventLoop = {
         let options = EventLoop.Options(name: "afterlife", mode: .guest, interrupts: [])
         do {
-            let thread = try LoopThread(options: options)
-            return thread.release()
+            return try SystemCall.askingTheKernel { try LoopThread(options: options).release() }
         } catch {
             fatalError("asyncio: no thread or descriptors left for tasks that outlived their loop: \(error)")
         }

@@ -71,10 +71,11 @@ extension EventLoop {
         return ownsDefaultExecutor
     }
 
-    /// Cancels everything that runs on the loop, for good.
-    package func cancelEverything() {
-        background.admit(.none)
+    /// Cancels everything that runs on the loop, for good; clean-up that is shielded, too, or not yet.
+    package func cancelEverything(shielded: Bool = true) {
+        background.admit(shielded ? .none : .shielded)
         background.cancelAll(.ordinary)
+        guard shielded else { return core.plainTasks.cancelAll() }
         background.cancelAll(.shielded)
         core.plainTasks.cancelAll()
         for token in core.operations.openTokens { core.cancel(token) }
@@ -103,10 +104,15 @@ extension EventLoop {
         return lines
     }
 
-    /// Ends the loop in good order, as the end of a run does: lets the simulation go on meanwhile.
-    @discardableResult
-    package func endSimulated(grace: Duration? = nil) -> EventLoopError? {
-        visit { end(grace: grace) }
+    /// Whether nothing runs on the loop, and nothing waits.
+    package var isQuiet: Bool {
+        isIdle && core.operations.count == 0 && background.count == 0 && core.plainTasks.isEmpty
+    }
+
+    /// Closes the loop: whatever is left on it fails, elsewhere.
+    package func closeSimulated() {
+        core.plainTasks.removeAll()
+        visit { discard() }
     }
 
     /// What is left on the loop: operations under way, timers, background tasks and plain tasks by name.

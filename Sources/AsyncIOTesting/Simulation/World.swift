@@ -1,7 +1,6 @@
 import AsyncIO
 public import AsyncIOKernel
 import AsyncIOLoop
-import CAsyncIO
 
 /// A simulated world: hosts, the network between them, and one clock.
 ///
@@ -79,11 +78,8 @@ public final class World: @unchecked Sendable {
     }
 
     /// Does what has to be asked of the real system.
-    private func outside<Result>(_ body: () throws -> Result) rethrows -> Result {
-        let standIn = unsafe casyncio_stand_in()
-        SystemCall.answerCalls(nil)
-        defer { unsafe casyncio_set_stand_in(standIn) }
-        return try body()
+    private func outside<Result>(_ body: () throws -> Result) throws -> Result {
+        try SystemCall.askingTheKernel(body)
     }
 
     func makeDisk() -> any HostDisk { EmptyDisk(self) }
@@ -232,7 +228,12 @@ public final class World: @unchecked Sendable {
         isEnding = true
         var lives: [HostLife] = []
         forEachLife { lives.append($0) }
-        for life in lives.reversed() { life.loop.endSimulated(grace: .seconds(5)) }
+        for life in lives { life.loop.cancelEverything(shielded: false) }
+        let end = now.advanced(by: .seconds(5))
+        unwind { now >= end || lives.allSatisfy(\.loop.isQuiet) }
+        for life in lives { life.loop.cancelEverything() }
+        unwind { lives.allSatisfy(\.loop.isQuiet) }
+        for life in lives { life.loop.closeSimulated() }
     }
 
     /// What each task waits for, as far as the loops know.
