@@ -15,6 +15,8 @@ struct WholeStack {
 
     static func run(_ world: World) async throws {
         world.faults = .stormy
+        // A proxy says so when its server is away.
+        world.failsOnUnhandledErrors = false
         world.network.link = world.happens(0.5) ? .poor : Link { $0.latency = .uniform(.microseconds(50) ... .milliseconds(3)) }
         let scenario = try WholeStack(world)
         try scenario.start()

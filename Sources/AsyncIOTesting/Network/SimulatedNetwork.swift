@@ -80,9 +80,12 @@ public final class SimulatedNetwork: @unchecked Sendable {
         to.life?.kernel.network.haveBeenCutOff(from: from)
     }
 
-    /// Ends all cuts and partitions. Streams go on with their next retransmission.
+    /// Ends all cuts, partitions and clogs. Streams go on with their next retransmission.
     public func heal() {
-        for route in routes where route.isCut { heal(route) }
+        for route in routes {
+            heal(route)
+            if route.isClogged { unclog(from: route.from, to: route.to) }
+        }
     }
 
     /// Ends the cut of one direction.

@@ -141,7 +141,7 @@ final class HostLife {
         let name = host.name
         let options = EventLoop.Options(
             name: name, mode: .guest, interrupts: [],
-            errorHandler: .init { [weak world] error in world?.fail(SimulationError.unhandled(host: name, "\(error)")) })
+            errorHandler: .init { [weak world] error in world?.unhandled(error, on: name) })
         loop = try .simulated(options: options, driver: driver)
         if !loop.takePlainTasks() { world.plainTasksEscape = true }
     }

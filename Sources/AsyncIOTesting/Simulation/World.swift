@@ -14,6 +14,8 @@ public final class World: @unchecked Sendable {
     public var faults: SimulationFaults
     /// The hosts, in the order in which they were added.
     public private(set) var hosts: [SimulatedHost] = []
+    /// Whether an error on a host that nobody awaits fails the simulation. Otherwise it only stands in the timeline.
+    public var failsOnUnhandledErrors = true
     /// The network between the hosts.
     public private(set) lazy var network = SimulatedNetwork(self)
 
@@ -141,6 +143,14 @@ public final class World: @unchecked Sendable {
 
     func strikes(_ verb: StaticString, _ probability: Double) -> Bool {
         perturbations.happens(verb, probability, at: now)
+    }
+
+    func unhandled(_ error: UnhandledError, on host: String) {
+        if failsOnUnhandledErrors {
+            fail(SimulationError.unhandled(host: host, "\(error)"))
+        } else if !isEnding {
+            note("\(host): \(error)")
+        }
     }
 
     func notSimulated(_ call: String) { fail(SimulationError.notSimulated(call)) }
