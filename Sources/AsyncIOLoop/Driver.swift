@@ -44,6 +44,9 @@ package protocol LoopSimulator: AnyObject {
     func choose(among count: Int) -> Int
     /// Blocking work is done at once, on the loop's thread. How long it takes by the simulation's clock.
     func timeForBlockingWork(_ name: String) -> Duration
+    /// A task suspends at a lock, a queue or the like, of this type; nil: it goes on. Told so that a simulation can say
+    /// what those wait for who wait for ever.
+    func note(_ task: TaskID, waitsAt place: Any.Type?)
     /// Who answers the system calls of this loop's turns.
     var standIn: StandInHolder? { get }
 }

@@ -16,6 +16,13 @@ extension EventLoop {
         }
     }
 
+    /// The simulation in which the caller runs, if it does.
+    @inline(__always)
+    package static var simulator: (any LoopSimulator)? {
+        guard let pointer = unsafe casyncio_current_loop() else { return nil }
+        return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef { $0.core.simulator }
+    }
+
     /// Whether a simulation turns this loop.
     package var isSimulated: Bool { core.simulator != nil }
 

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOLoop
 import CAsyncIO
 
 /// Who may use a lock, a queue or another meeting place of tasks.
@@ -121,6 +122,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     ) async -> ParkedTask {
         let waiter = newcomer(note: note)
         let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
+        EventLoop.simulator?.note(waiter.task, waitsAt: Parking<Machine>.self)
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiter.prepare(continuation)
             var woken = WakeList()
@@ -131,6 +133,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
             if arrival == .answered { waiter.wake() } else { queued(waiter) }
         }
         waiter.receiveAnswer()
+        EventLoop.simulator?.note(waiter.task, waitsAt: nil)
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
     }

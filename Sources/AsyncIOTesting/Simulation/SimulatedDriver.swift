@@ -100,6 +100,7 @@ final class SimulatedDriver: Driver, LoopSimulator {
     // MARK: The simulation's side
 
     func step() { world.step() }
+    func note(_ task: TaskID, waitsAt place: Any.Type?) { world.note(task, waitsAt: place, on: kernel.host) }
     func choose(among count: Int) -> Int { world.choose("job", among: count) }
     func timeForBlockingWork(_ name: String) -> Duration { world.timeForBlockingWork(name) }
 }

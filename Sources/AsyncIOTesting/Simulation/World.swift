@@ -246,9 +246,20 @@ public final class World: @unchecked Sendable {
         for life in lives { life.loop.closeSimulated() }
     }
 
+    /// Tasks that wait at a lock, a queue or the like.
+    private var parked: [TaskID: (name: String?, place: Any.Type, host: String)] = [:]
+
+    func note(_ task: TaskID, waitsAt place: Any.Type?, on host: SimulatedHost) {
+        parked[task] = place.map { (Task.name, $0, host.name) }
+    }
+
     /// What each task waits for, as far as the loops know.
     func waits() -> [String] {
         var lines: [String] = []
+        for (_, wait) in parked.sorted(by: { $0.key.number < $1.key.number }) {
+            let place = "\(wait.place)".replacing("Parking<", with: "").replacing("Machine", with: "").prefix { $0.isLetter }
+            lines.append("\(wait.host): \(wait.name ?? "a task") waits at a \(place.lowercased())")
+        }
         forEachLife { life in
             for line in life.loop.waits { lines.append("\(life.loop.name): \(line)") }
         }
