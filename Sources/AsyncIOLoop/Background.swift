@@ -251,7 +251,8 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
                 state.waiters = [:]
                 state.observers = [:]
             }
-            return (Array(state.waiters.values), state.observers.sorted { $0.key < $1.key }.map(\.value.body))
+            return (
+                state.waiters.sorted { $0.key < $1.key }.map(\.value), state.observers.sorted { $0.key < $1.key }.map(\.value.body))
         }
         state.broadcast()
         for waiter in waiters { waiter.wake() }

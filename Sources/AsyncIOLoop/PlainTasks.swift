@@ -51,7 +51,10 @@ struct PlainTasks: ~Copyable {
     /// Cancels all, and those that appear from now on.
     mutating func cancelAll() {
         isEnding = true
-        for bits in tasks { unsafe casyncio_task_cancel(UnsafeMutableRawPointer(bitPattern: bits)) }
+        // Oldest first, wherever they lie in memory.
+        for bits in tasks.sorted(by: { Self.number($0) < Self.number($1) }) {
+            unsafe casyncio_task_cancel(UnsafeMutableRawPointer(bitPattern: bits))
+        }
     }
 
     /// Whether none is left. Looks at each: one may have ended on another thread.
@@ -71,6 +74,11 @@ struct PlainTasks: ~Copyable {
     mutating func removeAll() {
         for bits in tasks { Self.release(bits) }
         tasks = []
+    }
+
+    private static func number(_ bits: UInt) -> UInt64 {
+        guard let pointer = unsafe UnsafeMutableRawPointer(bitPattern: bits) else { return 0 }
+        return unsafe swift_task_getJobTaskId(pointer)
     }
 
     private static func isComplete(_ bits: UInt) -> Bool {

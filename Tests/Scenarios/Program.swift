@@ -19,6 +19,19 @@ import Glibc
                 try report.result.get()
                 print(report.traceHash, report.events, report.elapsed, time)
             }
+        case "chat":
+            var simulation = Simulation(seed: 1)
+            simulation.timeLimit = .seconds(100_000)
+            let clock = ContinuousClock()
+            let start = clock.now
+            let people = arguments.dropFirst().first.flatMap { Int($0) } ?? 1000
+            let report = simulation.reportNow { world in
+                try await ChatSoak.run(world, people: people, lasting: .seconds(86_400))
+            }
+            let figures = try report.result.get()
+            print(
+                "\(figures.visits) visits, \(figures.said) lines said, \(figures.heard) heard; \(report.elapsed) simulated in",
+                start.duration(to: clock.now), String(report.traceHash, radix: 16))
         case "sweep":
             let numbers = arguments.dropFirst().compactMap { UInt64($0) }
             let first = numbers.first ?? 1

@@ -81,7 +81,7 @@ private final class RunningWork<Output: Sendable> {
 
     var count: Int { tasks.count }
 
-    deinit { for task in tasks.values { task.cancel() } }
+    deinit { for (_, task) in tasks.sorted(by: { $0.key < $1.key }) { task.cancel() } }
 
     func add(_ task: BackgroundTask<Output>, _ index: Int) {
         tasks[index] = task

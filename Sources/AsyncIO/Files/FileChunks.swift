@@ -130,7 +130,7 @@ extension File {
 
     /// Ends what is read ahead: nobody has asked for it.
     func stopReadingAhead() async {
-        let tasks = Array(readsAhead.withLock { $0.tasks }.values)
+        let tasks = readsAhead.withLock { $0.tasks }.sorted { $0.key < $1.key }.map(\.value)
         for task in tasks { task.cancel() }
         for task in tasks { _ = await task.result }
     }

@@ -51,7 +51,7 @@ final class ConnectionLimit: Sendable {
     func letAllLookAgain() {
         let waiters = acceptors.withLock { acceptors in
             defer { acceptors.waiters = [:] }
-            return Array(acceptors.waiters.values)
+            return acceptors.waiters.sorted { $0.key < $1.key }.map(\.value)
         }
         for waiter in waiters { waiter.wake() }
     }

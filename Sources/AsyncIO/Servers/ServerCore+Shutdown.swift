@@ -177,7 +177,7 @@ extension ServerCore {
                 life.alarms = []
                 life.waiters = [:]
             }
-            return (life.failure, life.alarms, Array(life.waiters.values))
+            return (life.failure, life.alarms, life.waiters.sorted { $0.key < $1.key }.map(\.value))
         }
         for alarm in alarms { alarm.cancel() }
         for waiter in waiters { waiter.wake() }

@@ -94,7 +94,7 @@ final class ServerCore: Sendable {
             return before
         }
         for alarm in before.alarms { alarm.cancel() }
-        for waiter in before.waiters.values { waiter.wake() }
+        for (_, waiter) in before.waiters.sorted(by: { $0.key < $1.key }) { waiter.wake() }
         guard before.isShuttingDown else { return }
         // Nobody is there to empty the kernel's queue.
         onLoop {

@@ -138,10 +138,10 @@ package struct Chat {
     /// Whether the writers should have their turn before anything else happens. Those who are stuck do not count.
     var isCrowded: Bool { !behind.isEmpty }
 
-    /// For whom there is something new since the last time.
-    mutating func takeRung() -> Set<PersonID> {
+    /// For whom there is something new since the last time; who came first is first.
+    mutating func takeRung() -> [PersonID] {
         defer { rung = [] }
-        return rung
+        return rung.sorted()
     }
 
     /// Whether the person is part of the chat still.

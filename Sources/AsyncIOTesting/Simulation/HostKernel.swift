@@ -14,6 +14,8 @@ final class HostKernel {
     /// Whom ``OpenDescription/raise(_:)`` tells.
     weak var driver: SimulatedDriver?
     private(set) var hasCrashed = false
+    /// So many calls are left until the power fails.
+    var callsLeft: Int?
     /// The host is about to end in good order.
     var isShuttingDown = false
     /// The host's network: who listens, which ports are taken.
@@ -63,12 +65,22 @@ final class HostKernel {
     /// The handles under which the driver watches descriptors.
     var watchedHandles: [Handle] { descriptions.flatMap { $0?.watches ?? [] } }
 
+    /// Whether the host has no power any more. Its last call has been; all the rest of its end comes right after this
+    /// turn of its loop, which is in the midst of something.
+    private func countDown() -> Bool {
+        guard !hasCrashed, let left = callsLeft else { return hasCrashed }
+        callsLeft = left - 1
+        guard left <= 0 else { return false }
+        if left == 0 { world.at(world.now) { [host] in host.crash() } }
+        return true
+    }
+
     /// Does a call on a descriptor, and notes it.
     private func on(
         _ number: CInt, _ verb: StaticString, _ call: (OpenDescription) -> Int
     ) -> Int {
         let result: Int
-        if hasCrashed {
+        if countDown() {
             result = Errno.ioError.negated
         } else if let description = self[number] {
             result = call(description)

@@ -31,7 +31,7 @@ final class SimulatedDriver: Driver, LoopSimulator {
         kernel.driver = self
     }
 
-    var now: Instant { world.now }
+    var now: Instant { kernel.host.clock.time(at: world.now) }
     var simulator: (any LoopSimulator)? { self }
 
     func submit(_ operation: Operation, token: Token) -> Submission { core.submit(operation, token: token) }

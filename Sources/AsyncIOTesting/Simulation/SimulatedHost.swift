@@ -17,6 +17,10 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     let number: Int
     /// What the disk keeps over crashes.
     let hostDisk: any HostDisk
+    /// The host's own clock.
+    private(set) var clock = HostClock()
+    /// It does nothing until then.
+    private(set) var pausedUntil = Instant.distantPast
     /// The run of now; nil while the host is down.
     private(set) var life: HostLife?
     private var programs: [(name: String, body: @Sendable () async throws -> Void)] = []
@@ -98,6 +102,28 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         world.bury(life)
     }
 
+    /// Lets the power fail after so many more system calls of the host: at one, or two, or each point in turn.
+    public func crash(afterCalls count: Int) {
+        life?.kernel.callsLeft = max(count, 0)
+    }
+
+    /// Lets the host do nothing for a while, as a machine that is suspended or out of breath. What reaches it waits.
+    public func pause(for duration: Duration) {
+        world.record(self, "pause")
+        pausedUntil = max(pausedUntil, world.now.advanced(by: duration))
+    }
+
+    /// How fast the host's clock goes: 1.01 means one per cent fast. Timers and timeouts go with it. Above zero.
+    public var clockRate: Double {
+        get { clock.rate }
+        set {
+            guard newValue > 0, newValue.isFinite else {
+                return world.fail(SimulationError.checkFailed("a clock's rate is above zero, not \(newValue)"))
+            }
+            clock.setRate(newValue, at: world.now)
+        }
+    }
+
     /// Starts the host again, with what its disk has kept, and everything that was given to ``program(_:_:)``.
     public func restart() throws {
         if life != nil { crash() }
@@ -148,8 +174,18 @@ final class HostLife {
 
     /// Whether a turn would do something now.
     func isReady(at now: Instant) -> Bool {
+        let host = kernel.host
+        if now < host.pausedUntil { return false }
         if driver.hasSomething || !loop.isIdle { return true }
         guard let timer = loop.nextTimer else { return false }
-        return timer <= now
+        return timer <= host.clock.time(at: now)
+    }
+
+    /// When a turn will do something, if nothing happens before.
+    var nextTime: Instant {
+        let host = kernel.host
+        let isWaiting = driver.hasSomething || !loop.isIdle
+        let time = isWaiting ? .distantPast : loop.nextTimer.map(host.clock.worldTime(of:)) ?? .distantFuture
+        return max(time, host.pausedUntil)
     }
 }

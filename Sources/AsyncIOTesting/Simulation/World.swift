@@ -201,14 +201,15 @@ public final class World: @unchecked Sendable {
     private func goOn() {
         turnsInPlace = 0
         var next = agenda.next ?? .distantFuture
-        forEachLife { next = min(next, $0.loop.nextTimer ?? .distantFuture) }
+        forEachLife { next = min(next, $0.nextTime) }
         if next == .distantFuture {
             isStuck = true
             fail(SimulationError.deadlock(waits()))
         } else if next > timeToStop && !isEnding && failure == nil {
             fail(SimulationError.outOfTime(options.timeLimit, waits()))
         } else {
-            now = max(now, next)
+            // A clock that goes at another rate may be a nanosecond short of its timer.
+            now = max(now.advanced(by: .nanoseconds(1)), next)
         }
     }
 
