@@ -23,7 +23,7 @@ extension TCPFlow {
 
     /// The sender's patience has begun to run out.
     func beginRecovery() {
-        guard recovery == nil, !isBroken, !isAbandoned else { return }
+        guard recovery == nil, !isAbandoned else { return }
         recovery = Recovery(since: world.now, goal: sent, includesEnd: endIsSent)
         expectRecovery(firstPause)
     }
@@ -37,7 +37,7 @@ extension TCPFlow {
     }
 
     private func recover() {
-        guard let recovery, !isBroken, let sender, !sender.isGone else { return }
+        guard let recovery, !isAbandoned, let sender, !sender.isGone else { return }
         absorb()
         if !lacksWord && acknowledged >= recovery.goal && (!recovery.includesEnd || endIsAcknowledged) {
             self.recovery = nil
@@ -60,7 +60,7 @@ extension TCPFlow {
         world.at(time) { [weak self] in
             guard let self else { return }
             route.arrive { [weak self] in
-                guard let self, !isBroken, reachedReceiver() != nil else { return }
+                guard let self, reachedReceiver() != nil else { return }
                 acknowledge()
             }
         }

@@ -53,10 +53,10 @@ final class TCPFlow {
     private var lastAcknowledgement = Instant.distantPast
     /// Somebody waits for room to write.
     private var wantsRoom = false
-    /// Nothing moves any more.
-    private(set) var isBroken = false
     /// The sender is gone.
     private(set) var isAbandoned = false
+    /// The receiver is gone: its host knows nothing of the connection.
+    private(set) var isDeaf = false
     private var deliveryIsDue = false
     private var acknowledgementIsDue = false
     private var deliver: () -> Void = {}
@@ -112,7 +112,7 @@ final class TCPFlow {
 
     /// Sends what may be sent.
     func push() {
-        guard !isBroken, !isAbandoned else { return }
+        guard !isAbandoned else { return }
         while sent < ring.written && sent < edge {
             send(upTo: min(ring.written, edge, sent + route.piece), isEnd: false)
         }
@@ -154,7 +154,7 @@ final class TCPFlow {
 
     private func hearWhatIsDue() {
         acknowledgementIsDue = false
-        guard !isBroken, let sender, !sender.isGone else { return }
+        guard !isAbandoned, let sender, !sender.isGone else { return }
         absorb()
         // A third of the buffer is free: earlier, the kernel wakes nobody (sk_stream_is_writeable).
         if wantsRoom && room >= (ring.written - acknowledged) / 2 {
@@ -186,7 +186,7 @@ final class TCPFlow {
 
     /// Tells the sender how far everything has come.
     func acknowledge() {
-        guard !isBroken, !isAbandoned else { return }
+        guard !isAbandoned, !isDeaf else { return }
         if back.isObstructed { return loseWord() }
         lacksWord = false
         advertised = max(advertised, ring.taken + receiveLimit)
@@ -207,7 +207,7 @@ final class TCPFlow {
 
     private func deliverWhatIsDue() {
         deliveryIsDue = false
-        guard !isBroken, let first = flight.first, first.time <= world.now else { return }
+        guard let first = flight.first, first.time <= world.now else { return }
         if route.isObstructed { return route.isCut ? loseFlight() : route.hold(deliver) }
         guard let receiver = reachedReceiver() else { return }
         while let next = flight.first, next.time <= world.now {
@@ -224,7 +224,7 @@ final class TCPFlow {
 
     /// The receiver, if it still knows of the connection. Otherwise its host says so, or nothing.
     func reachedReceiver() -> TCPSocket? {
-        if let receiver, !receiver.isGone { return receiver }
+        if let receiver, !isDeaf, !receiver.isGone { return receiver }
         if route.to.life == nil {
             loseFlight()
         } else {
@@ -263,11 +263,6 @@ final class TCPFlow {
         acknowledgements.removeAll()
     }
 
-    /// Ends everything. What has arrived can still be read.
-    func shatter() {
-        isBroken = true
-        recovery = nil
-        flight.removeAll()
-        acknowledgements.removeAll()
-    }
+    /// The receiver is gone. What has arrived can still be read.
+    func deafen() { isDeaf = true }
 }

@@ -165,7 +165,7 @@ extension TCPSocket {
         leaveHandshake()
         state = .dead
         outgoing?.abandon()
-        incoming?.shatter()
+        incoming?.deafen()
         network.release(self)
     }
 

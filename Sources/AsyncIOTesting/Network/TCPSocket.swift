@@ -227,7 +227,7 @@ final class TCPSocket: IPSocket {
         state = .dead
         // What is under way to the peer arrives, unless the reset is faster.
         outgoing?.abandon()
-        incoming?.shatter()
+        incoming?.deafen()
         network.release(self)
     }
 
