@@ -13,6 +13,9 @@ final class HostNetwork {
     var udpPorts = Ports()
     /// Connections and connecting sockets, in an order that the run alone decides.
     private var connections: [TCPSocket] = []
+    /// Names of Unix sockets without files. Looked up, and never walked through.
+    var abstractNames: [[UInt8]: LocalSocket] = [:]
+    var abstractNumbers = 0
 
     init(_ host: SimulatedHost) {
         self.host = host
@@ -24,24 +27,25 @@ final class HostNetwork {
         switch (family, type) {
         case (AF_INET, CInt(SOCK_STREAM.rawValue)), (AF_INET6, CInt(SOCK_STREAM.rawValue)):
             TCPSocket(kernel, family: family)
+        case (AF_UNIX, CInt(SOCK_STREAM.rawValue)): LocalStreamSocket(kernel)
+        case (AF_UNIX, CInt(SOCK_DGRAM.rawValue)): LocalDatagramSocket(kernel)
         default: nil
         }
     }
 
     /// A connected pair of Unix sockets.
     func makePair(_ kernel: HostKernel, type: CInt) -> (OpenDescription, OpenDescription) {
-        (OpenDescription(kernel), OpenDescription(kernel))
+        type == CInt(SOCK_DGRAM.rawValue) ? LocalDatagramSocket.pair(kernel) : LocalStreamSocket.pair(kernel)
     }
 
-    func makePipe(_ kernel: HostKernel) -> (OpenDescription, OpenDescription) {
-        (OpenDescription(kernel), OpenDescription(kernel))
-    }
+    func makePipe(_ kernel: HostKernel) -> (OpenDescription, OpenDescription) { PipeEnd.pair(kernel) }
 
     /// Every socket is gone; peers hear nothing, or that the connection is reset when they send.
     func crash(_ kernel: HostKernel) {
         isDown = true
         tcpPorts.removeAll()
         udpPorts.removeAll()
+        abstractNames = [:]
         let lost = connections
         connections = []
         for socket in lost {
@@ -135,16 +139,4 @@ final class HostNetwork {
     func resetConnections(with other: SimulatedHost) {
         for socket in connections where socket.peerHost === other { socket.receiveReset() }
     }
-
-    // MARK: Files of Unix sockets
-
-    func openPlace(_ kernel: HostKernel, _ path: [UInt8]) -> Int { Errno.noSuchFileOrDirectory.negated }
-    func identity(of path: [UInt8]) -> FileIdentity? { nil }
-    func identity(of description: OpenDescription?) -> FileIdentity? { nil }
-    func setPermissions(of description: OpenDescription, _ permissions: UInt32) -> Int { 0 }
-    func unlink(_ path: [UInt8]) -> Int { Errno.noSuchFileOrDirectory.negated }
-}
-
-/// The files of Unix sockets of one host.
-final class SocketFiles {
 }

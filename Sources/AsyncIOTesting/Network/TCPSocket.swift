@@ -72,8 +72,6 @@ final class TCPSocket: IPSocket {
         }
     }
 
-    private var failureBit: UInt32 { error == 0 ? 0 : Interest.error }
-
     // MARK: Moving bytes
 
     override func read(into memory: UnsafeMutableRawBufferPointer) -> Int {
