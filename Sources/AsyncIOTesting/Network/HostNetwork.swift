@@ -27,6 +27,8 @@ final class HostNetwork {
         switch (family, type) {
         case (AF_INET, CInt(SOCK_STREAM.rawValue)), (AF_INET6, CInt(SOCK_STREAM.rawValue)):
             TCPSocket(kernel, family: family)
+        case (AF_INET, CInt(SOCK_DGRAM.rawValue)), (AF_INET6, CInt(SOCK_DGRAM.rawValue)):
+            IPDatagramSocket(kernel, family: family)
         case (AF_UNIX, CInt(SOCK_STREAM.rawValue)): LocalStreamSocket(kernel)
         case (AF_UNIX, CInt(SOCK_DGRAM.rawValue)): LocalDatagramSocket(kernel)
         default: nil
