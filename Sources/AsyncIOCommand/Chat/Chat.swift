@@ -19,7 +19,19 @@ package struct Chat {
         /// How many names a list shows.
         var listed = 50
 
-        package init() {}
+        package init(
+            people: Int = 1000, rooms: Int = 100, lineBytes: Int = 1024, nameLength: Int = 20,
+            roomNameLength: Int = 30, queuedLines: Int = 256, queuedBytes: Int = 256 * 1024, listed: Int = 50
+        ) {
+            self.people = people
+            self.rooms = rooms
+            self.lineBytes = lineBytes
+            self.nameLength = nameLength
+            self.roomNameLength = roomNameLength
+            self.queuedLines = queuedLines
+            self.queuedBytes = queuedBytes
+            self.listed = listed
+        }
     }
 
     /// One connection.
