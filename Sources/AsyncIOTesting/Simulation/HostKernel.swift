@@ -16,6 +16,8 @@ final class HostKernel {
     private(set) var hasCrashed = false
     /// So many calls are left until the power fails.
     var callsLeft: Int?
+    /// Whether what still runs is none of anybody's business: errors of it are no failures.
+    var isEnding: Bool { hasCrashed || isShuttingDown || (callsLeft ?? 0) < 0 }
     /// The host is about to end in good order.
     var isShuttingDown = false
     /// The host's network: who listens, which ports are taken.

@@ -84,7 +84,7 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
             do {
                 try await body()
             } catch {
-                guard !kernel.hasCrashed, !kernel.isShuttingDown, !world.isEnding else { return }
+                guard !kernel.isEnding, !world.isEnding else { return }
                 world.fail(SimulationError.programFailed(host: host, program: name, "\(error)"))
             }
         }
