@@ -22,6 +22,9 @@ final class HostNetwork {
         world = host.world
     }
 
+    // Connections and their flows know each other.
+    deinit { for socket in connections { socket.cutOff() } }
+
     /// Nil for a family or type that is not simulated.
     func makeSocket(_ kernel: HostKernel, family: CInt, type: CInt) -> OpenDescription? {
         switch (family, type) {
@@ -52,7 +55,9 @@ final class HostNetwork {
         connections = []
         for socket in lost {
             socket.index = nil
-            socket.incoming?.sender?.suspectPeer()
+            let peer = socket.incoming?.sender
+            socket.cutOff()
+            peer?.suspectPeer()
         }
     }
 
@@ -86,8 +91,8 @@ final class HostNetwork {
         if let listener = listener(at: target) {
             listener.receiveRequest(of: client, to: target, from: other)
         } else if client.counterpart == nil {
-            _ = world.network.route(from: host, to: other).carry(0) { [weak client] in
-                guard let client, client.state == .connecting, !client.isGone else { return }
+            _ = world.network.route(from: host, to: other).carry(0) {
+                guard client.state == .connecting, !client.isGone else { return }
                 client.fail(.connectionRefused)
             }
         }
@@ -114,6 +119,7 @@ final class HostNetwork {
 
     /// Gives back what a socket has of the host.
     func release(_ socket: TCPSocket) {
+        socket.cutOff()
         guard !isDown else { return }
         // Who says first that it is over keeps the port for a minute, for packets that are late.
         let endedFirst = socket.outgoing?.endHasArrived == true && socket.incoming?.endHasArrived == true

@@ -121,8 +121,7 @@ final class IPDatagramSocket: IPSocket {
     private func waitForRoom(_ route: Route) -> Int {
         guard !roomIsExpected else { return Errno.wouldBlock.negated }
         roomIsExpected = true
-        world.at(route.time(untilQueueIs: options.sendBuffer / 2)) { [weak self] in
-            guard let self else { return }
+        world.at(route.time(untilQueueIs: options.sendBuffer / 2)) { [self] in
             roomIsExpected = false
             raiseAll()
         }

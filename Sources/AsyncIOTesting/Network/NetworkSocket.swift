@@ -10,9 +10,9 @@ class NetworkSocket: OpenDescription {
     unowned let world: World
     /// `AF_INET`, `AF_INET6` or `AF_UNIX`.
     let family: CInt
-    var options = SocketOptions()
+    final var options = SocketOptions()
     /// What the next call reports; 0 is nothing.
-    var error: CInt = 0
+    @safe @exclusivity(unchecked) final var error: CInt = 0
 
     init(_ kernel: HostKernel, _ family: CInt) {
         network = kernel.network

@@ -33,7 +33,7 @@ extension TCPFlow {
     private func expectRecovery(_ pause: Duration) {
         guard let recovery else { return }
         let time = min(world.now.advanced(by: pause), recovery.since.advanced(by: timeout))
-        world.at(max(time, world.now)) { [weak self] in self?.recover() }
+        world.at(max(time, world.now)) { self.recover() }
     }
 
     private func recover() {
@@ -57,12 +57,8 @@ extension TCPFlow {
         guard let time = route.send(max(lost, 1)) else { return }
         if isStalled { return sendAgain(time) }
         // Everything has come, or is coming: the receiver is asked to say so again.
-        world.at(time) { [weak self] in
-            guard let self else { return }
-            route.arrive { [weak self] in
-                guard let self, reachedReceiver() != nil else { return }
-                acknowledge()
-            }
+        world.at(time) {
+            self.route.arrive { if self.reachedReceiver() != nil { self.acknowledge() } }
         }
     }
 
@@ -72,9 +68,9 @@ extension TCPFlow {
         beginRecovery()
         guard back.isClogged, !back.isCut, !wordIsHeld else { return }
         wordIsHeld = true
-        back.hold { [weak self] in
-            self?.wordIsHeld = false
-            self?.acknowledge()
+        back.hold {
+            self.wordIsHeld = false
+            self.acknowledge()
         }
     }
 

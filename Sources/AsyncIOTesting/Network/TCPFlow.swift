@@ -13,26 +13,27 @@ final class TCPFlow {
     let route: Route
     /// The way of the acknowledgements.
     let back: Route
-    weak var sender: TCPSocket?
-    weak var receiver: TCPSocket?
+    /// Nil as soon as the connection is over for that side. Not weak, which would make every retain a slow one.
+    @safe @exclusivity(unchecked) var sender: TCPSocket?
+    @safe @exclusivity(unchecked) var receiver: TCPSocket?
 
-    private var ring = ByteRing()
+    @safe @exclusivity(unchecked) private var ring = ByteRing()
     /// How much the sender may have written beyond what is acknowledged, and how much may wait for the reader.
-    var sendLimit: Int
-    var receiveLimit: Int
-    private(set) var sent = 0
-    private(set) var arrived = 0
-    private(set) var acknowledged = 0
+    @safe @exclusivity(unchecked) var sendLimit: Int
+    @safe @exclusivity(unchecked) var receiveLimit: Int
+    @safe @exclusivity(unchecked) private(set) var sent = 0
+    @safe @exclusivity(unchecked) private(set) var arrived = 0
+    @safe @exclusivity(unchecked) private(set) var acknowledged = 0
     /// Up to where the sender may send, as it knows; and as the receiver has said last.
-    private var edge: Int
-    private var advertised: Int
+    @safe @exclusivity(unchecked) private var edge: Int
+    @safe @exclusivity(unchecked) private var advertised: Int
     /// The sender has said that no more comes; it is sent; it has come; the sender knows that.
-    private(set) var isFinishing = false
-    private(set) var endIsSent = false
-    private(set) var endHasArrived = false
-    private(set) var endIsAcknowledged = false
+    @safe @exclusivity(unchecked) private(set) var isFinishing = false
+    @safe @exclusivity(unchecked) private(set) var endIsSent = false
+    @safe @exclusivity(unchecked) private(set) var endHasArrived = false
+    @safe @exclusivity(unchecked) private(set) var endIsAcknowledged = false
     /// When something has come last.
-    private(set) var lastActivity: Instant
+    @safe @exclusivity(unchecked) private(set) var lastActivity: Instant
 
     private struct Segment {
         let end: Int
@@ -47,26 +48,22 @@ final class TCPFlow {
         let isOfEnd: Bool
     }
 
-    private var flight = Queue<Segment>()
-    private var lastArrival = Instant.distantPast
-    private var acknowledgements = Queue<Acknowledgement>()
-    private var lastAcknowledgement = Instant.distantPast
+    @safe @exclusivity(unchecked) private var flight = Queue<Segment>()
+    @safe @exclusivity(unchecked) private var lastArrival = Instant.distantPast
+    @safe @exclusivity(unchecked) private var acknowledgements = Queue<Acknowledgement>()
+    @safe @exclusivity(unchecked) private var lastAcknowledgement = Instant.distantPast
     /// Somebody waits for room to write.
-    private var wantsRoom = false
+    @safe @exclusivity(unchecked) private var wantsRoom = false
     /// The sender is gone.
-    private(set) var isAbandoned = false
-    /// The receiver is gone: its host knows nothing of the connection.
-    private(set) var isDeaf = false
-    private var deliveryIsDue = false
-    private var acknowledgementIsDue = false
-    private var deliver: () -> Void = {}
-    private var hear: () -> Void = {}
+    @safe @exclusivity(unchecked) private(set) var isAbandoned = false
+    @safe @exclusivity(unchecked) private var deliveryIsDue = false
+    @safe @exclusivity(unchecked) private var acknowledgementIsDue = false
 
     // What TCPFlow+Recovery.swift keeps.
     /// A segment was lost, and what follows waits for it.
-    var isStalled = false
+    @safe @exclusivity(unchecked) var isStalled = false
     /// An acknowledgement was lost.
-    var lacksWord = false
+    @safe @exclusivity(unchecked) var lacksWord = false
     var wordIsHeld = false
     var recovery: Recovery?
 
@@ -79,8 +76,6 @@ final class TCPFlow {
         edge = receiveLimit
         advertised = receiveLimit
         lastActivity = route.world.now
-        deliver = { [weak self] in self?.deliverWhatIsDue() }
-        hear = { [weak self] in self?.hearWhatIsDue() }
     }
 
     // MARK: The sender's side
@@ -168,7 +163,7 @@ final class TCPFlow {
     private func expectWord() {
         guard !acknowledgementIsDue, wantsRoom || unsent > 0, let next = acknowledgements.first else { return }
         acknowledgementIsDue = true
-        world.at(max(next.time, world.now), hear)
+        world.at(max(next.time, world.now)) { self.hearWhatIsDue() }
     }
 
     // MARK: The receiver's side
@@ -186,7 +181,7 @@ final class TCPFlow {
 
     /// Tells the sender how far everything has come.
     func acknowledge() {
-        guard !isAbandoned, !isDeaf else { return }
+        guard !isAbandoned, receiver != nil else { return }
         if back.isObstructed { return loseWord() }
         lacksWord = false
         advertised = max(advertised, ring.taken + receiveLimit)
@@ -202,13 +197,13 @@ final class TCPFlow {
     func expectDelivery() {
         guard !deliveryIsDue, let first = flight.first, first.time != .distantFuture else { return }
         deliveryIsDue = true
-        world.at(first.time, deliver)
+        world.at(first.time) { self.deliverWhatIsDue() }
     }
 
     private func deliverWhatIsDue() {
         deliveryIsDue = false
         guard let first = flight.first, first.time <= world.now else { return }
-        if route.isObstructed { return route.isCut ? loseFlight() : route.hold(deliver) }
+        if route.isObstructed { return route.isCut ? loseFlight() : route.hold { self.deliverWhatIsDue() } }
         guard let receiver = reachedReceiver() else { return }
         while let next = flight.first, next.time <= world.now {
             flight.removeFirst()
@@ -224,11 +219,11 @@ final class TCPFlow {
 
     /// The receiver, if it still knows of the connection. Otherwise its host says so, or nothing.
     func reachedReceiver() -> TCPSocket? {
-        if let receiver, !isDeaf, !receiver.isGone { return receiver }
+        if let receiver, !receiver.isGone { return receiver }
         if route.to.life == nil {
             loseFlight()
         } else {
-            _ = back.carry(0) { [weak self] in self?.sender?.receiveReset() }
+            _ = back.carry(0) { self.sender?.receiveReset() }
         }
         return nil
     }
@@ -262,7 +257,4 @@ final class TCPFlow {
         recovery = nil
         acknowledgements.removeAll()
     }
-
-    /// The receiver is gone. What has arrived can still be read.
-    func deafen() { isDeaf = true }
 }

@@ -52,8 +52,7 @@ extension TCPSocket {
         guard attempts <= Self.requests else { return fail(.timedOut) }
         if let peerHost {
             let route = world.network.route(from: network.host, to: peerHost)
-            _ = route.carry(0) { [weak self] in
-                guard let self else { return }
+            _ = route.carry(0) { [self] in
                 peerHost.life?.kernel.network.receiveRequest(of: self, from: network.host)
             }
         }
@@ -61,9 +60,7 @@ extension TCPSocket {
     }
 
     private func expect(_ pause: Duration, _ action: @escaping (TCPSocket) -> Void) {
-        world.at(world.now.advanced(by: pause)) { [weak self] in
-            if let self { action(self) }
-        }
+        world.at(world.now.advanced(by: pause)) { action(self) }
     }
 
     /// The server has answered.
@@ -82,8 +79,8 @@ extension TCPSocket {
         }
         // Also when the answer was repeated: then our word was lost.
         let route = world.network.route(from: network.host, to: server.network.host)
-        _ = route.carry(0) { [weak server] in
-            guard let server, !server.isGone, server.isHalfOpen else { return }
+        _ = route.carry(0) {
+            guard !server.isGone, server.isHalfOpen else { return }
             if server.defersAccept { server.waitForBytes() } else { server.completeHandshake() }
         }
     }
@@ -146,18 +143,17 @@ extension TCPSocket {
         guard isHalfOpen, !isGone, let outgoing else { return }
         attempts += 1
         guard attempts <= Self.answers else { return giveUpHandshake() }
-        _ = outgoing.route.carry(0) { [weak self, weak client] in
-            guard let self, isHalfOpen, !isGone else { return }
-            guard let client, !client.isGone, client.state == .connecting || client.state == .connected else {
+        _ = outgoing.route.carry(0) { [self] in
+            guard isHalfOpen, !isGone else { return }
+            guard !client.isGone, client.state == .connecting || client.state == .connected else {
                 // Nobody waits for the answer any more.
                 return giveUpHandshake()
             }
             client.receiveAnswer(of: self)
         }
         let number = attempts
-        expect(.seconds(1 << (attempts - 1))) { [weak client] server in
-            guard server.isHalfOpen, server.attempts == number else { return }
-            if let client { server.answer(client) } else { server.giveUpHandshake() }
+        expect(.seconds(1 << (attempts - 1))) { server in
+            if server.isHalfOpen && server.attempts == number { server.answer(client) }
         }
     }
 
@@ -165,7 +161,6 @@ extension TCPSocket {
         leaveHandshake()
         state = .dead
         outgoing?.abandon()
-        incoming?.deafen()
         network.release(self)
     }
 

@@ -8,14 +8,14 @@ import SystemPackage
 final class TCPSocket: IPSocket {
     enum State { case fresh, listening, connecting, connected, dead }
 
-    var state = State.fresh
+    @safe @exclusivity(unchecked) var state = State.fresh
     var peer: Endpoint?
     var peerHost: SimulatedHost?
     /// What this socket sends, and what it receives.
-    var outgoing: TCPFlow?
-    var incoming: TCPFlow?
+    @safe @exclusivity(unchecked) var outgoing: TCPFlow?
+    @safe @exclusivity(unchecked) var incoming: TCPFlow?
     /// No descriptor refers to it any more; the connection ends on its own.
-    private(set) var isOrphan = false
+    @safe @exclusivity(unchecked) private(set) var isOrphan = false
     /// Its place among the sockets of its host.
     var index: Int?
     /// How long nobody may acknowledge what was sent; nil is the system's time.
@@ -30,13 +30,13 @@ final class TCPSocket: IPSocket {
 
     // What a connection keeps until it is complete.
     /// Its listener, until it was accepted.
-    weak var listener: TCPSocket?
-    var isHalfOpen = false
+    var listener: TCPSocket?
+    @safe @exclusivity(unchecked) var isHalfOpen = false
     /// It was made by a listener, and shares its port.
     var isAccepted = false
     var attempts = 0
     /// What the server's side of the handshake has made.
-    weak var counterpart: TCPSocket?
+    var counterpart: TCPSocket?
 
     override var kind: (type: CInt, number: CInt) { (CInt(SOCK_STREAM.rawValue), CInt(IPPROTO_TCP)) }
     override var isListening: Bool { state == .listening }
@@ -225,7 +225,6 @@ final class TCPSocket: IPSocket {
         state = .dead
         // What is under way to the peer arrives, unless the reset is faster.
         outgoing?.abandon()
-        incoming?.deafen()
         network.release(self)
     }
 
@@ -245,6 +244,14 @@ final class TCPSocket: IPSocket {
         network.release(self)
     }
 
+    /// The connection is over: nobody finds this socket any more.
+    func cutOff() {
+        outgoing?.sender = nil
+        incoming?.receiver = nil
+        listener = nil
+        counterpart = nil
+    }
+
     // MARK: Peers that say nothing
 
     /// The peer may be gone: who waits for word from it, or asks from time to time, finds out.
@@ -256,7 +263,7 @@ final class TCPSocket: IPSocket {
         else { return }
         isProbing = true
         let idle = Duration.seconds(options.number(CInt(IPPROTO_TCP), TCP_KEEPIDLE) ?? 7200)
-        world.at(max(world.now, incoming.lastActivity.advanced(by: idle))) { [weak self] in self?.probe(1) }
+        world.at(max(world.now, incoming.lastActivity.advanced(by: idle))) { self.probe(1) }
     }
 
     private var isProbing: Bool {
@@ -279,6 +286,6 @@ final class TCPSocket: IPSocket {
         }
         guard number <= options.number(CInt(IPPROTO_TCP), TCP_KEEPCNT) ?? 9 else { return fail(.timedOut) }
         let pause = Duration.seconds(options.number(CInt(IPPROTO_TCP), TCP_KEEPINTVL) ?? 75)
-        world.at(world.now.advanced(by: pause)) { [weak self] in self?.probe(number + 1) }
+        world.at(world.now.advanced(by: pause)) { self.probe(number + 1) }
     }
 }

@@ -12,7 +12,12 @@ final class HostKernel {
     unowned let world: World
     unowned let host: SimulatedHost
     /// Whom ``OpenDescription/raise(_:)`` tells.
-    weak var driver: SimulatedDriver?
+    var driver: SimulatedDriver? {
+        get { unsafe reporter }
+        set { unsafe reporter = newValue }
+    }
+    // The driver owns the kernel.
+    private unowned(unsafe) var reporter: SimulatedDriver?
     private(set) var hasCrashed = false
     /// So many calls are left until the power fails.
     var callsLeft: Int?
@@ -28,7 +33,7 @@ final class HostKernel {
     let children: HostChildren
 
     /// Which numbers are open. The lowest free one is given out, as the kernel does it.
-    private var descriptions: [OpenDescription?] = []
+    @safe @exclusivity(unchecked) private var descriptions: [OpenDescription?] = []
     private var open = 0
     /// Lower numbers are the real process's, should anybody mistake the one for the other.
     private static let firstNumber = 768

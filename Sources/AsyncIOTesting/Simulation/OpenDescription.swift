@@ -11,15 +11,21 @@ import SystemPackage
 /// does for a descriptor of the wrong kind.
 class OpenDescription {
     /// Whose it is. Nil once that host has crashed: then nothing that happens reaches anybody.
-    weak var kernel: HostKernel?
+    final var kernel: HostKernel? {
+        get { unsafe owner }
+        set { unsafe owner = newValue }
+    }
+    // Kernels live as long as their world, and nothing happens in a world that is gone. A weak reference would make
+    // every retain of a kernel a slow one.
+    private final unowned(unsafe) var owner: HostKernel?
     /// How many numbers refer to it.
-    var references = 0
+    final var references = 0
     /// Who is told of readiness: the handles under which the driver watches it.
-    var watches: [Handle] = []
+    @safe @exclusivity(unchecked) final var watches: [Handle] = []
     /// Foreign waits: one event for the bits.
-    var foreignWatch: (handle: Handle, interest: UInt32)?
+    final var foreignWatch: (handle: Handle, interest: UInt32)?
 
-    init(_ kernel: HostKernel) { self.kernel = kernel }
+    init(_ kernel: HostKernel) { unsafe owner = kernel }
 
     /// What may succeed now, in the bits of poll(2): ``Interest``.
     var readiness: UInt32 { 0 }
@@ -76,7 +82,7 @@ class OpenDescription {
     private func raiseSoon(_ bits: UInt32) {
         guard let world = kernel?.world else { return }
         let delay = Duration.microseconds(1 + world.random.below(50))
-        world.at(world.now.advanced(by: delay)) { [weak self] in self?.raise(bits) }
+        world.at(world.now.advanced(by: delay)) { self.raise(bits) }
     }
 }
 

@@ -167,7 +167,7 @@ final class HostLife {
         let name = host.name
         let options = EventLoop.Options(
             name: name, mode: .guest, interrupts: [],
-            errorHandler: .init { [weak world] error in world?.unhandled(error, on: name) })
+            errorHandler: .init { [failures = world.failures] error in failures.world?.unhandled(error, on: name) })
         loop = try .simulated(options: options, driver: driver)
         if !loop.takePlainTasks() { world.plainTasksEscape = true }
     }

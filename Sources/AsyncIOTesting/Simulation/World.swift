@@ -19,11 +19,11 @@ public final class World: @unchecked Sendable {
     /// The network between the hosts.
     public private(set) lazy var network = SimulatedNetwork(self)
 
-    var now = World.start
-    var random: SimulatedRandom
-    var perturbations: Perturbations
-    var agenda = Agenda()
-    var trace: SimulationTrace
+    @safe @exclusivity(unchecked) var now = World.start
+    @safe @exclusivity(unchecked) var random: SimulatedRandom
+    @safe @exclusivity(unchecked) var perturbations: Perturbations
+    @safe @exclusivity(unchecked) var agenda = Agenda()
+    @safe @exclusivity(unchecked) var trace: SimulationTrace
     var failure: (any Error)?
     var isEnding = false
     /// Plain tasks do not stay in this simulation: the process does not allow it.
@@ -35,7 +35,9 @@ public final class World: @unchecked Sendable {
     private let options: Simulation
     private var turnsInPlace = 0
     private var timeToStop: Instant
-    private var candidates: [HostLife] = []
+    @safe @exclusivity(unchecked) private var candidates: [HostLife] = []
+    /// Where loops report errors that nobody awaits, also when the world is gone.
+    let failures = FailureReports()
 
     static let start = Instant(nanoseconds: 1_000_000_000)
 
@@ -48,7 +50,10 @@ public final class World: @unchecked Sendable {
         perturbations = Perturbations(seed: seeds.next(), only: allowed, keepsThem: keepsChoices)
         trace = SimulationTrace(capacity: options.timelineLength)
         timeToStop = World.start.advanced(by: options.timeLimit)
+        failures.world = self
     }
+
+    deinit { failures.world = nil }
 
     // MARK: Building
 
@@ -265,5 +270,16 @@ public final class World: @unchecked Sendable {
             for line in life.loop.waits { lines.append("\(life.loop.name): \(line)") }
         }
         return lines
+    }
+}
+
+/// Leads from a loop to its world, as long as that one lives.
+final class FailureReports: @unchecked Sendable {
+    // Cleared before the world goes. On its thread, as everything of a world.
+    unowned(unsafe) private var owner: World?
+
+    var world: World? {
+        get { unsafe owner }
+        set { unsafe owner = newValue }
     }
 }
