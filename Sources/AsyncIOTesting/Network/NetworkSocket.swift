@@ -6,8 +6,11 @@ import SystemPackage
 
 /// What all simulated sockets have: a host's network, options, and an error that the next call reports.
 class NetworkSocket: OpenDescription {
-    unowned let network: HostNetwork
-    unowned let world: World
+    final var network: HostNetwork { unsafe place }
+    private unowned(unsafe) let place: HostNetwork
+    final var world: World { unsafe owner }
+    // Packets and sockets go with their world.
+    private unowned(unsafe) let owner: World
     /// `AF_INET`, `AF_INET6` or `AF_UNIX`.
     let family: CInt
     final var options = SocketOptions()
@@ -15,8 +18,8 @@ class NetworkSocket: OpenDescription {
     @safe @exclusivity(unchecked) final var error: CInt = 0
 
     init(_ kernel: HostKernel, _ family: CInt) {
-        network = kernel.network
-        world = kernel.world
+        unsafe place = kernel.network
+        unsafe owner = kernel.world
         self.family = family
         super.init(kernel)
     }

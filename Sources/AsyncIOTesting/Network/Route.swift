@@ -2,30 +2,32 @@ import AsyncIOKernel
 
 /// One direction between two hosts, or a host's loopback.
 final class Route {
-    unowned let world: World
+    var world: World { unsafe owner }
+    // Packets and sockets go with their world.
+    private unowned(unsafe) let owner: World
     let from: SimulatedHost
     let to: SimulatedHost
     /// What is only told to this direction, in place of the network's common link.
     var ownLink: Link?
-    private(set) var link: Link
+    @safe @exclusivity(unchecked) private(set) var link: Link
     /// Packets vanish.
-    var isCut = false
+    @safe @exclusivity(unchecked) var isCut = false
     /// Packets wait at the far end.
-    private(set) var isClogged = false
+    @safe @exclusivity(unchecked) private(set) var isClogged = false
     private var held: [() -> Void] = []
     /// When the bandwidth is free again.
-    private var free = Instant.distantPast
+    @safe @exclusivity(unchecked) private var free = Instant.distantPast
 
     // The link's numbers, in the form in which they are needed for each packet. Times are nanoseconds.
-    private var shape = Shape.fixed
-    private var base: Int64 = 0
-    private var spread = 0
-    private var jitter = 0
+    @safe @exclusivity(unchecked) private var shape = Shape.fixed
+    @safe @exclusivity(unchecked) private var base: Int64 = 0
+    @safe @exclusivity(unchecked) private var spread = 0
+    @safe @exclusivity(unchecked) private var jitter = 0
 
     private enum Shape { case fixed, uniform, exponential }
 
     init(_ world: World, from: SimulatedHost, to: SimulatedHost, _ link: Link) {
-        self.world = world
+        unsafe owner = world
         self.from = from
         self.to = to
         self.link = link

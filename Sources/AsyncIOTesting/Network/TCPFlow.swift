@@ -9,7 +9,9 @@ import SystemPackage
 /// are looked at when the sender acts, and make events only if it waits for them, so that a conversation in which
 /// nobody waits for room costs one event a segment.
 final class TCPFlow {
-    unowned let world: World
+    var world: World { unsafe owner }
+    // Packets and sockets go with their world.
+    private unowned(unsafe) let owner: World
     let route: Route
     /// The way of the acknowledgements.
     let back: Route
@@ -68,7 +70,7 @@ final class TCPFlow {
     var recovery: Recovery?
 
     init(_ route: Route, back: Route, sendLimit: Int, receiveLimit: Int) {
-        world = route.world
+        unsafe owner = route.world
         self.route = route
         self.back = back
         self.sendLimit = sendLimit

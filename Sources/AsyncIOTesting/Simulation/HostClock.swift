@@ -28,3 +28,11 @@ struct HostClock {
         return worldStart.advanced(by: left / rate + .nanoseconds(2))
     }
 }
+
+/// How time goes on for a host.
+final class HostPace {
+    /// The host's own clock.
+    @safe @exclusivity(unchecked) var clock = HostClock()
+    /// Until when nothing runs there.
+    @safe @exclusivity(unchecked) var pausedUntil = Instant.distantPast
+}

@@ -65,7 +65,8 @@ class OpenDescription {
 
     /// The number of bytes that a call may move, when short reads and writes are drawn from the seed.
     final func drawn(_ count: Int, _ bits: UInt32) -> Int {
-        guard count > 1, let world = kernel?.world, world.strikes("short transfer", world.faults.shortTransfers)
+        guard count > 1, let world = kernel?.world, world.faults.shortTransfers > 0,
+            world.strikes("short transfer", world.faults.shortTransfers)
         else { return count }
         // The driver takes a short transfer for the last one, so it has to hear that more can be done.
         raiseSoon(bits)
@@ -74,7 +75,7 @@ class OpenDescription {
 
     /// Whether a call that could succeed says `EAGAIN` all the same, as drawn from the seed.
     final func isDrawnToFail(_ bits: UInt32) -> Bool {
-        guard let world = kernel?.world, world.strikes("EAGAIN", world.faults.tryAgain) else { return false }
+        guard let world = kernel?.world, world.faults.tryAgain > 0, world.strikes("EAGAIN", world.faults.tryAgain) else { return false }
         raiseSoon(bits)
         return true
     }

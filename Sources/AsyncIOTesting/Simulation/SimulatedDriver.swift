@@ -16,24 +16,26 @@ final class SimulatedDriver: Driver, LoopSimulator {
     let kernel: HostKernel
     private(set) var standIn: StandInHolder?
     private unowned let world: World
+    private let pace: HostPace
     /// Edges that nobody has been told of.
-    private var edges: [(handle: Handle, bits: UInt32)] = []
-    private var told: [(handle: Handle, bits: UInt32)] = []
+    @safe @exclusivity(unchecked) private var edges: [(handle: Handle, bits: UInt32)] = []
+    @safe @exclusivity(unchecked) private var told: [(handle: Handle, bits: UInt32)] = []
     /// Calls on files that take their time.
     private var files: [Token: Agenda.Entry] = [:]
-    private var completed: [Completion] = []
+    @safe @exclusivity(unchecked) private var completed: [Completion] = []
     /// A bug for tests to find: events reach whoever has the number now.
     var forgetsGenerations = false
 
     init(_ kernel: HostKernel) {
         self.kernel = kernel
         world = kernel.world
+        pace = kernel.host.pace
         standIn = StandInHolder(kernel)
         unsafe core.source = self
         kernel.driver = self
     }
 
-    var now: Instant { kernel.host.clock.time(at: world.now) }
+    var now: Instant { pace.clock.time(at: world.now) }
     var simulator: (any LoopSimulator)? { self }
 
     func submit(_ operation: Operation, token: Token) -> Submission { core.submit(operation, token: token) }

@@ -17,12 +17,10 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     let number: Int
     /// What the disk keeps over crashes.
     let hostDisk: any HostDisk
-    /// The host's own clock.
-    private(set) var clock = HostClock()
-    /// It does nothing until then.
-    private(set) var pausedUntil = Instant.distantPast
+    /// How time goes on here.
+    let pace = HostPace()
     /// The run of now; nil while the host is down.
-    private(set) var life: HostLife?
+    private(set) var life: HostLife? { didSet { world.livesHaveChanged = true } }
     private var programs: [(name: String, body: @Sendable () async throws -> Void)] = []
 
     init(_ name: String, number: Int, addresses: [SocketAddress], in world: World) throws {
@@ -110,17 +108,17 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     /// Lets the host do nothing for a while, as a machine that is suspended or out of breath. What reaches it waits.
     public func pause(for duration: Duration) {
         world.record(self, "pause")
-        pausedUntil = max(pausedUntil, world.now.advanced(by: duration))
+        pace.pausedUntil = max(pace.pausedUntil, world.now.advanced(by: duration))
     }
 
     /// How fast the host's clock goes: 1.01 means one per cent fast. Timers and timeouts go with it. Above zero.
     public var clockRate: Double {
-        get { clock.rate }
+        get { pace.clock.rate }
         set {
             guard newValue > 0, newValue.isFinite else {
                 return world.fail(SimulationError.checkFailed("a clock's rate is above zero, not \(newValue)"))
             }
-            clock.setRate(newValue, at: world.now)
+            pace.clock.setRate(newValue, at: world.now)
         }
     }
 
@@ -159,8 +157,10 @@ final class HostLife {
     let kernel: HostKernel
     let driver: SimulatedDriver
     let loop: EventLoop
+    private let pace: HostPace
 
     init(_ host: SimulatedHost) throws {
+        pace = host.pace
         kernel = HostKernel(host, disk: host.hostDisk)
         driver = SimulatedDriver(kernel)
         let world = host.world
@@ -174,18 +174,16 @@ final class HostLife {
 
     /// Whether a turn would do something now.
     func isReady(at now: Instant) -> Bool {
-        let host = kernel.host
-        if now < host.pausedUntil { return false }
+        if now < pace.pausedUntil { return false }
         if driver.hasSomething || !loop.isIdle { return true }
         guard let timer = loop.nextTimer else { return false }
-        return timer <= host.clock.time(at: now)
+        return timer <= pace.clock.time(at: now)
     }
 
     /// When a turn will do something, if nothing happens before.
     var nextTime: Instant {
-        let host = kernel.host
         let isWaiting = driver.hasSomething || !loop.isIdle
-        let time = isWaiting ? .distantPast : loop.nextTimer.map(host.clock.worldTime(of:)) ?? .distantFuture
-        return max(time, host.pausedUntil)
+        let time = isWaiting ? .distantPast : loop.nextTimer.map(pace.clock.worldTime(of:)) ?? .distantFuture
+        return max(time, pace.pausedUntil)
     }
 }

@@ -81,6 +81,7 @@ extension Simulation {
     ) -> SimulationReport<Success> {
         let world = World(self, only: allowed, keepsChoices: keepsChoices)
         let ending = BodyEnding<Success>()
+        let mark = ending.mark
         let work = BodyWork(body)
         let result: Result<Success, any Error>
         do {
@@ -88,12 +89,13 @@ extension Simulation {
             let task = loop.visit {
                 loop.begin("simulation") { @Sendable in
                     do { ending.result = .success(try await work.body(world)) } catch { ending.result = .failure(error) }
+                    ending.mark.isSet = true
                 }
             }
-            world.turn { ending.result != nil }
+            world.turn { mark.isSet }
             if ending.result == nil {
                 task.cancel()
-                world.unwind { ending.result != nil }
+                world.unwind { mark.isSet }
             }
             world.end()
             if let failure = world.failure {
@@ -161,6 +163,12 @@ public struct SimulationFailure: Error, CustomStringConvertible {
 /// Where a body leaves its result. Written and read on the simulation's thread.
 private final class BodyEnding<Success>: @unchecked Sendable {
     var result: Result<Success, any Error>?
+    /// Says that there is one: it is asked for each turn, and what knows no type is asked faster.
+    let mark = EndingMark()
+}
+
+private final class EndingMark {
+    @safe @exclusivity(unchecked) var isSet = false
 }
 
 /// Brings a body to its task. It is called once, on the thread that made it.

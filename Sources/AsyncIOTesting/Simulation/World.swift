@@ -11,9 +11,9 @@ public final class World: @unchecked Sendable {
     /// The seed of this run.
     public let seed: UInt64
     /// How unkind the world is.
-    public var faults: SimulationFaults
+    @safe @exclusivity(unchecked) public var faults: SimulationFaults
     /// The hosts, in the order in which they were added.
-    public private(set) var hosts: [SimulatedHost] = []
+    public private(set) var hosts: [SimulatedHost] = [] { didSet { livesHaveChanged = true } }
     /// Whether an error on a host that nobody awaits fails the simulation. Otherwise it only stands in the timeline.
     public var failsOnUnhandledErrors = true
     /// The network between the hosts.
@@ -24,16 +24,20 @@ public final class World: @unchecked Sendable {
     @safe @exclusivity(unchecked) var perturbations: Perturbations
     @safe @exclusivity(unchecked) var agenda = Agenda()
     @safe @exclusivity(unchecked) var trace: SimulationTrace
-    var failure: (any Error)?
+    @safe @exclusivity(unchecked) var failure: (any Error)?
     var isEnding = false
     /// Plain tasks do not stay in this simulation: the process does not allow it.
     var plainTasksEscape = false
     /// The loop of the simulation's body: a host without a network of its own.
-    private(set) var director: SimulatedHost?
+    private(set) var director: SimulatedHost? { didSet { livesHaveChanged = true } }
     /// Runs of hosts that are over, whose tasks may not have ended.
-    private var buried: [HostLife] = []
+    private var buried: [HostLife] = [] { didSet { livesHaveChanged = true } }
+    /// All runs of hosts, in the order in which they are looked at.
+    @safe @exclusivity(unchecked) private var lives: [HostLife] = []
+    /// Somebody has started or ended.
+    @safe @exclusivity(unchecked) var livesHaveChanged = true
     private let options: Simulation
-    private var turnsInPlace = 0
+    @safe @exclusivity(unchecked) private var turnsInPlace = 0
     private var timeToStop: Instant
     @safe @exclusivity(unchecked) private var candidates: [HostLife] = []
     /// Where loops report errors that nobody awaits, also when the world is gone.
@@ -197,9 +201,13 @@ public final class World: @unchecked Sendable {
     }
 
     private func forEachLife(_ body: (HostLife) -> Void) {
-        if let life = director?.life { body(life) }
-        for host in hosts { if let life = host.life { body(life) } }
-        for life in buried { body(life) }
+        if livesHaveChanged { listLives() }
+        for life in lives { body(life) }
+    }
+
+    private func listLives() {
+        livesHaveChanged = false
+        lives = [director?.life].compactMap(\.self) + hosts.compactMap(\.life) + buried
     }
 
     /// Nothing can run now: time jumps to whatever comes next.
@@ -219,7 +227,7 @@ public final class World: @unchecked Sendable {
     }
 
     /// Nothing happens any more, unless somebody is cancelled.
-    private(set) var isStuck = false
+    @safe @exclusivity(unchecked) private(set) var isStuck = false
 
     /// Lets the world go on until the condition holds, the world fails, or nothing happens any more.
     func turn(until isDone: () -> Bool) {
