@@ -72,6 +72,8 @@ final class TCPSocket: IPSocket {
         }
     }
 
+    override var noise: UInt32 { state == .connecting ? 0 : super.noise }
+
     // MARK: Moving bytes
 
     override func read(into memory: UnsafeMutableRawBufferPointer) -> Int {

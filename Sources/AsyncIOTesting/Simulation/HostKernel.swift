@@ -35,6 +35,8 @@ final class HostKernel {
     /// Which numbers are open. The lowest free one is given out, as the kernel does it.
     @safe @exclusivity(unchecked) private var descriptions: [OpenDescription?] = []
     private var open = 0
+    /// No lower one is free.
+    private var lowestFree = 0
     /// Lower numbers are the real process's, should anybody mistake the one for the other.
     private static let firstNumber = 768
 
@@ -60,8 +62,11 @@ final class HostKernel {
         description.references += 1
         open += 1
         let lowest = max(Int(limit) - Self.firstNumber, 0)
+        let start = max(lowest, lowestFree)
         while descriptions.count < lowest { descriptions.append(nil) }
-        if let free = descriptions[lowest...].firstIndex(where: { $0 == nil }) {
+        let free = start < descriptions.count ? descriptions[start...].firstIndex { $0 == nil } : nil
+        if start == lowestFree { lowestFree = (free ?? descriptions.count) + 1 }
+        if let free {
             descriptions[free] = description
             return free + Self.firstNumber
         }
@@ -116,6 +121,7 @@ final class HostKernel {
             _ = close(CInt(index + Self.firstNumber))
         }
         hasCrashed = true
+        network.crash(self)
     }
 
     /// The host has lost its power: everything is gone but what the disk keeps.
@@ -219,6 +225,7 @@ extension HostKernel: SystemStandIn {
         let index = Int(descriptor) - Self.firstNumber
         let result = on(descriptor, "close") { description in
             descriptions[index] = nil
+            lowestFree = min(lowestFree, index)
             open -= 1
             description.references -= 1
             description.watches.removeAll { $0.descriptor == descriptor }

@@ -29,6 +29,9 @@ class OpenDescription {
 
     /// What may succeed now, in the bits of poll(2): ``Interest``.
     var readiness: UInt32 { 0 }
+    /// What an event that nothing has caused may say: also what was true a moment ago, but never that a connection is
+    /// there which is not.
+    var noise: UInt32 { Interest.input | Interest.output }
     /// What it is, for people: `TCP 10.0.0.1:80 → 10.0.0.2:49152`.
     var label: String { "a descriptor" }
     /// The last number is gone.
@@ -57,7 +60,8 @@ class OpenDescription {
     final func raise(_ bits: UInt32) {
         guard let kernel else { return }
         for handle in watches { kernel.driver?.raise(handle, bits) }
-        if let foreign = foreignWatch, bits & foreign.interest != 0 {
+        // Hang-ups and errors are told whether asked for or not.
+        if let foreign = foreignWatch, bits & (foreign.interest | Interest.hangUp | Interest.error) != 0 {
             foreignWatch = nil
             kernel.driver?.raise(foreign.handle, bits)
         }

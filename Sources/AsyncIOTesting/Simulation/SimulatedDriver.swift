@@ -101,7 +101,9 @@ final class SimulatedDriver: Driver, LoopSimulator {
     func disturb() {
         let watched = kernel.watchedHandles
         guard !watched.isEmpty else { return }
-        raise(watched[world.random.below(watched.count)], Interest.input | Interest.output)
+        let handle = watched[world.random.below(watched.count)]
+        let noise = kernel[handle.descriptor]?.noise ?? 0
+        if noise != 0 { raise(handle, noise) }
     }
 
     // MARK: The simulation's side
@@ -124,7 +126,7 @@ extension SimulatedDriver: ReadinessSource {
     func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
         guard let description = kernel[handle.descriptor] else { return Errno.badFileDescriptor.negated }
         description.foreignWatch = interest == 0 ? nil : (handle, interest)
-        let ready = description.readiness & interest
+        let ready = interest == 0 ? 0 : description.readiness & (interest | Interest.hangUp | Interest.error)
         if ready != 0 { description.raise(ready) }
         return 0
     }

@@ -78,7 +78,7 @@ public final class World: @unchecked Sendable {
 
     /// The host that has an address; the port does not matter.
     func host(at address: SocketAddress) -> SimulatedHost? {
-        hosts.first { $0.addresses.contains { $0.host == address.host } }
+        Endpoint(address).flatMap { network.owner(of: $0.address) }
     }
 
     func makeDirector() throws -> HostLife {
