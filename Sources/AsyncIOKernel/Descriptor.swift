@@ -35,7 +35,7 @@ public struct Descriptor: ~Copyable, Sendable {
 extension Descriptor {
     /// Fails with `EBADF` now rather than acting on somebody else's descriptor later.
     package static func isOpen(_ number: CInt) -> Bool {
-        SystemCall.result { fcntl(number, F_GETFD) } >= 0
+        SystemCall.standIn?.isOpen(number) ?? (SystemCall.result { fcntl(number, F_GETFD) } >= 0)
     }
 
     /// Lets calls on a descriptor return at once. Needed for descriptors that others have opened.

@@ -10,7 +10,8 @@ extension SystemCall {
 
     /// openat(2), close-on-exec; a terminal does not become the process's own.
     package static func open(_ path: PathBytes, in folder: CInt, _ flags: CInt, _ mode: UInt32) -> Int {
-        result { unsafe openat(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY, mode_t(mode)) }
+        standIn.flatMap { folder == currentFolder ? $0.open(path.bytes, flags: flags, mode: mode) : nil }
+            ?? result { unsafe openat(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY, mode_t(mode)) }
     }
 
     /// openat2(2), if the kernel finds the file without asking a disk; `EAGAIN` otherwise. Does not block.
@@ -68,6 +69,7 @@ extension SystemCall {
 
     /// statx(2) of an open file, as far as this machine knows (AT_STATX_DONT_SYNC). Does not block.
     package static func cachedStatus(_ file: CInt, into status: UnsafeMutablePointer<casyncio_status>) -> Int {
+        if let standIn { return unsafe standIn.status(of: file, into: status) }
         let flags = CInt(CASYNCIO_AT_EMPTY_PATH | CASYNCIO_AT_STATX_DONT_SYNC)
         return result { unsafe casyncio_statx(file, "", flags, status) }
     }

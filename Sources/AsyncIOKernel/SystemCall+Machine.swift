@@ -10,6 +10,9 @@ extension SystemCall {
         _ = result { casyncio_ignore_handshakes(descriptor) }
     }
 
+    /// A number that nobody can guess.
+    package static var randomNumber: UInt64 { standIn?.randomNumber() ?? .random(in: .min ... .max) }
+
     /// How many processors this process may run on (sched_getaffinity(2)); at least one.
     package static var usableProcessors: Int {
         standIn?.processors ?? max(Int(casyncio_usable_processors()), 1)

@@ -60,10 +60,15 @@ extension SystemCall {
     }
 
     /// Whether the process is a child of ours that nobody has reaped.
-    package static func isChild(_ process: CInt) -> Bool { result { casyncio_pidfd_is_child(process) } >= 0 }
+    package static func isChild(_ process: CInt) -> Bool {
+        (standIn?.isChild(process) ?? result { casyncio_pidfd_is_child(process) }) >= 0
+    }
 
     /// Ends a child that we have no pidfd of, and waits for its end.
-    package static func killAndReap(_ process: CInt) { _ = result { casyncio_kill_and_reap(process) } }
+    package static func killAndReap(_ process: CInt) {
+        if let standIn { return standIn.killAndReap(process) }
+        _ = result { casyncio_kill_and_reap(process) }
+    }
 
     /// How many bytes a pipe holds.
     package static func waitingBytes(in pipe: CInt) -> Int {
@@ -82,6 +87,7 @@ extension SystemCall {
 
     /// Whether a path leads to a folder that can be entered.
     package static func checkFolder(_ path: String) -> Int {
+        if let standIn { return standIn.checkFolder(path) }
         var status = stat()
         let found = result { unsafe stat(path, &status) }
         guard found >= 0 else { return found }
@@ -95,6 +101,7 @@ extension SystemCall {
         guard !path.utf8.contains(0) else {
             throw IOError(.invalidArgument, operation: "open", subject: "a path", detail: "it has a NUL inside")
         }
+        if let standIn { return CInt(try check(standIn.open(Array(path.utf8), flags: flags, mode: 0o666), "open", path)) }
         return CInt(try call("open", path) { unsafe Glibc.open(path, flags | O_CLOEXEC | O_NOCTTY, 0o666) })
     }
 

@@ -45,6 +45,14 @@ package protocol SystemStandIn: AnyObject {
     func setPermissions(_ descriptor: CInt, _ permissions: UInt32) -> Int
     func unlink(_ path: [UInt8]) -> Int
 
+    // Files. What waits for a disk comes another way, as data to the driver.
+    func open(_ path: [UInt8], flags: CInt, mode: UInt32) -> Int
+    func isOpen(_ descriptor: CInt) -> Bool
+    /// What is known about an open file without asking a disk.
+    func status(of descriptor: CInt, into status: UnsafeMutablePointer<casyncio_status>) -> Int
+    /// What new files and folders are not to have.
+    var umask: UInt32 { get }
+
     // Names. Nil: this host does not know it.
     func addresses(of host: String) -> [SocketAddress]?
     func name(of address: SocketAddress) -> String?
@@ -58,9 +66,24 @@ package protocol SystemStandIn: AnyObject {
     /// With the process's descriptor.
     func signal(_ process: CInt, _ signal: CInt, wholeGroup: Bool) -> Int
     func takeEnd(of process: CInt, _ end: inout casyncio_process_end, keepsIt: Bool) -> Int
+    func isChild(_ process: CInt) -> Int
+    func killAndReap(_ process: CInt)
     func checkRunnable(_ path: String) -> Int
+    func checkFolder(_ path: String) -> Int
+    /// The variables that a child inherits, as `NAME=value`.
+    var environment: [[UInt8]] { get }
     func waitingBytes(_ descriptor: CInt) -> Int
 
+    // Signals.
+    /// A descriptor that becomes readable when one of the signals has come.
+    func listen(to signals: UInt64) -> Int
+    /// The signals that have come since the last call, each once.
+    func takeSignals(_ listener: CInt) -> UInt64
+    /// Hears no more; the descriptor becomes readable.
+    func ignoreSignals(_ listener: CInt)
+
+    /// A number that nobody can guess, drawn from the seed.
+    func randomNumber() -> UInt64
     /// How many processors this host has.
     var processors: Int { get }
 }

@@ -30,10 +30,21 @@ package final class SignalListener: Sendable {
     private let place: CInt
     private let wake: Descriptor
     private let hasEnded = Atomic(false)
+    /// Signals are those of a simulated host, and no thread's.
+    private let isSimulated: Bool
 
     /// Listens from now on, until ``end()``. Throws ``IOError`` if the system refuses a descriptor, or with `ENOSPC` if
     /// the process has too many listeners.
     package init(_ signals: Set, _ kind: Kind, evenIgnored: Bool = false) throws(IOError) {
+        if let standIn = SystemCall.standIn {
+            let number = CInt(try SystemCall.check(standIn.listen(to: signals), "listen to", "signals"))
+            heard = signals
+            place = number
+            wake = Descriptor(owning: number)
+            isSimulated = true
+            return
+        }
+        isSimulated = false
         let owned = try SystemCall.eventDescriptor("signals")
         var heard: Set = 0
         let code = SystemCall.resultOnce {
@@ -57,6 +68,7 @@ package final class SignalListener: Sendable {
 
     /// The signals that have come since the last call, each once.
     package func take() -> Set {
+        if isSimulated { return SystemCall.standIn?.takeSignals(place) ?? 0 }
         // First what the handler has written, then why: what comes in between calls again.
         var calls: UInt64 = 0
         _ = SystemCall.result { unsafe read(wake.number, &calls, MemoryLayout<UInt64>.size) }
@@ -66,6 +78,10 @@ package final class SignalListener: Sendable {
     /// Hears no more. The last one to listen to a signal puts back what was there before.
     package func end() {
         guard !hasEnded.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        if isSimulated {
+            SystemCall.standIn?.ignoreSignals(place)
+            return
+        }
         casyncio_signals_ignore(place)
         SystemCall.signal(wake.number)
     }
@@ -73,8 +89,10 @@ package final class SignalListener: Sendable {
     package var isOver: Bool { hasEnded.load(ordering: .sequentiallyConsistent) }
 
     /// Lets the calling thread have the signals, if it was started without.
-    package func unblockHere() { casyncio_signals_unblock(heard) }
+    package func unblockHere() { if !isSimulated { casyncio_signals_unblock(heard) } }
 
     /// Takes them away again from the calling thread, once nobody listens to them.
-    package static func reblockHere(_ signals: Set) { casyncio_signals_reblock(signals) }
+    package static func reblockHere(_ signals: Set) {
+        if !SystemCall.isSimulated { casyncio_signals_reblock(signals) }
+    }
 }

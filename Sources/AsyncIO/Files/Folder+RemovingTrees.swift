@@ -124,7 +124,7 @@ private struct TreeRemoval {
         lifted += 1
         let (old, new) = (
             try FilePath(root: nil, components: name).bytes(for: "remove"),
-            try ".asyncio-\(UInt64.random(in: .min ... .max))-\(lifted)".bytes(for: "remove")
+            try ".asyncio-\(SystemCall.randomNumber)-\(lifted)".bytes(for: "remove")
         )
         try await FileLane.run(
             .rename(old, in: folder.number, to: new, inFolder: levels[0].folder.number, replaces: false),

@@ -21,7 +21,7 @@ struct NewFile {
             throw IOError(.isDirectory, operation: "replace", subject: "\(bytes)")
         }
         while true {
-            let draft = FilePath(bytes: folder).appending(".asyncio-\(UInt64.random(in: .min ... .max)).new")
+            let draft = FilePath(bytes: folder).appending(".asyncio-\(SystemCall.randomNumber).new")
             do {
                 let file = try await File.open(
                     draft, .readingAndWriting(.createNew), permissions: .ownerReadWrite, on: loop)
@@ -125,6 +125,7 @@ extension FileLane {
     /// The process's umask, without changing it even for a moment (proc(5), Linux 4.7). Where it is not told, the
     /// strictest usual one.
     static func umask() -> CInterop.Mode {
+        if let standIn = SystemCall.standIn { return CInterop.Mode(standIn.umask) }
         let strict: CInterop.Mode = 0o077
         guard let number = SystemCall.readableNumber(of: "/proc/self/status") else { return strict }
         let file = Descriptor(owning: number)

@@ -31,6 +31,7 @@ extension File {
 extension Folder {
     /// Where temporary files go: `TMPDIR`, or `/tmp`.
     public static var forTemporaryFiles: FilePath {
+        if SystemCall.isSimulated { return "/tmp" }
         let wanted = unsafe getenv("TMPDIR").map { unsafe FilePath(platformString: $0) }
         guard let wanted, wanted.isAbsolute else { return "/tmp" }
         return wanted
@@ -43,7 +44,7 @@ extension Folder {
         in folder: some PathConvertible = Folder.forTemporaryFiles, on loop: EventLoop? = nil
     ) async throws -> FilePath {
         while true {
-            let path = folder.filePath.appending("asyncio-\(UInt64.random(in: .min ... .max))")
+            let path = folder.filePath.appending("asyncio-\(SystemCall.randomNumber)")
             do {
                 try await make(path, permissions: .ownerReadWriteExecute, on: loop)
                 return path

@@ -78,21 +78,31 @@ struct SpawnPlan: Sendable {
                 detail: "\"\(VisibleText.line(name))\" cannot be the name of a variable: it is empty or has a =")
         }
         var path: String?
-        if environment.base == .inherited { path = unsafe getenv("PATH").map { unsafe String(cString: $0) } }
+        let inherited = environment.base == .inherited ? Self.inheritedVariables() : []
+        if environment.base == .inherited {
+            let variable = inherited.first { $0.starts(with: "PATH=".utf8) }
+            path = variable.map { String(decoding: $0.dropFirst(5), as: UTF8.self) }
+        }
         if let change = environment.changes["PATH"] { path = change }
         let found = path ?? ProgramLookUp.standardPath
         if environment.base == .inherited && environment.changes.isEmpty { return (nil, found) }
         let changed = Set(environment.changes.keys.map { Array($0.utf8) })
-        var variables: [[UInt8]] = []
-        var place = unsafe environment.base == .inherited ? environ : nil
-        while let entry = unsafe place?.pointee {
-            // The process's own, which nobody may change while others read it (getenv(3)).
-            let variable = unsafe Array(UnsafeRawBufferPointer(start: entry, count: strlen(entry)))
-            if !changed.contains(Array(variable.prefix { $0 != UInt8(ascii: "=") })) { variables.append(variable) }
-            unsafe place = place.map { unsafe $0 + 1 }
-        }
+        let variables = inherited.filter { !changed.contains(Array($0.prefix { $0 != UInt8(ascii: "=") })) }
         let changes = environment.changes.sorted { $0.key < $1.key }
         return (variables + changes.compactMap { name, value in value.map { Array("\(name)=\($0)".utf8) } }, found)
+    }
+
+    /// This process's environment.
+    private static func inheritedVariables() -> [[UInt8]] {
+        if let standIn = SystemCall.standIn { return standIn.environment }
+        var variables: [[UInt8]] = []
+        var place: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe environ
+        while let entry = unsafe place?.pointee {
+            // The process's own, which nobody may change while others read it (getenv(3)).
+            unsafe variables.append(Array(UnsafeRawBufferPointer(start: entry, count: strlen(entry))))
+            unsafe place = place.map { unsafe $0 + 1 }
+        }
+        return variables
     }
 
     /// What the child's numbers from 0 on are copies of, and the copies that were made for it: each source that is not
