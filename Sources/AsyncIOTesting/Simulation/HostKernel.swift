@@ -28,7 +28,7 @@ final class HostKernel {
     /// The host's network: who listens, which ports are taken.
     let network: HostNetwork
     /// The host's disk as this run of it sees it.
-    let disk: any HostDisk
+    let disk: SimulatedDisk
     /// The children of this run of the host.
     let children: HostChildren
 
@@ -40,7 +40,7 @@ final class HostKernel {
     /// Lower numbers are the real process's, should anybody mistake the one for the other.
     private static let firstNumber = 768
 
-    init(_ host: SimulatedHost, disk: any HostDisk) {
+    init(_ host: SimulatedHost, disk: SimulatedDisk) {
         world = host.world
         self.host = host
         self.disk = disk
@@ -139,6 +139,7 @@ final class HostKernel {
 
 extension HostKernel: SystemStandIn {
     func refuse(_ call: StaticString) -> Int {
+        if hasCrashed { return Errno.ioError.negated }
         world.notSimulated("\(call)")
         return Errno.noFunction.negated
     }

@@ -15,8 +15,8 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     unowned let world: World
     /// Tells hosts apart in traces.
     let number: Int
-    /// What the disk keeps over crashes.
-    let hostDisk: any HostDisk
+    /// Its disk, which survives crashes.
+    public let disk: SimulatedDisk
     /// How time goes on here.
     let pace = HostPace()
     /// The run of now; nil while the host is down.
@@ -28,7 +28,7 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         self.number = number
         self.addresses = addresses
         self.world = world
-        hostDisk = world.makeDisk()
+        disk = SimulatedDisk(world)
         life = try HostLife(self)
     }
 
@@ -161,7 +161,7 @@ final class HostLife {
 
     init(_ host: SimulatedHost) throws {
         pace = host.pace
-        kernel = HostKernel(host, disk: host.hostDisk)
+        kernel = HostKernel(host, disk: host.disk)
         driver = SimulatedDriver(kernel)
         let world = host.world
         let name = host.name

@@ -93,8 +93,6 @@ public final class World: @unchecked Sendable {
         try SystemCall.askingTheKernel(body)
     }
 
-    func makeDisk() -> any HostDisk { EmptyDisk(self) }
-
     // MARK: Time and chance
 
     /// How much simulated time has passed.

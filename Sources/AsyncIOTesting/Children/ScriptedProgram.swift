@@ -1,0 +1,2 @@
+/// What a simulated host runs as a child process.
+final class ScriptedProgram {}
