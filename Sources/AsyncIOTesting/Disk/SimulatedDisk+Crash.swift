@@ -33,11 +33,12 @@ extension SimulatedDisk {
 
     /// Changes names, as programs see them.
     func commit(_ edits: [NameEdit]) {
+        // What is moved is never without a name.
+        for edit in edits { edit.node?.links += 1 }
         for edit in edits {
             let old = edit.folder.names[edit.name]
             edit.folder.names[edit.name] = edit.node
             if let node = edit.node {
-                node.links += 1
                 if node.isFolder { node.parent = edit.folder }
                 touch(node, isModified: false)
             }

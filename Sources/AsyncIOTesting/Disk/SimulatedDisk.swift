@@ -77,11 +77,10 @@ public final class SimulatedDisk: @unchecked Sendable {
         used += node.content.allocated - before
     }
 
-    /// Nobody can come to the node any more: its pages are free.
+    /// Nobody can come to the node any more: its pages are free. A crash may bring it back as long as the disk knows
+    /// a name of it.
     func freeIfUnused(_ node: DiskNode) {
-        guard node.links == 0, node.opens == 0 else { return }
-        used -= node.content.allocated
-        node.content = DiskContent()
+        if node.links == 0, node.opens == 0 { used -= node.content.allocated }
     }
 
     // MARK: Faults
