@@ -13,9 +13,15 @@ struct DiskPlace {
     /// The path ends in a slash.
     let isFolder: Bool
 
+    /// Throws if no file system has such a name.
+    func checkName() throws(Errno) {
+        if name.count > 255 { throw .fileNameTooLong }
+    }
+
     /// What stands there, or why nothing does.
     var existing: DiskNode {
         get throws(Errno) {
+            try checkName()
             guard let node else { throw .noSuchFileOrDirectory }
             if isFolder && !node.isFolder { throw .notDirectory }
             return node
@@ -51,7 +57,8 @@ extension SimulatedDisk {
                 ending = .parent
                 continue
             }
-            guard name.count <= 255 else { throw .fileNameTooLong }
+            // Of a last name, this is noticed when it is looked up.
+            guard name.count <= 255 || isLast && isName else { throw .fileNameTooLong }
             let node = folder.names[name]
             if let target = node?.target, !isLast || !isName && (follows || isFolder) {
                 links += 1

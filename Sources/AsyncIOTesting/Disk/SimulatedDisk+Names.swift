@@ -27,9 +27,10 @@ extension SimulatedDisk {
     private func opened(_ path: [UInt8], _ base: DiskNode, _ flags: CInt, _ mode: UInt32) throws(Errno) -> DiskNode {
         let isNew = flags & O_CREAT != 0 && flags & O_EXCL != 0
         let place = try find(path, from: base, follows: flags & O_NOFOLLOW == 0 && !isNew, isName: isNew)
+        if flags & O_CREAT != 0, place.isFolder, place.ending == .name { throw .isDirectory }
+        try place.checkName()
         guard let node = place.node else {
             guard flags & O_CREAT != 0 else { throw .noSuchFileOrDirectory }
-            if place.isFolder { throw .isDirectory }
             try checkChange(of: place.folder)
             try fault(.name, place.folder)
             let node = makeNode(.regular, mode: mode & ~Self.umask & 0o7777)
@@ -61,6 +62,7 @@ extension SimulatedDisk {
     /// A place for a new name.
     private func free(_ path: [UInt8], _ base: DiskNode, allowsSlash: Bool = false) throws(Errno) -> DiskPlace {
         let place = try find(path, from: base, follows: false, isName: true)
+        try place.checkName()
         guard place.ending == .name, place.node == nil else { throw .fileExists }
         if place.isFolder, !allowsSlash { throw .noSuchFileOrDirectory }
         try checkChange(of: place.folder)
@@ -75,6 +77,7 @@ extension SimulatedDisk {
         case .parent: throw isFolder ? .directoryNotEmpty : .isDirectory
         case .root: throw isFolder ? .resourceBusy : .isDirectory
         }
+        try place.checkName()
         guard let node = place.node else { throw .noSuchFileOrDirectory }
         if place.isFolder, !isFolder { throw node.isFolder ? .isDirectory : .notDirectory }
         try checkChange(of: place.folder)
@@ -96,7 +99,9 @@ extension SimulatedDisk {
         let to = try find(newPath, from: newBase, follows: false, isName: true)
         guard from.ending == .name else { throw .resourceBusy }
         guard to.ending == .name else { throw replaces ? .resourceBusy : .fileExists }
+        try from.checkName()
         guard let node = from.node else { throw .noSuchFileOrDirectory }
+        try to.checkName()
         if to.node != nil, !replaces { throw .fileExists }
         if !node.isFolder, from.isFolder || to.isFolder { throw .notDirectory }
         // A folder cannot come to stand in itself, nor replace one that it stands in.
