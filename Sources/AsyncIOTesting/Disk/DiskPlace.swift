@@ -85,7 +85,8 @@ extension SimulatedDisk {
 
     /// Whether the host's programs may read (4), write (2) or search (1).
     func may(_ bits: UInt32, _ node: DiskNode) -> Bool {
-        if userID == 0 { return true }
+        // root runs what somebody may run.
+        if userID == 0 { return bits & 0o1 == 0 || node.isFolder || node.mode & 0o111 != 0 }
         let shift: UInt32 = node.owner == userID ? 6 : 0
         return node.mode >> shift & bits == bits
     }

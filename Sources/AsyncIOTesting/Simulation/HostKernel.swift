@@ -7,8 +7,8 @@ import SystemPackage
 /// The kernel of one simulated host: its descriptors, sockets, files and children.
 ///
 /// It lives from the host's start to its crash. One that has crashed answers every call with `EIO`: whatever tasks were
-/// left end by that, and nothing that they do reaches anybody.
-final class HostKernel {
+/// left end by that, and nothing that they do reaches anybody. Used on the simulation's thread alone.
+final class HostKernel: @unchecked Sendable {
     unowned let world: World
     unowned let host: SimulatedHost
     /// Whom ``OpenDescription/raise(_:)`` tells.
@@ -31,6 +31,8 @@ final class HostKernel {
     let disk: SimulatedDisk
     /// The children of this run of the host.
     let children: HostChildren
+    /// Who listens to signals.
+    let signals = HostSignals()
 
     /// Which numbers are open. The lowest free one is given out, as the kernel does it.
     @safe @exclusivity(unchecked) private var descriptions: [OpenDescription?] = []
@@ -270,7 +272,9 @@ extension HostKernel: SystemStandIn {
         world.record(host, "spawn", 0, result)
         return result
     }
-    func openProcess(_ process: CInt) -> Int { children.open(self, process) }
+    func openProcess(_ process: CInt) -> Int {
+        hasCrashed ? Errno.ioError.negated : children.open(self, process)
+    }
     func signal(_ process: CInt, _ signal: CInt, wholeGroup: Bool) -> Int {
         on(process, "signal") { children.signal($0, signal, wholeGroup: wholeGroup) }
     }
@@ -278,7 +282,6 @@ extension HostKernel: SystemStandIn {
         guard let description = self[process] else { return Errno.badFileDescriptor.negated }
         return children.takeEnd(of: description, &end, keepsIt: keepsIt)
     }
-    func checkRunnable(_ path: String) -> Int { children.checkRunnable(path) }
 
     var processors: Int { 2 }
 }

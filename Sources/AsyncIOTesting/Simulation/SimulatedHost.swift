@@ -17,6 +17,8 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     let number: Int
     /// Its disk, which survives crashes.
     public let disk: SimulatedDisk
+    /// What the host's children inherit.
+    public var environment = ["HOME": "/", "PATH": "/bin:/usr/bin"]
     /// How time goes on here.
     let pace = HostPace()
     /// The run of now; nil while the host is down.
@@ -167,7 +169,10 @@ final class HostLife {
         let name = host.name
         let options = EventLoop.Options(
             name: name, mode: .guest, interrupts: [],
-            errorHandler: .init { [failures = world.failures] error in failures.world?.unhandled(error, on: name) })
+            errorHandler: .init { [failures = world.failures, kernel] error in
+                // What goes on after a crash reaches nobody.
+                if !kernel.hasCrashed { failures.world?.unhandled(error, on: name) }
+            })
         loop = try .simulated(options: options, driver: driver)
         if !loop.takePlainTasks() { world.plainTasksEscape = true }
     }
