@@ -33,9 +33,9 @@ extension SimulatedDisk {
     private static let slash = UInt8(ascii: "/")
 
     /// Goes along a path. A link at its end is followed, or is meant itself; in the place of a name, a slash at the
-    /// end changes nothing of that.
+    /// end changes nothing of that. Who would make a file there has to do without the slash.
     func find(
-        _ path: [UInt8], from base: DiskNode, follows: Bool = true, isName: Bool = false
+        _ path: [UInt8], from base: DiskNode, follows: Bool = true, isName: Bool = false, creates: Bool = false
     ) throws(Errno) -> DiskPlace {
         guard !path.isEmpty else { throw .noSuchFileOrDirectory }
         guard path.count < 4096 else { throw .fileNameTooLong }
@@ -57,6 +57,7 @@ extension SimulatedDisk {
                 ending = .parent
                 continue
             }
+            if isLast, creates, isFolder { throw .isDirectory }
             // Of a last name, this is noticed when it is looked up.
             guard name.count <= 255 || isLast && isName else { throw .fileNameTooLong }
             let node = folder.names[name]

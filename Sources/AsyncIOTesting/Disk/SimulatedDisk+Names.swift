@@ -26,8 +26,8 @@ extension SimulatedDisk {
 
     private func opened(_ path: [UInt8], _ base: DiskNode, _ flags: CInt, _ mode: UInt32) throws(Errno) -> DiskNode {
         let isNew = flags & O_CREAT != 0 && flags & O_EXCL != 0
-        let place = try find(path, from: base, follows: flags & O_NOFOLLOW == 0 && !isNew, isName: isNew)
-        if flags & O_CREAT != 0, place.isFolder, place.ending == .name { throw .isDirectory }
+        let place = try find(
+            path, from: base, follows: flags & O_NOFOLLOW == 0 && !isNew, isName: isNew, creates: flags & O_CREAT != 0)
         try place.checkName()
         guard let node = place.node else {
             guard flags & O_CREAT != 0 else { throw .noSuchFileOrDirectory }
