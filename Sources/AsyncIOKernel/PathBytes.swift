@@ -35,7 +35,9 @@ package final class PathBytes: @unchecked Sendable, CustomStringConvertible {
     package var description: String { unsafe String(cString: pointer) }
 
     /// The bytes, without the zero that ends them.
-    package var bytes: [UInt8] { unsafe UnsafeBufferPointer(start: pointer, count: count).map { UInt8(bitPattern: $0) } }
+    package var bytes: [UInt8] {
+        unsafe UnsafeBufferPointer(start: pointer, count: count).map { UInt8(bitPattern: $0) }
+    }
 
     /// No path at all: the call is about the descriptor that it is relative to.
     package var isEmpty: Bool { count == 0 }

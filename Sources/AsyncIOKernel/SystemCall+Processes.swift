@@ -101,7 +101,9 @@ extension SystemCall {
         guard !path.utf8.contains(0) else {
             throw IOError(.invalidArgument, operation: "open", subject: "a path", detail: "it has a NUL inside")
         }
-        if let standIn { return CInt(try check(standIn.open(Array(path.utf8), flags: flags, mode: 0o666), "open", path)) }
+        if let standIn {
+            return CInt(try check(standIn.open(Array(path.utf8), flags: flags, mode: 0o666), "open", path))
+        }
         return CInt(try call("open", path) { unsafe Glibc.open(path, flags | O_CLOEXEC | O_NOCTTY, 0o666) })
     }
 

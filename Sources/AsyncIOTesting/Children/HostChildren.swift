@@ -33,7 +33,8 @@ final class HostChildren {
             let words = unsafe Self.texts(plan.arguments)
             let process = SimulatedProcess(
                 lastNumber + 1, group: group, words,
-                environment: Self.variables(variables ?? kernel.environment.map { String(decoding: $0, as: UTF8.self) }),
+                environment: Self.variables(
+                    variables ?? kernel.environment.map { String(decoding: $0, as: UTF8.self) }),
                 folder: folder, numbers: try numbers(kernel, of: sources), kernel)
             guard let loop = try? kernel.host.loop else { throw Errno.ioError }
             lastNumber += 1

@@ -47,7 +47,9 @@ final class SimulatedProcess {
     /// Runs the program, as a task of the host's loop.
     func start(_ program: ScriptedProgram, on loop: EventLoop) {
         let run = ProcessRun(process: self)
-        task = loop.submit(name: "\(loop.name): \(name) (process \(id))") { await run.process.perform(program, on: loop) }
+        task = loop.submit(name: "\(loop.name): \(name) (process \(id))") {
+            await run.process.perform(program, on: loop)
+        }
     }
 
     private func perform(_ program: ScriptedProgram, on loop: EventLoop) async {

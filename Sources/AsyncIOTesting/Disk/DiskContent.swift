@@ -41,7 +41,9 @@ struct DiskContent {
             let length = min(count - done, Int(Self.pageSize) - start)
             let target = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[done..<(done + length)])
             if let bytes = pages[page] {
-                unsafe bytes.withUnsafeBytes { unsafe target.copyMemory(from: .init(rebasing: $0[start..<(start + length)])) }
+                unsafe bytes.withUnsafeBytes {
+                    unsafe target.copyMemory(from: .init(rebasing: $0[start..<(start + length)]))
+                }
             } else {
                 unsafe target.initializeMemory(as: UInt8.self, repeating: 0)
             }
@@ -179,7 +181,9 @@ struct DiskContent {
     private func sizeAfterCrash(_ changed: [Int64], _ choose: (StaticString, Int) -> Int) -> Int64 {
         guard size != sizeOnDisk || leastSize != size else { return size }
         var sizes = [size]
-        let between = changed.lazy.map { $0 * Self.pageSize }.filter { [size, sizeOnDisk] in $0 > sizeOnDisk && $0 < size }
+        let between = changed.lazy.map { $0 * Self.pageSize }.filter { [size, sizeOnDisk] in
+            $0 > sizeOnDisk && $0 < size
+        }
         sizes += between.reversed().prefix(64)
         if sizeOnDisk != size { sizes.append(sizeOnDisk) }
         if leastSize != size, leastSize != sizeOnDisk { sizes.append(leastSize) }

@@ -82,7 +82,9 @@ extension SimulatedDisk {
     }
 
     /// The names of a path, the last one first.
-    private static func components(_ path: [UInt8]) -> [[UInt8]] { path.split(separator: slash).reversed().map(Array.init) }
+    private static func components(_ path: [UInt8]) -> [[UInt8]] {
+        path.split(separator: slash).reversed().map(Array.init)
+    }
 
     /// Whether the host's programs may read (4), write (2) or search (1).
     func may(_ bits: UInt32, _ node: DiskNode) -> Bool {

@@ -142,7 +142,7 @@ public final class SimulatedDisk: @unchecked Sendable {
         case .sync: time += drawn(times.sync)
         default: break
         }
-        if world.strikes("slow disk", faults.slowCalls) { time += drawn(.zero ... max(faults.longestCall, .zero)) }
+        if world.strikes("slow disk", faults.slowCalls) { time += drawn(.zero...max(faults.longestCall, .zero)) }
         return max(time, .nanoseconds(1))
     }
 
@@ -199,7 +199,10 @@ public final class SimulatedDisk: @unchecked Sendable {
             return unsafe try file(number, kernel).write(bytes, at: offset)
         case .sync(let number, _): return try sync(file(number, kernel))
         case .status(let path, let folder, let follows, let status):
-            let node = path.isEmpty ? try file(folder, kernel).node : try find(path.bytes, from: base(folder, kernel), follows: follows).existing
+            let node =
+                path.isEmpty
+                ? try file(folder, kernel).node
+                : try find(path.bytes, from: base(folder, kernel), follows: follows).existing
             unsafe status.pointee = node.status
             return 0
         case .truncate(let number, let size): return try file(number, kernel).truncate(to: size)

@@ -29,7 +29,7 @@ struct ChildTests {
                 return 3
             }
             try host.install("/bin/sleep") { child in
-                if child.arguments.last == "stubborn" { child.ignore(.terminate) }
+                if child.arguments.last == "stubborn" { child.ignore(.terminate, .kill) }
                 try await EventLoop.current?.sleep(for: .seconds(100))
                 return 0
             }
@@ -51,7 +51,8 @@ struct ChildTests {
         let result = try await onHost { host in
             try host.disk.makeFolder("/work")
             host.environment["LANG"] = "C"
-            return try await Process.run("env", environment: .inherit(adding: ["X": "1", "HOME": nil]), folder: "/work")
+            return try await Process.run(
+                "env", environment: .inherit(adding: ["X": "1", "HOME": nil]), folder: "/work")
         }
         #expect(result.status == .exited(3))
         #expect(result.outputText == "LANG=C\nPATH=/bin:/usr/bin\nX=1\n")
@@ -65,7 +66,8 @@ struct ChildTests {
             let result = try await Process.run("sort", input: .file("/in"), output: .file("/out"))
             try #require(result.status == .exited(0))
             try #require(try host.disk.read("/out") == Array("a\nb\n".utf8))
-            let pipeline = try await Pipeline([Command("sort"), Command("sort", ["-r"])]).run(input: .bytes(Array("b\na\nc".utf8)))
+            let pipeline = try await Pipeline([Command("sort"), Command("sort", ["-r"])]).run(
+                input: .bytes(Array("b\na\nc".utf8)))
             try #require(pipeline.output == Array("c\nb\na\n".utf8))
         }
     }
@@ -102,9 +104,10 @@ struct ChildTests {
             }
             return codes
         }
-        #expect(codes == [
-            .noSuchFileOrDirectory, .noSuchFileOrDirectory, .permissionDenied, .permissionDenied, .execFormatError,
-        ])
+        #expect(
+            codes == [
+                .noSuchFileOrDirectory, .noSuchFileOrDirectory, .permissionDenied, .permissionDenied, .execFormatError,
+            ])
     }
 
     @Test("is ended with its whole group")

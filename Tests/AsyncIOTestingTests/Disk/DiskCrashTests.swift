@@ -84,7 +84,28 @@ struct DiskCrashTests {
         }
     }
 
-    @Test("is survived by a log of lines: all that was told to be written, in order, and nothing else", arguments: 0..<60)
+    @Test(
+        "comes before a renaming or after it, also from one folder to another", arguments: [NameOrder.none, .journal])
+    func renaming(order: NameOrder) async throws {
+        var outcomes: Set<[String]> = []
+        for seed in UInt64(0)..<30 {
+            outcomes.insert(
+                try await Simulation(seed: seed).run { world in
+                    let host = try world.addHost("a")
+                    host.disk.faults.loss = .anything
+                    host.disk.order = order
+                    try host.disk.write("/from/a", [1])
+                    try host.disk.makeFolder("/to")
+                    try await host.run { try await File.rename("/from/a", to: "/to/b") }
+                    host.crash()
+                    return host.disk.files
+                })
+        }
+        #expect(outcomes == [["/from/a"], ["/to/b"]])
+    }
+
+    @Test(
+        "is survived by a log of lines: all that was told to be written, in order, and nothing else", arguments: 0..<60)
     func log(seed: UInt64) async throws {
         let (told, found) = try await Simulation(seed: seed).run { world in
             let host = try world.addHost("a")
@@ -147,8 +168,12 @@ private struct LineLog {
         return lines
     }
 
-    private static func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
-    private static func number(_ bytes: ArraySlice<UInt8>) -> UInt32 { bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) } }
+    private static func number(_ value: UInt32) -> [UInt8] {
+        (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+    private static func number(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
     private static func checksum(_ bytes: some Sequence<UInt8>) -> UInt32 {
         bytes.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
     }

@@ -7,7 +7,9 @@ import Testing
 
 @Suite("A simulated disk and a real one")
 struct DiskModelTests {
-    @Test("say the same of the same random work", arguments: Randomness.seeds.flatMap { seed in (0..<12).map { seed &+ $0 } })
+    @Test(
+        "say the same of the same random work",
+        arguments: Randomness.seeds.flatMap { seed in (0..<12).map { seed &+ $0 } })
     func sameTranscript(seed: UInt64) async throws {
         let real = try await withLoop(Setting(driver: Drivers.available[0], caller: .onLoop)) { _ in
             try await withTemporaryFolder { folder in

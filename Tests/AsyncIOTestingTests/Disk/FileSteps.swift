@@ -57,8 +57,11 @@ final class FileSteps {
         let slot = random.below(files.count)
         switch random.below(26) {
         case 0, 1, 2:
-            await note("make \(first)") { try await Folder.make(path, permissions: .ownerReadWriteExecute); return "ok" }
-        case 3: await note("make all \(first)") {
+            await note("make \(first)") {
+                try await Folder.make(path, permissions: .ownerReadWriteExecute); return "ok"
+            }
+        case 3:
+            await note("make all \(first)") {
                 try await Folder.makeAll(path, permissions: .ownerReadWriteExecute)
                 return "ok"
             }
@@ -67,15 +70,24 @@ final class FileSteps {
         case 10, 11: await read(slot)
         case 12: await change(slot)
         case 13: await close(slot)
-        case 14: await note("remove \(first)") { try await File.remove(path); return "ok" }
-        case 15: await note("remove folder \(first)") { try await Folder.remove(path); return "ok" }
+        case 14:
+            await note("remove \(first)") {
+                try await File.remove(path); return "ok"
+            }
+        case 15:
+            await note("remove folder \(first)") {
+                try await Folder.remove(path); return "ok"
+            }
         case 16, 17, 18:
             let existing = pick([File.Existing.keep, .replace, .replace])
             await note("rename \(first) \(second) \(existing)") {
                 try await File.rename(path, to: other, existing: existing)
                 return "ok"
             }
-        case 19: await note("link \(first) \(second)") { try await File.link(path, at: other); return "ok" }
+        case 19:
+            await note("link \(first) \(second)") {
+                try await File.link(path, at: other); return "ok"
+            }
         case 20:
             let target = pick([second, other, "../\(second)", "."])
             let shown = target.replacing(base, with: "BASE")
@@ -96,9 +108,16 @@ final class FileSteps {
     private func rarely(_ path: String, _ name: String) async {
         let bytes = [UInt8](repeating: UInt8(random.below(256)), count: random.below(10_000))
         switch random.below(4) {
-        case 0: await note("remove tree \(name)") { try await Folder.removeTree(path); return "ok" }
-        case 1: await note("sync \(name)") { try await Folder.sync(at: path); return "ok" }
-        default: await note("replace \(name)") {
+        case 0:
+            await note("remove tree \(name)") {
+                try await Folder.removeTree(path); return "ok"
+            }
+        case 1:
+            await note("sync \(name)") {
+                try await Folder.sync(at: path); return "ok"
+            }
+        default:
+            await note("replace \(name)") {
                 try await File.replace(path, with: bytes, permissions: .ownerReadWrite)
                 return "ok"
             }
@@ -111,7 +130,8 @@ final class FileSteps {
         await close(slot)
         let creation = pick(Array(File.Mode.Creation.allCases))
         let mode: File.Mode = pick([
-            .readingAndWriting(creation), .readingAndWriting(creation), .writing(creation), .appending(creation), .reading,
+            .readingAndWriting(creation), .readingAndWriting(creation), .writing(creation), .appending(creation),
+            .reading,
         ])
         await note("open \(name)") {
             files[slot] = try await File.open(path, mode, permissions: .ownerReadWrite)
@@ -121,7 +141,9 @@ final class FileSteps {
 
     private func close(_ slot: Int) async {
         guard let file = files[slot] else { return }
-        await note("close") { try await file.close(); return "ok" }
+        await note("close") {
+            try await file.close(); return "ok"
+        }
         files[slot] = nil
     }
 
@@ -178,7 +200,8 @@ final class FileSteps {
     private func tree(_ path: String) async throws -> String {
         var lines: [String] = []
         for try await entry in Folder.walk(path) {
-            lines.append("\(entry.path.string.dropFirst(path.utf8.count)) \(entry.kind) \(entry.error?.code.rawValue ?? 0)")
+            lines.append(
+                "\(entry.path.string.dropFirst(path.utf8.count)) \(entry.kind) \(entry.error?.code.rawValue ?? 0)")
         }
         return lines.sorted().joined(separator: ", ")
     }
