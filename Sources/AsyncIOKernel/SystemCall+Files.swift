@@ -149,7 +149,9 @@ extension SystemCall {
     package static func clone(_ source: CInt, to sink: CInt) -> Int { result { casyncio_clone(source, sink) } }
 
     /// inotify_init1(2), close-on-exec and non-blocking.
-    package static func openWatch() -> Int { result { inotify_init1(O_NONBLOCK | O_CLOEXEC) } }
+    package static func openWatch() -> Int {
+        standIn?.openWatch() ?? result { inotify_init1(O_NONBLOCK | O_CLOEXEC) }
+    }
 
     /// inotify_add_watch(2).
     package static func watch(_ inotify: CInt, _ path: PathBytes, _ mask: UInt32) -> Int {
@@ -157,5 +159,8 @@ extension SystemCall {
     }
 
     /// inotify_rm_watch(2). Does not block.
-    package static func unwatch(_ inotify: CInt, _ watch: CInt) { _ = result { inotify_rm_watch(inotify, watch) } }
+    package static func unwatch(_ inotify: CInt, _ watch: CInt) {
+        if let standIn { return standIn.unwatch(inotify, watch) }
+        _ = result { inotify_rm_watch(inotify, watch) }
+    }
 }

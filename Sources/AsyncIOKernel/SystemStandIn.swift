@@ -50,6 +50,8 @@ package protocol SystemStandIn: AnyObject {
     func isOpen(_ descriptor: CInt) -> Bool
     /// What is known about an open file without asking a disk.
     func status(of descriptor: CInt, into status: UnsafeMutablePointer<casyncio_status>) -> Int
+    func openWatch() -> Int
+    func unwatch(_ inotify: CInt, _ watch: CInt)
     /// What new files and folders are not to have.
     var umask: UInt32 { get }
 

@@ -83,11 +83,12 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         let descriptor = Descriptor(owning: CInt(truncatingIfNeeded: number))
         let root = try await FileLane.run(
             .watch(descriptor.number, bytes, mask: FileEvent.Kind.mask), on: loop, "\(bytes)")
-        let again = Descriptor(
-            owning: CInt(
-                truncatingIfNeeded: try SystemCall.call("watch", "\(bytes)") {
-                    fcntl(descriptor.number, F_DUPFD_CLOEXEC, 3)
-                }))
+        let again: Descriptor
+        do {
+            again = Descriptor(owning: try SystemCall.copy(descriptor.number, notBelow: 3))
+        } catch {
+            throw IOError(error.code, operation: "watch", subject: "\(bytes)")
+        }
         let handle = try await loop.adopt(descriptor, "watcher of \(bytes)", .pipe)
         let core = StreamCore(loop: loop, reader: handle, writer: .none, subject: .name("watcher of \(bytes)"))
         let instance = WatchInstance(again, "\(bytes)", on: loop)

@@ -29,6 +29,15 @@ final class DiskNode {
     var namesOnDisk = DiskNames()
     /// The folder that a folder stands in.
     weak var parent: DiskNode?
+    /// The name that it was given last.
+    var place: (folder: DiskNode, name: [UInt8])? {
+        get { lastFolder.map { ($0, lastName) } }
+        set { (lastFolder, lastName) = (newValue?.folder, newValue?.name ?? []) }
+    }
+    private weak var lastFolder: DiskNode?
+    private var lastName: [UInt8] = []
+    /// Who watches it.
+    var watchers: [WatchDescription] = []
     /// How many syncs have failed: each open file is told of it once.
     var failedSyncs = 0
     weak var exclusiveLock: OpenFile?

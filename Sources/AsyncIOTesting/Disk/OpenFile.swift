@@ -36,6 +36,7 @@ final class OpenFile: OpenDescription {
 
     override func hasClosed() {
         change(lock: .free)
+        if isWritable { disk.tell(node, IN_CLOSE_WRITE) }
         node.opens -= 1
         disk.freeIfUnused(node)
     }
@@ -101,6 +102,7 @@ final class OpenFile: OpenDescription {
         guard written > 0 else { throw .noSpace }
         if offset == nil { position = start + Int64(written) }
         disk.touch(node, isModified: true)
+        disk.tell(node, IN_MODIFY)
         return written
     }
 
@@ -109,6 +111,7 @@ final class OpenFile: OpenDescription {
         guard size <= Self.maximumSize else { throw .fileTooLarge }
         disk.change(node) { $0.truncate(to: size) }
         disk.touch(node, isModified: true)
+        disk.tell(node, IN_MODIFY)
         return 0
     }
 

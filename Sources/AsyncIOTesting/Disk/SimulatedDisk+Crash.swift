@@ -35,20 +35,25 @@ extension SimulatedDisk {
     func commit(_ edits: [NameEdit]) {
         // What is moved is never without a name.
         for edit in edits { edit.node?.links += 1 }
+        let last = edits.last.flatMap { $0.folder.names[$0.name] }
+        var gone: [DiskNode] = []
         for edit in edits {
             let old = edit.folder.names[edit.name]
             edit.folder.names[edit.name] = edit.node
             if let node = edit.node {
                 if node.isFolder { node.parent = edit.folder }
+                node.place = (edit.folder, edit.name)
                 touch(node, isModified: false)
             }
             if let old {
                 old.links -= 1
                 touch(old, isModified: false)
-                freeIfUnused(old)
+                if old !== edits.last?.node { gone.append(old) }
             }
             touch(edit.folder, isModified: true)
         }
+        tell(edits, replacing: last)
+        for node in gone { freeIfUnused(node) }
         changes.append(NameChange(edits: edits))
         guard changes.count > Self.journalLength else { return }
         for change in changes.prefix(Self.journalLength / 2) { Self.write(change) }
@@ -110,6 +115,7 @@ extension SimulatedDisk {
         var folders = [root]
         while let folder = folders.popLast() {
             folder.mode = folder.modeOnDisk
+            folder.watchers = []
             folder.names = folder.namesOnDisk
             for (_, node) in folder.names.all {
                 if known.insert(node.number).inserted {
@@ -127,6 +133,7 @@ extension SimulatedDisk {
     /// What is left of a file.
     private func restore(_ node: DiskNode) {
         node.opens = 0
+        node.watchers = []
         node.exclusiveLock = nil
         node.sharedLocks = 0
         guard node.isRegular else { return }

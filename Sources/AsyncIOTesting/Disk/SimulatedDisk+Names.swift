@@ -48,6 +48,7 @@ extension SimulatedDisk {
         if flags & O_TRUNC != 0, node.isRegular {
             change(node) { $0.truncate(to: 0) }
             touch(node, isModified: true)
+            tell(node, IN_MODIFY)
         }
         return node
     }
@@ -160,6 +161,7 @@ extension SimulatedDisk {
         guard userID == 0 || node.owner == userID else { throw .notPermitted }
         node.mode = mode & 0o7777
         touch(node, isModified: false)
+        tell(node, IN_ATTRIB)
         return 0
     }
 

@@ -12,7 +12,7 @@ public import SystemPackage
 /// as ``DiskFaults/loss`` says.
 ///
 /// At first there are `/tmp`, `/dev/null` and what ``SimulatedHost/install(_:_:)`` puts there. Relative paths begin at
-/// `/`. FIFOs, devices, `/proc` and inotify are not simulated. To be used by code of the simulation alone.
+/// `/`. FIFOs, devices and `/proc` are not simulated. To be used by code of the simulation alone.
 public final class SimulatedDisk: @unchecked Sendable {
     /// How many bytes of content it holds, in pages of 4,096 bytes: `ENOSPC` beyond.
     public var capacity: Int64 = 1 << 36
@@ -35,6 +35,8 @@ public final class SimulatedDisk: @unchecked Sendable {
     let root: DiskNode
     /// Changes of names that are not on the disk, the oldest first.
     var changes: [NameChange] = []
+    /// Renamings that were told of.
+    var moves: UInt32 = 0
     private var nodes: UInt64 = 1
     private var orders: [FaultOrder] = []
     /// What the umask of programs takes away.
@@ -80,7 +82,9 @@ public final class SimulatedDisk: @unchecked Sendable {
     /// Nobody can come to the node any more: its pages are free. A crash may bring it back as long as the disk knows
     /// a name of it.
     func freeIfUnused(_ node: DiskNode) {
-        if node.links == 0, node.opens == 0 { used -= node.content.allocated }
+        guard node.links == 0, node.opens == 0 else { return }
+        used -= node.content.allocated
+        tellEnd(of: node)
     }
 
     // MARK: Faults
@@ -229,7 +233,7 @@ public final class SimulatedDisk: @unchecked Sendable {
         case .copyRange(let source, let from, let sink, let offset, let count):
             return try file(source, kernel).copy(from: from, count: count, to: file(sink, kernel), at: offset)
         case .clone: throw .notSupported
-        case .watch: return kernel.refuse("inotify")
+        case .watch(let inotify, let path, let mask): return try watch(path.bytes, mask, kernel[inotify])
         }
     }
 
