@@ -19,6 +19,8 @@ let package = Package(
         .library(name: "AsyncIOMain", targets: ["AsyncIOMain"]),
         .library(name: "AsyncIOTransports", targets: ["AsyncIOTransports"]),
         .library(name: "AsyncIOTesting", targets: ["AsyncIOTesting"]),
+        .library(name: "AsyncIOTestingTraits", targets: ["AsyncIOTestingTraits"]),
+        .library(name: "AsyncIOXCTest", targets: ["AsyncIOXCTest"]),
         .executable(name: "asyncio", targets: ["asyncio"]),
     ],
     dependencies: [
@@ -64,6 +66,12 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // The same in Swift Testing's words, and in XCTest's.
+        .target(
+            name: "AsyncIOTestingTraits", dependencies: ["AsyncIOTesting", "AsyncIO", "AsyncIOLoop"],
+            swiftSettings: strict),
+        .target(
+            name: "AsyncIOXCTest", dependencies: ["AsyncIOTesting", "AsyncIO", "AsyncIOLoop"], swiftSettings: strict),
         // Roof: the command.
         .target(
             name: "AsyncIOCommand",
@@ -77,7 +85,7 @@ let package = Package(
         .target(
             name: "AsyncIOTestSupport",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO",
+                "AsyncIOTesting", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/Support", swiftSettings: strict),
@@ -115,7 +123,8 @@ let package = Package(
         .testTarget(
             name: "AsyncIOTests",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "fault-probe", "probe-activation",
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "AsyncIOTesting", "fault-probe",
+                "probe-activation",
                 "probe-processes", "probe-takeover", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -134,8 +143,8 @@ let package = Package(
         .testTarget(
             name: "AsyncIOTestingTests",
             dependencies: [
-                "AsyncIOTesting", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
-                .product(name: "SystemPackage", package: "swift-system"),
+                "AsyncIOTesting", "AsyncIOTestingTraits", "AsyncIOXCTest", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                "AsyncIOTestSupport", "CAsyncIO", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(

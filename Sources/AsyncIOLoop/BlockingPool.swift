@@ -63,6 +63,8 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
         var threads = 0
         var idle = 0
         var running: [ObjectIdentifier: String] = [:]
+        /// Pieces that are on their way: from the queue until their task has been sent home.
+        var underWay = 0
         var isClosed = false
         var started: UInt64 = 0
         var finished: UInt64 = 0
@@ -96,6 +98,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
                 return .cancelled
             }
             state.queue.append(job)
+            state.underWay += 1
             guard state.idle < state.queue.count && state.threads < limit else { return .queued }
             state.threads += 1
             state.peak = max(state.peak, state.threads)
@@ -118,7 +121,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
             state.cancelled += 1
             return true
         }
-        if isOut { job.end(.cancelled) }
+        if isOut { end(job, .cancelled) }
         return isOut
     }
 
@@ -133,7 +136,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
             }
             guard isLast else { return }
             while let job = state.withLock({ $0.queue.takeNext() }) {
-                if !job.end(for: error) { perform(job) }
+                if job.end(for: error) { isHome(job) } else { perform(job) }
             }
         }
     }
@@ -177,7 +180,17 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
             state.running[ObjectIdentifier(job)] = job.name
         }
         job.run()
+        isHome(job)
     }
+
+    /// A job that has queued does not begin.
+    private func end(_ job: Work, _ ending: WorkEnding) {
+        job.end(ending)
+        isHome(job)
+    }
+
+    /// The task of a job has been sent to where it came from.
+    private func isHome(_ job: Work) { state.withLock { $0.underWay -= 1 } }
 
     /// The work of a job is done. Said before its task leaves the thread, so that the task finds it in the statistics.
     package func hasFinished(_ job: Work) {
@@ -193,7 +206,7 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
             state.isClosed = true
             return state.queue.takeAll()
         }
-        for job in refused { job.end(.refused) }
+        for job in refused { end(job, .refused) }
         state.broadcast()
         _ = state.wait(until: deadline) { $0.threads == 0 ? true : nil }
         return state.withLock { Array($0.running.values) }
@@ -201,6 +214,9 @@ package final class BlockingPool<Work: PooledWork>: Sendable {
 
     /// Whether work queues or runs.
     var isBusy: Bool { state.withLock { $0.queue.count > 0 || !$0.running.isEmpty } }
+
+    /// Whether the task of a piece of work has still to come home. Until then a clock that jumps has to stand still.
+    package var isExpectedToAnswer: Bool { state.withLock { $0.underWay > 0 } }
 
     package var statistics: BlockingStatistics {
         state.withLock { state in

@@ -100,8 +100,10 @@ extension LoopCore {
         let plainTask = plainTasks.willRun(word)
         if let instrument {
             let task = word.taskID
+            let counted = census?.willRun(word)
             instrument.record(.jobWillRun(task), at: now)
             runner?.run(word)
+            if let counted { census?.didRun(counted) }
             instrument.record(.jobDidRun(task), at: now)
         } else {
             runner?.run(word)

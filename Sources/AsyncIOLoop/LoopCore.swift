@@ -26,6 +26,8 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
     @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
     @safe @exclusivity(unchecked) var instrument: (any Instrument)?
+    /// Who remembers the tasks that run here, for a test. Asked where there is an instrument.
+    @safe @exclusivity(unchecked) var census: TaskCensus?
     @safe @exclusivity(unchecked) var counters = Counters()
 
     /// How many operations the running job may still complete without suspending.

@@ -26,8 +26,13 @@ public final class LoopThread: Sendable {
     /// Starts a thread and its loop, and returns when the loop runs.
     ///
     /// Throws ``IOError`` if the system refuses a descriptor or a thread.
-    public init(options: EventLoop.Options = EventLoop.Options(name: "loop", interrupts: [])) throws {
-        let loop = try EventLoop(options: options)
+    public convenience init(options: EventLoop.Options = EventLoop.Options(name: "loop", interrupts: [])) throws {
+        try self.init(options: options, driver: nil)
+    }
+
+    /// Starts a loop on a driver that is no choice of the options: a simulated one.
+    package init(options: EventLoop.Options, driver: (any Driver)?) throws {
+        let loop = try EventLoop(options: options, driver: driver)
         let state = Condition(State())
         self.loop = loop
         self.state = state

@@ -82,6 +82,12 @@ bool casyncio_job_is_plain_task(const void *job) {
     return (flags & JOB_KIND_MASK) == 0 && (flags & (wanted | unwanted)) == wanted;
 }
 
+bool casyncio_job_is_unstructured_task(const void *job) {
+    uint32_t flags = *(const uint32_t *)at(job, JOB_FLAGS);
+    uint32_t unwanted = JOB_IS_CHILD | JOB_IS_GROUP_CHILD | JOB_IS_ASYNC_LET;
+    return (flags & JOB_KIND_MASK) == 0 && (flags & (JOB_IS_FUTURE | unwanted)) == JOB_IS_FUTURE;
+}
+
 bool casyncio_task_is_complete(const void *task) {
     const _Atomic uint32_t *flags = at(task, TASK_STATUS_FLAGS);
     return (atomic_load_explicit(flags, memory_order_acquire) & STATUS_IS_COMPLETE) != 0;

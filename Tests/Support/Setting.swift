@@ -73,8 +73,3 @@ private actor Turnstile {
 package func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await Watchdog.onThread(Test.current?.name ?? "a test", body)
 }
-
-/// Lets others run until the condition holds. Whether it ever does is the watchdog's business.
-package func until(_ condition: () async throws -> Bool) async rethrows {
-    while try await !condition() { await Task.yield() }
-}

@@ -253,6 +253,8 @@ bool casyncio_task_layout_is_known(void);
 /// Whether a job is a task that no other task awaits as its child and that prefers no executor: `Task {}`,
 /// `Task.detached {}`.
 bool casyncio_job_is_plain_task(const void *job);
+/// Whether a job is a task that no other task awaits as its child, whatever executor it prefers.
+bool casyncio_job_is_unstructured_task(const void *job);
 /// Whether a task has ended.
 bool casyncio_task_is_complete(const void *task);
 /// The name given at creation, or NULL. Valid while the task lives.

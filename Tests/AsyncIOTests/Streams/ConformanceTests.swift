@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOLoop
 import AsyncIOTestSupport
+import AsyncIOTesting
 import Testing
 
 /// A kind of stream that has to pass the conformance suite: how its connected pairs are made, and what it can do.

@@ -7,11 +7,11 @@ extension StreamScenario {
         StreamScenario("cancelled reads, at any moment and in any way, lose no byte") { stand in
             let (one, other) = try await stand.pair()
             let rounds = 1_500
-            let isEnough = Gate()
+            let isEnough = Counter()
             let writer = stand.start("writer") {
                 var random = Randomness(seed: 11)
                 var sent = 0
-                while !isEnough.isOpen {
+                while isEnough.value == 0 {
                     let count = Int.random(in: 1...2_000, using: &random)
                     try await one.write(StreamPattern.piece(at: sent, count: count))
                     sent += count
@@ -38,7 +38,7 @@ extension StreamScenario {
                     cancelled += 1
                 }
             }
-            isEnough.open()
+            isEnough.add()
             var reader = PatternReader(other, from: received)
             while try await reader.read(upTo: 65_536) {}
             let sent = try await writer.value
