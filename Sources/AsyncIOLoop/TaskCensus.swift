@@ -84,4 +84,10 @@ extension EventLoop {
 
     /// What the loop has in hand, without a visit. On the loop's thread.
     package var statisticsNow: LoopStatistics { snapshot() }
+
+    /// The names of the background tasks that have not ended, oldest first.
+    package var backgroundNames: [String] { background.names }
+
+    /// The loop's contact with the outside world. On the loop's thread.
+    package var driver: any Driver { core.driver }
 }

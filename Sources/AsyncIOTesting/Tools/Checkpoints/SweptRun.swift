@@ -1,0 +1,130 @@
+import AsyncIO
+import AsyncIOKernel
+import AsyncIOLoop
+
+/// One run of a body that is cancelled at one point, on the loop of its clock.
+struct SweptRun: Sendable {
+    let run: CancellationSweep.Run
+    let suspensions: Int
+    /// What was wrong.
+    let faults: [String]
+
+    static func perform<Subject: Sendable>(
+        _ point: CancellationPoint, _ time: VirtualTime, _ limit: Duration, _ accepting: (any Error) -> Bool,
+        _ setUp: (VirtualTime) async throws -> Subject,
+        _ body: @escaping @concurrent @Sendable (Subject) async throws -> Void,
+        _ check: @escaping @concurrent @Sendable (Subject, CancellationSweep.Run) async throws -> Void
+    ) async throws -> SweptRun {
+        let leakCheck = await LeakCheck.begin(on: time.loop)
+        let subject = try await setUp(time)
+        // What has been started for the body is in its place when it begins.
+        try await time.waitUntilIdle()
+
+        let trigger = Trigger(point)
+        leakCheck.census.listener = { trigger.hear($0) }
+        let bodyEnd = await guarded("body", time, limit) {
+            trigger.bodyBegins()
+            defer { trigger.bodyEnds() }
+            try await body(subject)
+        } started: {
+            trigger.task = $0
+        }
+        leakCheck.census.listener = nil
+        let run = CancellationSweep.Run(point: point, wasCancelled: trigger.hasFired, ending: bodyEnd)
+
+        var faults: [String] = []
+        if let fault = fault(of: run, accepting) { faults.append(fault) }
+        if case .hung = bodyEnd {
+            return SweptRun(run: run, suspensions: trigger.suspensions, faults: faults)
+        }
+        let checkEnd = await guarded("check", time, limit) { try await check(subject, run) } started: { _ in }
+        switch checkEnd {
+        case .returned: break
+        case .cancelled: faults.append("the check threw CancellationError")
+        case .threw(let error): faults.append("afterwards: \(error)")
+        case .hung: faults.append("afterwards, the check hangs")
+        }
+        let leaks = await leakCheck.end()
+        if !leaks.isEmpty { faults.append("\(leaks)") }
+        return SweptRun(run: run, suspensions: trigger.suspensions, faults: faults)
+    }
+
+    private static func fault(of run: CancellationSweep.Run, _ accepting: (any Error) -> Bool) -> String? {
+        switch run.ending {
+        case .returned: nil
+        case .cancelled: run.wasCancelled ? nil : "threw CancellationError, and nobody has cancelled it"
+        case .threw(let error): run.wasCancelled && accepting(error) ? nil : "threw \(error)"
+        case .hung: "hangs: nothing is left that it could wait for"
+        }
+    }
+
+    /// Runs a body in a task of its own, and gives it up when the limit has passed.
+    private static func guarded(
+        _ name: String, _ time: VirtualTime, _ limit: Duration, _ body: @escaping @Sendable () async throws -> Void,
+        started: (Task<Void, Never>) -> Void
+    ) async -> CancellationSweep.Ending {
+        let ending = Condition<CancellationSweep.Ending?>(nil)
+        let hasEnded = AsyncEvent(name: "end of the \(name)")
+        let end = time.now.advanced(by: limit)
+        time.driver.lastResort = end
+        let watchdog = time.loop.callAt(end) {
+            ending.withLock { $0 = .hung }
+            hasEnded.set()
+        }
+        let task = Task(name: name, executorPreference: time.loop) {
+            let result: CancellationSweep.Ending
+            do {
+                try await body()
+                result = .returned
+            } catch is CancellationError { result = .cancelled } catch { result = .threw(error) }
+            ending.withLock { if $0 == nil { $0 = result } }
+            hasEnded.set()
+        }
+        started(task)
+        let wait = Task(executorPreference: time.loop) { try? await hasEnded.wait() }
+        await wait.value
+        watchdog.cancel()
+        time.driver.lastResort = nil
+        task.cancel()
+        return ending.withLock { $0 } ?? .hung
+    }
+}
+
+/// Cancels the body's task at one point. Used on the loop's thread, between and inside its jobs.
+private final class Trigger: @unchecked Sendable {
+    private let point: CancellationPoint
+    var task: Task<Void, Never>?
+    private var id: TaskID?
+    private var hasEnded = false
+    /// How often the body has suspended.
+    private(set) var suspensions = 0
+    private var jobs = 0
+    private(set) var hasFired = false
+
+    init(_ point: CancellationPoint) { self.point = point }
+
+    func bodyBegins() { id = TaskID.current }
+    func bodyEnds() { hasEnded = true }
+
+    func hear(_ event: LoopEvent) {
+        guard let id, !hasEnded else { return }
+        switch event {
+        case .jobWillRun(id):
+            if point.moment == .answered && suspensions == point.number { fire() }
+        case .jobDidRun(let task):
+            jobs += 1
+            if task == id {
+                suspensions += 1
+                if point.moment == .waiting && suspensions == point.number { fire() }
+            }
+            if point.moment == .betweenJobs && jobs == point.number { fire() }
+        default: break
+        }
+    }
+
+    private func fire() {
+        guard !hasFired, point.number > 0, let task else { return }
+        hasFired = true
+        task.cancel()
+    }
+}
