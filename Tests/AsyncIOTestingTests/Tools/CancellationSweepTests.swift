@@ -65,6 +65,18 @@ struct CancellationSweepTests {
         #expect(failures?.failures.first?.detail.contains("hangs") == true)
     }
 
+    @Test("a body that spins when it is cancelled is found, too")
+    func spins() async throws {
+        let isOver = Counter()
+        let failures = await #expect(throws: CancellationFailures.self) {
+            try await cancelAtEveryAwait(at: [.waiting]) { time in
+                do { try await time.loop.sleep(for: .seconds(1)) } catch { await until { isOver.value > 0 } }
+            }
+        }
+        isOver.add()
+        #expect(failures?.failures.first?.detail.contains("spins") == true)
+    }
+
     @Test("what a cancelled run leaves behind is named")
     func leak() async throws {
         let failures = await #expect(throws: CancellationFailures.self) {

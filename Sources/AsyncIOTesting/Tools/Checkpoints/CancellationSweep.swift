@@ -48,6 +48,8 @@ public struct CancellationSweep: Sendable, CustomStringConvertible {
         case threw(any Error)
         /// The body did not end, though nothing was left that it could wait for.
         case hung
+        /// The body did not end, and no time passed, since tasks were always ready.
+        case spins
     }
 
     /// One run of the body.

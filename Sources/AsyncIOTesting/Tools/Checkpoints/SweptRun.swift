@@ -21,28 +21,29 @@ struct SweptRun: Sendable {
         try await time.waitUntilIdle()
 
         let trigger = Trigger(point)
-        leakCheck.census.listener = { trigger.hear($0) }
-        let bodyEnd = await guarded("body", time, limit) {
+        let census = leakCheck.census
+        let bodyEnd = await guarded("body", time, limit, census, hearing: trigger.hear) {
             trigger.bodyBegins()
             defer { trigger.bodyEnds() }
             try await body(subject)
         } started: {
             trigger.task = $0
         }
-        leakCheck.census.listener = nil
         let run = CancellationSweep.Run(point: point, wasCancelled: trigger.hasFired, ending: bodyEnd)
 
         var faults: [String] = []
         if let fault = fault(of: run, accepting) { faults.append(fault) }
-        if case .hung = bodyEnd {
-            return SweptRun(run: run, suspensions: trigger.suspensions, faults: faults)
+        switch bodyEnd {
+        case .hung, .spins: return SweptRun(run: run, suspensions: trigger.suspensions, faults: faults)
+        case .returned, .cancelled, .threw: break
         }
-        let checkEnd = await guarded("check", time, limit) { try await check(subject, run) } started: { _ in }
+        let checkEnd = await guarded("check", time, limit, census, hearing: { _ in }) { try await check(subject, run) } started: { _ in }
         switch checkEnd {
         case .returned: break
         case .cancelled: faults.append("the check threw CancellationError")
         case .threw(let error): faults.append("afterwards: \(error)")
         case .hung: faults.append("afterwards, the check hangs")
+        case .spins: faults.append("afterwards, the check spins")
         }
         let leaks = await leakCheck.end()
         if !leaks.isEmpty { faults.append("\(leaks)") }
@@ -55,12 +56,17 @@ struct SweptRun: Sendable {
         case .cancelled: run.wasCancelled ? nil : "threw CancellationError, and nobody has cancelled it"
         case .threw(let error): run.wasCancelled && accepting(error) ? nil : "threw \(error)"
         case .hung: "hangs: nothing is left that it could wait for"
+        case .spins: "spins: the loop has run \(mostJobs) jobs, and it has not ended"
         }
     }
 
+    /// How many jobs a run may take: tasks that are always ready let no time pass.
+    private static let mostJobs = 200_000
+
     /// Runs a body in a task of its own, and gives it up when the limit has passed.
     private static func guarded(
-        _ name: String, _ time: VirtualTime, _ limit: Duration, _ body: @escaping @Sendable () async throws -> Void,
+        _ name: String, _ time: VirtualTime, _ limit: Duration, _ census: TaskCensus,
+        hearing hear: @escaping (LoopEvent) -> Void, _ body: @escaping @Sendable () async throws -> Void,
         started: (Task<Void, Never>) -> Void
     ) async -> CancellationSweep.Ending {
         let ending = Condition<CancellationSweep.Ending?>(nil)
@@ -69,6 +75,15 @@ struct SweptRun: Sendable {
         time.driver.lastResort = end
         let watchdog = time.loop.callAt(end) {
             ending.withLock { $0 = .hung }
+            hasEnded.set()
+        }
+        var jobs = 0
+        census.listener = { event in
+            hear(event)
+            guard case .jobDidRun = event else { return }
+            jobs += 1
+            guard jobs == mostJobs else { return }
+            ending.withLock { if $0 == nil { $0 = .spins } }
             hasEnded.set()
         }
         let task = Task(name: name, executorPreference: time.loop) {
@@ -83,6 +98,7 @@ struct SweptRun: Sendable {
         started(task)
         let wait = Task(executorPreference: time.loop) { try? await hasEnded.wait() }
         await wait.value
+        census.listener = nil
         watchdog.cancel()
         time.driver.lastResort = nil
         task.cancel()
