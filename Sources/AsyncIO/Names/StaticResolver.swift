@@ -44,6 +44,7 @@ public struct StaticResolver: Resolver {
 
     /// What the table says.
     public func addresses(of host: String, version: SocketAddress.IPVersion?) async throws -> [SocketAddress] {
+        try Task.checkCancellation()
         switch self[host] {
         case .addresses(let addresses):
             let wanted = addresses.filter { $0.isOf(version) }
@@ -63,6 +64,7 @@ public struct StaticResolver: Resolver {
 
     /// The first name, in the order of the alphabet, that has the address.
     public func name(of address: SocketAddress) async throws -> String {
+        try Task.checkCancellation()
         let wanted = address.with(port: 0)
         let names = table.compactMap { name, answer -> String? in
             guard case .addresses(let addresses) = answer else { return nil }
