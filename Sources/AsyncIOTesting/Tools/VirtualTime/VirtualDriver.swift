@@ -25,8 +25,20 @@ final class VirtualDriver: Driver, Sendable {
         var idlers: [Idler] = []
         /// Whether blocking work is under way.
         var isBusyElsewhere: @Sendable () -> Bool = { false }
-        /// The loop ends: nothing is held up any more.
-        var isEnding = false
+        /// The loop ends: nothing is held up any more. When it was last looked at whether blocking work has ended.
+        var endingSince: Instant?
+        /// How often the loop has asked in a row and had jobs ready.
+        var polls = 0
+
+        /// At the loop's end somebody may never stop: blocking work, whose time is real, or a task that spins.
+        mutating func creep(isBusy: Bool, hasJobs: Bool) {
+            guard let last = endingSince else { return }
+            let real = Instant.monotonicNow
+            if isBusy { now = now.advanced(by: last.duration(to: real)) }
+            endingSince = real
+            polls = hasJobs ? polls + 1 : 0
+            if polls > 1_000 { now = now.advanced(by: .milliseconds(1)) }
+        }
     }
 
     /// What a look at the state has led to.
@@ -78,20 +90,21 @@ final class VirtualDriver: Driver, Sendable {
         if isBusy { return Instant.monotonicNow.advanced(by: Self.glance) }
         return state.withLock { state in
             let isLast = state.lastResort.map { $0 <= deadline } ?? false
-            return isLast && !state.isEnding ? Instant.monotonicNow.advanced(by: Self.patience) : nil
+            return isLast && state.endingSince == nil ? Instant.monotonicNow.advanced(by: Self.patience) : nil
         }
     }
 
     private static func look(at state: inout State, _ deadline: Instant, isBusy: Bool) -> Step? {
+        state.creep(isBusy: isBusy, hasJobs: deadline <= state.now)
         if state.isWoken || deadline <= state.now {
             state.isWoken = false
             return .goOn
         }
-        if state.isEnding {
+        if isBusy { return nil }
+        if state.endingSince != nil {
             if deadline != .distantFuture { state.now = deadline }
             return .goOn
         }
-        if isBusy { return nil }
         let now = state.now
         let due = state.idlers.filter { $0.instant <= now }
         if !due.isEmpty {
@@ -145,5 +158,5 @@ final class VirtualDriver: Driver, Sendable {
     func freeze() { change { $0.horizon = $0.now } }
 
     /// The loop ends now: time goes wherever it is asked to.
-    func prepareForEnd() { change { $0.isEnding = true } }
+    func prepareForEnd() { change { $0.endingSince = .monotonicNow } }
 }
