@@ -124,8 +124,7 @@ let package = Package(
             name: "AsyncIOTests",
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "AsyncIOTesting", "fault-probe",
-                "probe-activation",
-                "probe-processes", "probe-takeover", "CAsyncIO",
+                "probe-activation", "probe-processes", "probe-takeover", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

@@ -76,7 +76,8 @@ package final class TaskCensus: Instrument {
 }
 
 extension EventLoop {
-    /// How many jobs of tasks have run here: equal before and after a call that has not suspended. On the loop's thread.
+    /// How many jobs of tasks have run here: equal before and after a call that has not suspended. On the loop's
+    /// thread.
     package var jobsRun: UInt64 { core.counters.jobs }
 
     /// Whether offloaded work of the loop has still to come home. From any thread.

@@ -6,7 +6,8 @@ public import Testing
 /// Runs the body of a test on an event loop: ``Testing/Trait/virtualTime``, ``Testing/Trait/eventLoop(driver:)``.
 ///
 /// The test's own task goes to the loop, so that `#expect`, `confirmation` and time limits work as ever. Each test, and
-/// each of a parameterized test's arguments, has a loop of its own, which ends with it; what is left on it is cancelled.
+/// each of a parameterized test's arguments, has a loop of its own, which ends with it; what is left on it is
+/// cancelled.
 public struct EventLoopTrait: TestTrait, SuiteTrait, TestScoping {
     private let options: EventLoop.Options
     private let mode: VirtualTime.Mode?

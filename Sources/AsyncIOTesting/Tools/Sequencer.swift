@@ -33,8 +33,8 @@ public final class Sequencer: Sendable {
 
     /// Waits for the step's turn, runs the body, and lets the next step begin when it has ended, also by an error.
     ///
-    /// Throws ``SequenceError`` if somebody has taken the step, or it can never come; `CancellationError` if the task is
-    /// cancelled while it waits: then this step is lost, and the later ones are out of reach.
+    /// Throws ``SequenceError`` if somebody has taken the step, or it can never come; `CancellationError` if the task
+    /// is cancelled while it waits: then this step is lost, and the later ones are out of reach.
     public func step<Success>(
         _ number: Int, _ body: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
@@ -47,7 +47,9 @@ public final class Sequencer: Sendable {
                 throw error
             }
             // Woken either by its turn, or since it will not come.
-            if let lost = state.withLock({ $0.lost }), lost < number { throw SequenceError.outOfReach(number, after: lost) }
+            if let lost = state.withLock({ $0.lost }), lost < number {
+                throw SequenceError.outOfReach(number, after: lost)
+            }
         }
         defer { endStep(number) }
         return try await body()
@@ -100,7 +102,8 @@ public enum SequenceError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .takenTwice(let step): "step \(step) was taken already: each step belongs to one task, once"
-        case .outOfReach(let step, let lost): "step \(step) never comes: the task of step \(lost) was cancelled before it"
+        case .outOfReach(let step, let lost):
+            "step \(step) never comes: the task of step \(lost) was cancelled before it"
         }
     }
 }

@@ -76,7 +76,8 @@ extension SweptOperation {
                 scope.cancel()
             }
         },
-        SweptOperation("shield") { loop in (loop, Counter())
+        SweptOperation("shield") { loop in
+            (loop, Counter())
         } _: { loop, done in
             _ = try await shield(name: "shielded") {
                 _ = try await nap(loop, 1)
@@ -86,7 +87,8 @@ extension SweptOperation {
             _ = try await nap(loop, 5)
             try expect(done.value == 1, "shielded work was done \(done.value) times")
         },
-        SweptOperation("withCleanup") { loop in Log<String>()
+        SweptOperation("withCleanup") { loop in
+            Log<String>()
         } _: { log in
             guard let loop = EventLoop.current else { return }
             try await withCleanup(limit: .seconds(10)) {
@@ -99,7 +101,8 @@ extension SweptOperation {
         } then: { log in
             try expect(log.all == ["begun", "cleaned"], "\(log.all)")
         },
-        SweptOperation("TaskTracker") { loop in TaskTracker(on: loop)
+        SweptOperation("TaskTracker") { loop in
+            TaskTracker(on: loop)
         } _: { tracker in
             guard let loop = EventLoop.current else { return }
             for seconds in 1...3 { _ = try tracker.spawn { try await nap(loop, seconds) } }

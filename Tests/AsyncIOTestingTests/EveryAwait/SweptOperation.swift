@@ -21,7 +21,8 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
         self.name = name
         sweep = { moment in
             try await cancelAtEveryAwait(
-                at: [moment], options: .test(errors: EventLoop.ErrorHandler { _ in }), accepting: accepting, setUp: { time in try await setUp(time.loop) }, body: body,
+                at: [moment], options: .test(errors: EventLoop.ErrorHandler { _ in }), accepting: accepting,
+                setUp: { time in try await setUp(time.loop) }, body: body,
                 check: { subject, _ in try await check(subject) })
         }
     }

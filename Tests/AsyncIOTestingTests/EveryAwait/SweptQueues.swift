@@ -55,8 +55,10 @@ extension SweptOperation {
                 }
             }
             return queue
-        } _: { queue in try await queue.join()
-        } then: { queue in try await queue.join()
+        } _: { queue in
+            try await queue.join()
+        } then: { queue in
+            try await queue.join()
         },
 
         SweptOperation("Channel.send, receive") { loop in
@@ -90,8 +92,10 @@ extension SweptOperation {
             let (promise, resolver) = Promise<Int>.make()
             loop.callLater(.seconds(1)) { resolver.fulfil(1) }
             return (promise, loop)
-        } _: { promise, _ in _ = try await promise.value
-        } then: { promise, _ in _ = try await promise.value
+        } _: { promise, _ in
+            _ = try await promise.value
+        } then: { promise, _ in
+            _ = try await promise.value
         },
 
         SweptOperation("Broadcast.Subscription.next") { loop in
@@ -141,7 +145,8 @@ extension SweptOperation {
             try expect(try limiter.tryAcquire(2), "\(limiter): what was given up is lost")
         },
 
-        SweptOperation("Interval.tick") { loop in Interval(every: .seconds(1))
+        SweptOperation("Interval.tick") { loop in
+            Interval(every: .seconds(1))
         } _: { interval in
             for _ in 0..<3 { _ = try await interval.tick() }
         } then: { interval in

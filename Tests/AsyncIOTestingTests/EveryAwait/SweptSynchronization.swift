@@ -69,7 +69,8 @@ extension SweptOperation {
             let event = AsyncEvent()
             loop.callLater(.seconds(1)) { event.set() }
             return (event, loop)
-        } _: { event, _ in try await event.wait()
+        } _: { event, _ in
+            try await event.wait()
         } then: { event, loop in
             try await loop.sleep(for: .seconds(2))
             try expect(event.isSet && event.waitingTasks.isEmpty, "\(event)")
@@ -104,7 +105,8 @@ extension SweptOperation {
                 }
             }
             return (barrier, outcomes, loop)
-        } _: { barrier, _, _ in _ = try await barrier.wait()
+        } _: { barrier, _, _ in
+            _ = try await barrier.wait()
         } then: { barrier, outcomes, loop in
             // Who is cancelled leaves its place to another one.
             try await loop.sleep(for: .seconds(5))
@@ -122,7 +124,8 @@ extension SweptOperation {
                 }
             }
             return once
-        } _: { once in _ = try await once.get { 2 }
+        } _: { once in
+            _ = try await once.get { 2 }
         } then: { once in
             let value = try await once.get { 3 }
             try expect(value == 1, "made twice: \(value)")

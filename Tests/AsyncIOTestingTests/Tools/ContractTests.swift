@@ -25,7 +25,9 @@ struct ContractTests {
     }
 
     private static func adopt(_ number: CInt, _ driver: any Driver) throws -> Handle {
-        guard case .completed(let outcome) = driver.submit(.adopt(number, .socket), token: Token(index: 8_888, generation: 1)),
+        guard
+            case .completed(let outcome) = driver.submit(
+                .adopt(number, .socket), token: Token(index: 8_888, generation: 1)),
             outcome.result >= 0
         else { throw IOError(.ioError, operation: "adopt", subject: "descriptor \(number)") }
         return Handle(rawValue: outcome.result)
@@ -53,7 +55,9 @@ struct ContractTests {
             let end = fault == .ignoresWakes ? deadline ?? now.advanced(by: .milliseconds(5)) : deadline
             real.wait(until: end, into: &completions)
             if fault == .doubles { completions += completions }
-            if fault == .ignoresWakes && deadline == nil { completions.append(Completion(Token(index: 1, generation: 1), Outcome(0))) }
+            if fault == .ignoresWakes && deadline == nil {
+                completions.append(Completion(Token(index: 1, generation: 1), Outcome(0)))
+            }
         }
         func wake() { if fault != .ignoresWakes { real.wake() } }
         func close() { real.close() }
@@ -63,7 +67,9 @@ struct ContractTests {
     func badDrivers() async throws {
         for fault in BadDriver.Fault.allCases {
             let failures = try await onThread { () -> ConformanceFailures? in
-                do { try checkDriver(Self.stand(patience: 10) { try BadDriver(fault) }) } catch let failures as ConformanceFailures {
+                do { try checkDriver(Self.stand(patience: 10) { try BadDriver(fault) }) } catch let failures
+                    as ConformanceFailures
+                {
                     return failures
                 }
                 return nil
@@ -74,7 +80,9 @@ struct ContractTests {
 
     @Test("resolvers keep the contract of resolvers")
     func resolvers() async throws {
-        let table = StaticResolver(["db.test": [.loopback(port: 0), .loopback(port: 0, version: .v6)], "v4.test": [.loopback(port: 1)]])
+        let table = StaticResolver([
+            "db.test": [.loopback(port: 0), .loopback(port: 0, version: .v6)], "v4.test": [.loopback(port: 1)],
+        ])
         try await withEventLoop { _ in
             try await checkResolver(table, known: "db.test")
             try await checkResolver(table, known: "v4.test")

@@ -7,7 +7,9 @@ import Testing
 
 @Suite("Faulty streams")
 struct FaultyStreamTests {
-    @Test("where nothing is wrong, and where reads are short, it is a stream like all others", arguments: StreamScenario.all)
+    @Test(
+        "where nothing is wrong, and where reads are short, it is a stream like all others",
+        arguments: StreamScenario.all)
     func conformance(_ scenario: StreamScenario) async throws {
         try await withEventLoop { _ in
             for perRead in [nil, 3] where perRead == nil || !scenario.name.contains("very big") {
@@ -37,7 +39,8 @@ struct FaultyStreamTests {
     func partOfAWrite() async throws {
         try await withVirtualTime(options: .test()) { _ async throws in
             let (one, other) = MemoryStream.pair()
-            let faulty = FaultyStream(one, faults: .init(failure: .init(after: 3, counting: .written, kind: .error(.ioError))))
+            let faulty = FaultyStream(
+                one, faults: .init(failure: .init(after: 3, counting: .written, kind: .error(.ioError))))
             let error = await #expect(throws: IOError.self) { try await faulty.write("abcdef") }
             #expect(error?.code == .ioError)
             #expect(try await other.read(upTo: 100) == Array("abc".utf8))
@@ -210,7 +213,8 @@ struct ScriptedPeerTests {
         #expect(error?.step == 1 && error?.position == 11)
         #expect(
             error.map { "\($0)" }
-                == #"step 1 (expect "QUIT\r\n"), at byte 11 of what the script expects: expected "QUIT\r\n", received "QUOT\r\n""#)
+                == #"step 1 (expect "QUIT\r\n"), at byte 11 of what the script expects: expected "QUIT\r\n", received "QUOT\r\n""#
+        )
     }
 
     @Test("an end that comes early, and bytes that come instead of the end, are told")

@@ -5,12 +5,16 @@ import Testing
 
 @Suite("Timelines")
 struct TimelineTests {
-    @Test("a drawing that is read and drawn again is the same", arguments: ["", "|", "a", "a--b---|", "--#", "a-(bc)-(d|)"])
+    @Test(
+        "a drawing that is read and drawn again is the same",
+        arguments: ["", "|", "a", "a--b---|", "--#", "a-(bc)-(d|)"])
     func roundTrip(drawing: String) throws {
         #expect("\(try Timeline(parsing: drawing))" == drawing)
     }
 
-    @Test("a drawing that is none is refused, with the column", arguments: [("a|b", 2), ("(a-b)", 2), ("a)", 1), ("(a", 2), ("((", 1)])
+    @Test(
+        "a drawing that is none is refused, with the column",
+        arguments: [("a|b", 2), ("(a-b)", 2), ("a)", 1), ("(a", 2), ("((", 1)])
     func wrong(drawing: String, column: Int) {
         let error = #expect(throws: Timeline.DrawingError.self) { try Timeline(parsing: drawing) }
         #expect(error?.column == column)

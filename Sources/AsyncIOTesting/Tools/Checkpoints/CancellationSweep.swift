@@ -72,7 +72,8 @@ public struct CancellationSweep: Sendable, CustomStringConvertible {
 
     /// `3 suspensions, 6 of 9 runs cancelled`.
     public var description: String {
-        "\(suspensions) \(suspensions == 1 ? "suspension" : "suspensions"), \(cancellations) of \(runs.count) runs cancelled"
+        let noun = suspensions == 1 ? "suspension" : "suspensions"
+        return "\(suspensions) \(noun), \(cancellations) of \(runs.count) runs cancelled"
     }
 }
 
@@ -117,8 +118,7 @@ public struct CancellationFailures: Error, Sendable, CustomStringConvertible {
 /// `setUp` starts has to end by itself, or by the check.
 ///
 /// Suspensions are those of the body's own task on the loop, and are counted by the loop: the same body suspends at the
-/// same places in each run, unless it uses other threads. Throws ``CancellationFailures`` that name each run that went
-/// wrong, and what `setUp` throws.
+/// same places in each run, unless it uses other threads.
 ///
 /// - Parameters:
 ///   - moments: When the cancellations come.
@@ -130,6 +130,7 @@ public struct CancellationFailures: Error, Sendable, CustomStringConvertible {
 ///   - body: What is cancelled.
 ///   - check: What has to be true afterwards.
 /// - Returns: What was done, to be looked at: a body with no suspension at all was not put to the test.
+/// - Throws: ``CancellationFailures`` that name each run that went wrong, and what `setUp` throws.
 @discardableResult
 public func cancelAtEveryAwait<Subject: Sendable>(
     at moments: [CancellationPoint.Moment] = [.waiting, .answered], options: EventLoop.Options = .test(),

@@ -37,7 +37,10 @@ struct SweptRun: Sendable {
         case .hung, .spins: return SweptRun(run: run, suspensions: trigger.suspensions, faults: faults)
         case .returned, .cancelled, .threw: break
         }
-        let checkEnd = await guarded("check", time, limit, census, hearing: { _ in }) { try await check(subject, run) } started: { _ in }
+        let checkEnd = await guarded("check", time, limit, census, hearing: { _ in }) {
+            try await check(subject, run)
+        } started: { _ in
+        }
         switch checkEnd {
         case .returned: break
         case .cancelled: faults.append("the check threw CancellationError")

@@ -26,20 +26,20 @@ package struct DriverStand {
 /// is closed stays closed; a wake ends a wait. Blocks the calling thread. Throws ``ConformanceFailures``.
 package func checkDriver(_ stand: DriverStand) throws {
     var failures: [ConformanceFailure] = []
-    for (sentence, look) in DriverContract.sentences {
+    for sentence in DriverSentence.all {
         let driver: any Driver
         do { driver = try stand.make() } catch {
             failures.append(ConformanceFailure(contract: "Driver", sentence: "a driver is made", detail: "\(error)"))
             break
         }
         var contract = DriverContract(driver: driver, stand: stand)
-        do { try look(&contract) } catch {
-            failures.append(ConformanceFailure(contract: "Driver", sentence: sentence, detail: "\(error)"))
+        do { try sentence.look(&contract) } catch {
+            failures.append(ConformanceFailure(contract: "Driver", sentence: sentence.name, detail: "\(error)"))
         }
         driver.close()
     }
     if !failures.isEmpty {
-        throw ConformanceFailures(failures: failures, checked: DriverContract.sentences.count)
+        throw ConformanceFailures(failures: failures, checked: DriverSentence.all.count)
     }
 }
 
@@ -111,17 +111,27 @@ struct DriverContract {
     func hasCompleted(_ token: Token) -> Bool { outcomes[token] != nil }
 }
 
-extension DriverContract {
-    static let sentences: [(String, @Sendable (inout DriverContract) throws -> Void)] = [
-        ("time never goes back", { contract in
+/// One thing that every driver does.
+struct DriverSentence: Sendable {
+    let name: String
+    let look: @Sendable (inout DriverContract) throws -> Void
+
+    init(_ name: String, _ look: @escaping @Sendable (inout DriverContract) throws -> Void) {
+        self.name = name
+        self.look = look
+    }
+
+    static let all: [DriverSentence] = [
+        DriverSentence("time never goes back") { contract in
             var last = contract.driver.now
             for _ in 0..<50 {
                 contract.turn(.microseconds(10))
                 try demand(contract.driver.now >= last, "\(contract.driver.now) came after \(last)")
                 last = contract.driver.now
             }
-        }),
-        ("a wait ends at its instant, not before, and brings nothing that nobody asked for", { contract in
+        },
+
+        DriverSentence("a wait ends at its instant, not before, and brings nothing that nobody asked for") { contract in
             let end = contract.driver.now.advanced(by: .milliseconds(20))
             var completions: [Completion] = []
             for _ in 0..<1_000 where contract.driver.now < end {
@@ -129,14 +139,16 @@ extension DriverContract {
             }
             try demand(contract.driver.now >= end, "1,000 waits have not brought the instant")
             try demand(completions.isEmpty, "\(completions.count) completions out of nothing")
-        }),
-        ("a wake ends the next wait, however many wakes there were", { contract in
+        },
+
+        DriverSentence("a wake ends the next wait, however many wakes there were") { contract in
             for _ in 0..<3 { contract.driver.wake() }
             var completions: [Completion] = []
             contract.driver.wait(until: nil, into: &completions)
             try demand(completions.isEmpty, "a wake brought a completion")
-        }),
-        ("a read that waits completes once, with its bytes", { contract in
+        },
+
+        DriverSentence("a read that waits completes once, with its bytes") { contract in
             let (one, other) = try contract.pair()
             for _ in 0..<20 {
                 let token = try contract.read(other)
@@ -146,8 +158,9 @@ extension DriverContract {
                 let outcome = try contract.completion(of: token)
                 try demand(outcome.result == 5 && outcome.bytes == Array("hello".utf8), "it completed with \(outcome)")
             }
-        }),
-        ("a cancelled operation still completes, once, and its place is free", { contract in
+        },
+
+        DriverSentence("a cancelled operation still completes, once, and its place is free") { contract in
             let (one, other) = try contract.pair()
             for _ in 0..<20 {
                 let token = try contract.read(other)
@@ -164,8 +177,9 @@ extension DriverContract {
             try contract.send("after", one)
             let outcome = try contract.completion(of: token)
             try demand(outcome.bytes == Array("after".utf8), "the next read completed with \(outcome)")
-        }),
-        ("a cancellation that comes with the data completes once, and loses no byte", { contract in
+        },
+
+        DriverSentence("a cancellation that comes with the data completes once, and loses no byte") { contract in
             let (one, other) = try contract.pair()
             for _ in 0..<20 {
                 let token = try contract.read(other)
@@ -175,14 +189,16 @@ extension DriverContract {
                 if outcome.result == Errno.canceled.negated {
                     let rest = contract.token()
                     let submission = contract.driver.submit(.receiveBytes(other, limit: 100, .one), token: rest)
-                    let again = if case .completed(let now) = submission { now } else { try contract.completion(of: rest) }
+                    let again =
+                        if case .completed(let now) = submission { now } else { try contract.completion(of: rest) }
                     try demand(again.bytes == Array("data".utf8), "the next read completed with \(again)")
                 } else {
                     try demand(outcome.bytes == Array("data".utf8), "it completed with \(outcome)")
                 }
             }
-        }),
-        ("closing ends what waits, once, and the handle is refused from then on", { contract in
+        },
+
+        DriverSentence("closing ends what waits, once, and the handle is refused from then on") { contract in
             let (one, other) = try contract.pair()
             let token = try contract.read(other)
             _ = try contract.atOnce(.close(other, .orderly))
@@ -200,12 +216,14 @@ extension DriverContract {
             let submission = contract.driver.submit(.receiveBytes(one, limit: 1, .one), token: end)
             let last = if case .completed(let now) = submission { now } else { try contract.completion(of: end) }
             try demand(last.result == 0, "the peer's end was reported as \(last.result)")
-        }),
-        ("nobody's handle is refused", { contract in
+        },
+
+        DriverSentence("nobody's handle is refused") { contract in
             let outcome = try contract.atOnce(.receiveBytes(.none, limit: 1, .one))
             try demand(outcome.result == Errno.badFileDescriptor.negated, "reported \(outcome.result)")
-        }),
-        ("a second reader is refused, and the first one is named and goes on", { contract in
+        },
+
+        DriverSentence("a second reader is refused, and the first one is named and goes on") { contract in
             let (one, other) = try contract.pair()
             let token = try contract.read(other)
             let second = Operation.receiveBytes(other, limit: 1, .one)
@@ -216,8 +234,9 @@ extension DriverContract {
             let outcome = try contract.completion(of: token)
             try demand(outcome.bytes == Array("x".utf8), "the first completed with \(outcome)")
             try demand(contract.driver.rival(of: second) == nil, "a rival is left when nobody reads")
-        }),
-        ("after its peer has finished, a stream reports its end, as often as asked", { contract in
+        },
+
+        DriverSentence("after its peer has finished, a stream reports its end, as often as asked") { contract in
             let (one, other) = try contract.pair()
             let token = try contract.read(other)
             _ = try contract.atOnce(.finishSending(one))
@@ -228,6 +247,6 @@ extension DriverContract {
             let end = if case .completed(let now) = submission { now } else { try contract.completion(of: again) }
             try demand(end.result == 0, "the second end was reported as \(end.result)")
             try contract.send("still", other)
-        }),
+        },
     ]
 }

@@ -92,14 +92,15 @@ public struct StreamScenario: Sendable, CustomStringConvertible {
         case both
     }
 
-    /// Runs the scenario, and throws a ``ConformanceFailure`` if its sentence is not true. Nothing is done if the
-    /// streams cannot do what it needs. A scenario that hangs is for the test's own time limit.
+    /// Runs the scenario. Nothing is done if the streams cannot do what it needs. A scenario that hangs is for the
+    /// test's own time limit.
     ///
     /// - Parameters:
     ///   - can: What the streams can do beyond carrying bytes.
     ///   - bulk: More than all that lies between the ends holds: a writer waits when nobody reads so much.
     ///   - ends: Whether it is run from the other end, too.
     ///   - makePair: Makes two connected ends that nobody has used, on the loop of the calling task.
+    /// - Throws: A ``ConformanceFailure`` if its sentence is not true.
     public func run(
         can: StreamCapabilities = .all, bulk: Int = 48 << 20, from ends: Ends = .both,
         makePair: @escaping @Sendable () async throws -> StreamStand.Pair

@@ -242,7 +242,9 @@ public final class FaultyStream: ByteStream, CustomStringConvertible {
     @discardableResult
     private func pass(_ direction: Failure.Direction, _ operation: String) async throws -> Passage {
         try Task.checkCancellation()
-        if let delay = state.withLock({ $0.faults.delay }), let loop = EventLoop.current { try await loop.sleep(for: delay) }
+        if let delay = state.withLock({ $0.faults.delay }), let loop = EventLoop.current {
+            try await loop.sleep(for: delay)
+        }
         while true {
             let (isClosed, isDead, faults, change) = state.withLock { ($0.isClosed, $0.isDead, $0.faults, $0.change) }
             if isClosed { return .goesOn }
@@ -256,7 +258,9 @@ public final class FaultyStream: ByteStream, CustomStringConvertible {
                 return .goesOn
             }
             try await change.wait()
-            if state.withLock({ $0.isClosed }) { throw error(.canceled, operation, "closed while the operation waited") }
+            if state.withLock({ $0.isClosed }) {
+                throw error(.canceled, operation, "closed while the operation waited")
+            }
         }
     }
 

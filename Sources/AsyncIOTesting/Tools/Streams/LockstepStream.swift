@@ -111,7 +111,8 @@ public final class LockstepStream: ByteStream, CustomStringConvertible {
     /// Somebody has closed while a write waited for its reader: what the stream itself says to a writer now.
     private func explainEnd() async throws {
         do { try await inner.write([0]) } catch let error as IOError where error.code == .badFileDescriptor {
-            throw IOError(.canceled, operation: "write", subject: inner.name, detail: "closed while the operation waited")
+            throw IOError(
+                .canceled, operation: "write", subject: inner.name, detail: "closed while the operation waited")
         }
         throw IOError(.brokenPipe, operation: "write", subject: inner.name, detail: "the peer has closed")
     }

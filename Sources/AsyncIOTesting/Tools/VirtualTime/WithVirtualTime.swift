@@ -11,15 +11,15 @@ import AsyncIOLoop
 /// ```
 ///
 /// The calling task itself goes to the loop's thread and comes back: its task locals and its cancellation go with it.
-/// At the end time stands still, what is left on the loop is cancelled, may take the options' grace (real time), and is
-/// named to the error handler if it does not end. Throws what the body throws, and ``IOError`` if there is no thread to
-/// be had.
+/// At the end time stands still, what is left on the loop is cancelled, may take the options' grace, and is
+/// named to the error handler if it does not end.
 ///
 /// - Parameters:
 ///   - options: What the loop is made with; its driver and its mode do not matter.
 ///   - mode: Whether time jumps by itself.
 ///   - body: The test.
 /// - Returns: What the body returns.
+/// - Throws: What the body throws, and `IOError` if there is no thread to be had.
 public func withVirtualTime<Success: Sendable>(
     options: EventLoop.Options = .test(), mode: VirtualTime.Mode = .jumps,
     _ body: @concurrent @Sendable (VirtualTime) async throws -> Success
