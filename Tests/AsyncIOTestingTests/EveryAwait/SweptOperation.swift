@@ -35,7 +35,7 @@ struct SweptOperation: Sendable, CustomTestStringConvertible {
         self.init(name, accepting: accepting, on: { $0 }, body)
     }
 
-    static let all = synchronization + queues + coordination + streams
+    static let all = synchronization + queues + coordination + streams + combinations
 }
 
 /// What should have been true after a cancellation.

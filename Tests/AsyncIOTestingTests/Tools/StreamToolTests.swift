@@ -213,7 +213,8 @@ struct ScriptedPeerTests {
         #expect(error?.step == 1 && error?.position == 11)
         #expect(
             error.map { "\($0)" }
-                == #"step 1 (expect "QUIT\r\n"), at byte 11 of what the script expects: expected "QUIT\r\n", received "QUOT\r\n""#
+                == #"step 1 (expect "QUIT\r\n"), at byte 11 of what the script expects: "#
+                + #"expected "QUIT\r\n", received "QUOT\r\n""#
         )
     }
 
