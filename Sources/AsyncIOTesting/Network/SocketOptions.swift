@@ -100,10 +100,14 @@ struct SocketOptions {
     /// Whether it joins or leaves a group.
     static func isMembership(_ level: CInt, _ name: CInt) -> Bool {
         switch level {
-        case CInt(IPPROTO_IP): [IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP].contains(name)
-            || [MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP].contains(name)
-        case CInt(IPPROTO_IPV6): [IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP].contains(name)
-            || [MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP].contains(name)
+        case CInt(IPPROTO_IP):
+            [IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP].contains(name)
+                || [MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP].contains(
+                    name)
+        case CInt(IPPROTO_IPV6):
+            [IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP].contains(name)
+                || [MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP].contains(
+                    name)
         default: false
         }
     }

@@ -260,8 +260,9 @@ final class TCPSocket: IPSocket {
     func suspectPeer() {
         guard state == .connected, let outgoing, let incoming else { return }
         outgoing.suspect()
-        guard options.keepsAlive, !isProbing, outgoing.route.isObstructed || outgoing.back.isObstructed
-            || peerHost?.life == nil || peerHost?.life?.kernel.network !== outgoing.receiver?.network
+        guard options.keepsAlive, !isProbing,
+            outgoing.route.isObstructed || outgoing.back.isObstructed
+                || peerHost?.life == nil || peerHost?.life?.kernel.network !== outgoing.receiver?.network
         else { return }
         isProbing = true
         let idle = Duration.seconds(options.number(CInt(IPPROTO_TCP), TCP_KEEPIDLE) ?? 7200)

@@ -79,7 +79,8 @@ class OpenDescription {
 
     /// Whether a call that could succeed says `EAGAIN` all the same, as drawn from the seed.
     final func isDrawnToFail(_ bits: UInt32) -> Bool {
-        guard let world = kernel?.world, world.faults.tryAgain > 0, world.strikes("EAGAIN", world.faults.tryAgain) else { return false }
+        guard let world = kernel?.world, world.faults.tryAgain > 0, world.strikes("EAGAIN", world.faults.tryAgain)
+        else { return false }
         raiseSoon(bits)
         return true
     }
@@ -90,4 +91,3 @@ class OpenDescription {
         world.at(world.now.advanced(by: delay)) { self.raise(bits) }
     }
 }
-

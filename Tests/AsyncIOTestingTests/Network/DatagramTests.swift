@@ -48,7 +48,11 @@ struct SimulatedUDPTests {
         let doubled = try await send(1000, over: Link { $0.duplication = 0.1 })
         #expect((1060...1140).contains(doubled.count))
         #expect(Set(doubled) == Set(0..<1000))
-        let mixed = try await send(1000, over: Link { $0.reordering = 0.1; $0.latency = .fixed(.milliseconds(10)) })
+        let mixed = try await send(
+            1000,
+            over: Link {
+                $0.reordering = 0.1; $0.latency = .fixed(.milliseconds(10))
+            })
         #expect(mixed.sorted() == Array(0..<1000))
         let overtaken = zip(mixed, mixed.dropFirst()).count { $0 > $1 }
         #expect((40...110).contains(overtaken))

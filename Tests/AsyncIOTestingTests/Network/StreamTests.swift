@@ -74,7 +74,11 @@ struct SimulatedTCPTests {
     @Test("loses no byte and keeps their order over links that lose packets, and takes its time", arguments: [1, 2, 3])
     func loss(seed: UInt64) async throws {
         try await Simulation(seed: seed).run { world in
-            let scene = try Scene(world, Link { $0.loss = 0.2; $0.latency = .uniform(.zero ... .milliseconds(50)) })
+            let scene = try Scene(
+                world,
+                Link {
+                    $0.loss = 0.2; $0.latency = .uniform(.zero ... .milliseconds(50))
+                })
             try scene.serveEcho()
             try await scene.client.run {
                 let stream = try await scene.dial()
