@@ -147,7 +147,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "AsyncIOCommand", "asyncio"], swiftSettings: strict),
+            name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "AsyncIOCommand", "asyncio"],
+            swiftSettings: strict),
         .testTarget(name: "StyleTests", swiftSettings: strict),
     ]
 )

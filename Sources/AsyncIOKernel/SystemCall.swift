@@ -6,8 +6,8 @@ package import SystemPackage
 /// Everything that asks the kernel goes through one of these functions, so that no signal handler of the program can
 /// turn into an error that a user sees (PEP 475 tells the story), and no error number is read too late.
 ///
-/// On a thread with a ``SystemStandIn``, the typed functions ask that one instead, and what comes as far as the raw call
-/// all the same is refused by the name of its function.
+/// On a thread with a ``SystemStandIn``, the typed functions ask that one instead, and what comes as far as the raw
+/// call all the same is refused by the name of its function.
 package enum SystemCall {
     /// Runs a call that reports failure by -1, again if a signal interrupted it.
     ///

@@ -252,7 +252,9 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
                 state.observers = [:]
             }
             return (
-                state.waiters.sorted { $0.key < $1.key }.map(\.value), state.observers.sorted { $0.key < $1.key }.map(\.value.body))
+                state.waiters.sorted { $0.key < $1.key }.map(\.value),
+                state.observers.sorted { $0.key < $1.key }.map(\.value.body)
+            )
         }
         state.broadcast()
         for waiter in waiters { waiter.wake() }

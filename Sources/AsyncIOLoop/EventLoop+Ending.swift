@@ -15,7 +15,9 @@ extension EventLoop {
         turn(until: deadline) { background.count == 0 && core.plainTasks.isEmpty && !pool.isBusy }
         background.admit(.none)
         let left = now.duration(to: deadline)
-        let working = pool.close(until: Instant.monotonicNow.advanced(by: max(left, .zero))).map { "offloaded work \"\($0)\"" }
+        let working = pool.close(until: Instant.monotonicNow.advanced(by: max(left, .zero))).map {
+            "offloaded work \"\($0)\""
+        }
         let stubborn = background.names + plainNames + working
         let failure = stubborn.isEmpty ? nil : EventLoopError.ignoredCancellation(stubborn)
         if let failure { report(failure, context: "loop \(name)") }

@@ -68,7 +68,8 @@ extension EventLoop {
     package var nextTimer: Instant? { core.timers.next }
 
     /// Starts a task on this loop, from whatever thread.
-    package func begin(_ name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never> {
+    package func begin(_ name: String?, _ body: sending @escaping @isolated(any) () async -> Void) -> Task<Void, Never>
+    {
         makeTask(name: name, body)
     }
 
@@ -102,7 +103,8 @@ extension EventLoop {
         for token in core.operations.openTokens {
             let name = core.nameOfTask(of: token) ?? "a task"
             known.insert(name)
-            let what = core.operations.timer(of: token) == nil ? core.driver.describe(token) ?? "an operation" : "a timer"
+            let what =
+                core.operations.timer(of: token) == nil ? core.driver.describe(token) ?? "an operation" : "a timer"
             lines.append("\(name) waits for \(what)")
         }
         for name in background.names + core.plainTasks.names where known.insert(name).inserted {
@@ -125,7 +127,8 @@ extension EventLoop {
     /// What is left on the loop: operations under way, timers, background tasks and plain tasks by name.
     package var remains: LoopRemains {
         LoopRemains(
-            operations: core.operations.count, timers: core.timers.count, tasks: background.names + core.plainTasks.names)
+            operations: core.operations.count, timers: core.timers.count,
+            tasks: background.names + core.plainTasks.names)
     }
 }
 

@@ -20,7 +20,8 @@ struct PlainTasks: ~Copyable {
     @inline(__always)
     mutating func willRun(_ word: ReadyWord) -> UInt? {
         // Jobs of other kinds may be visits of tasks whose home is another loop.
-        guard isSupported, word.kind == .generic || word.kind == .main || word.kind == .visiting, let pointer = unsafe word.pointer,
+        guard isSupported, word.kind == .generic || word.kind == .main || word.kind == .visiting,
+            let pointer = unsafe word.pointer,
             unsafe casyncio_job_is_plain_task(pointer)
         else { return nil }
         let bits = UInt(bitPattern: pointer)

@@ -80,8 +80,8 @@ struct ReadyRing: ~Copyable {
         return ReadyWord(bits: bits)
     }
 
-    /// Puts another one of the first so many words in front, as a simulation draws it. Callbacks keep their places: they
-    /// are made in the order in which they were queued, and what was queued before them runs before.
+    /// Puts another one of the first so many words in front, as a simulation draws it. Callbacks keep their places:
+    /// they are made in the order in which they were queued, and what was queued before them runs before.
     mutating func exchangeFirst(batch: Int, _ simulator: any LoopSimulator) {
         var choices = 0
         while choices < batch, unsafe ReadyWord(bits: words[(head &+ choices) & mask]).kind != .call { choices += 1 }

@@ -2,52 +2,85 @@ import AsyncIO
 import AsyncIOTesting
 import Glibc
 
-@main struct Program {
+/// Whole programs in simulated worlds, for many seeds.
+@main
+enum Program {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
-        switch arguments.first {
-        case "echo":
-            var simulation = Simulation(seed: 1)
-            simulation.turnLimit = 1 << 40
-            let clock = ContinuousClock()
-            for _ in 0..<3 {
-                let start = clock.now
-                let report = simulation.reportNow { world in
-                    try await EchoScenario.run(world, exchanges: 100_000)
-                }
-                let time = start.duration(to: clock.now)
-                try report.result.get()
-                print(report.traceHash, report.events, report.elapsed, time)
-            }
-        case "chat":
-            var simulation = Simulation(seed: 1)
-            simulation.timeLimit = .seconds(100_000)
-            let clock = ContinuousClock()
-            let start = clock.now
-            let people = arguments.dropFirst().first.flatMap { Int($0) } ?? 1000
-            let report = simulation.reportNow { world in
-                try await ChatSoak.run(world, people: people, lasting: .seconds(86_400))
-            }
-            let figures = try report.result.get()
-            print(
-                "\(figures.visits) visits, \(figures.said) lines said, \(figures.heard) heard; \(report.elapsed) simulated in",
-                start.duration(to: clock.now), String(report.traceHash, radix: 16))
-        case "sweep":
-            let numbers = arguments.dropFirst().compactMap { UInt64($0) }
-            let first = numbers.first ?? 1
-            let last = numbers.count > 1 ? numbers[1] : first
-            let sweep = Simulation.seeds(first...max(first, last))
-            try EventLoop.run {
-                do {
-                    let report = try await sweep.run { try await WholeStack.run($0) }
-                    print(report.runs, report.events, String(report.hash, radix: 16))
-                } catch {
-                    print(error)
-                    exit(1)
-                }
-            }
+        let numbers = arguments.dropFirst().compactMap { UInt64($0) }
+        switch (arguments.first, numbers.count) {
+        case ("echo", 1): try echo(exchanges: Int(clamping: numbers[0]))
+        case ("chat", 1): try chat(people: Int(clamping: numbers[0]))
+        case ("sweep", 2) where numbers[0] <= numbers[1]: try sweep(numbers[0]...numbers[1])
+        case ("twice", 2) where numbers[0] <= numbers[1]: try twice(numbers[0]...numbers[1])
         default:
-            print("scenarios echo | sweep FIRST LAST")
+            print(
+                """
+                scenarios echo EXCHANGES      a client and an echo server
+                scenarios chat PEOPLE         a day in the life of the chat server
+                scenarios sweep FIRST LAST    clients, proxies and a server in bad weather, for each of the seeds
+                scenarios twice FIRST LAST    the same, each seed twice; prints a hash over all traces
+                """)
+            exit(64)
         }
     }
+
+    private static func echo(exchanges: Int) throws {
+        var simulation = Simulation(seed: 1)
+        simulation.turnLimit = .max
+        let clock = ContinuousClock()
+        let start = clock.now
+        let report = simulation.reportNow { try await EchoScenario.run($0, exchanges: exchanges) }
+        let time = start.duration(to: clock.now)
+        try report.result.get()
+        print("\(Int(Double(exchanges) / (time / .seconds(1)))) exchanges a second; trace \(hex(report.traceHash))")
+    }
+
+    private static func chat(people: Int) throws {
+        var simulation = Simulation(seed: 1)
+        simulation.timeLimit = .seconds(100_000)
+        let clock = ContinuousClock()
+        let start = clock.now
+        let report = simulation.reportNow { try await ChatSoak.run($0, people: people, lasting: .seconds(86_400)) }
+        let time = start.duration(to: clock.now)
+        let figures = try report.result.get()
+        print("\(figures.visits) visits, \(figures.said) lines said, \(figures.heard) heard")
+        print("\(report.elapsed) simulated in \(time); trace \(hex(report.traceHash))")
+    }
+
+    private static func sweep(_ seeds: ClosedRange<UInt64>) throws {
+        let report = try sweeping { try await Simulation.seeds(seeds).run { try await WholeStack.run($0) } }
+        print("\(report.runs) seeds, \(report.events) events; traces \(hex(report.hash))")
+    }
+
+    private static func twice(_ seeds: ClosedRange<UInt64>) throws {
+        let (first, second) = try sweeping {
+            var sweep = Simulation.seeds(seeds)
+            // In this process, and in as many as there are.
+            sweep.processes = 1
+            let first = try await sweep.run { try await WholeStack.run($0) }
+            return (first, try await sweep.run { try await WholeStack.run($0) })
+        }
+        guard first.hash == second.hash else {
+            print("the same seeds have left other traces: \(hex(first.hash)), then \(hex(second.hash))")
+            exit(1)
+        }
+        print("\(first.runs) seeds twice, \(first.events) events; traces \(hex(first.hash))")
+    }
+
+    /// Runs a sweep, and says which seeds fail.
+    private static func sweeping<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws
+        -> Result
+    {
+        try EventLoop.run {
+            do {
+                return try await body()
+            } catch {
+                print(error)
+                exit(1)
+            }
+        }
+    }
+
+    private static func hex(_ number: UInt64) -> String { String(number, radix: 16) }
 }

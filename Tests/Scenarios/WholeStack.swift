@@ -17,7 +17,8 @@ struct WholeStack {
         world.faults = .stormy
         // A proxy says so when its server is away.
         world.failsOnUnhandledErrors = false
-        world.network.link = world.happens(0.5) ? .poor : Link { $0.latency = .uniform(.microseconds(50) ... .milliseconds(3)) }
+        world.network.link =
+            world.happens(0.5) ? .poor : Link { $0.latency = .uniform(.microseconds(50) ... .milliseconds(3)) }
         let scenario = try WholeStack(world)
         try scenario.start()
         try await scenario.inBadWeather()
@@ -136,7 +137,8 @@ private struct Session {
         } catch {
             failure = error
         }
-        world.check(message.starts(with: received.bytes), "received what was not sent, after \(received.bytes.count) bytes")
+        world.check(
+            message.starts(with: received.bytes), "received what was not sent, after \(received.bytes.count) bytes")
         if let failure, isCalm { world.fail(SimulationError.checkFailed("in good weather: \(failure)")) }
     }
 

@@ -40,7 +40,8 @@ extension Simulation {
         }
         guard let last = failure(of: Set(needed)) else { return nil }
         return ShrunkFailure(
-            seed: seed, choices: last.unkind.map { choice in
+            seed: seed,
+            choices: last.unkind.map { choice in
                 "\(World.start.duration(to: choice.time)): \(choice.verb), number \(choice.number)"
             }, of: all.count, text: last.result.failureText)
     }
@@ -66,7 +67,9 @@ public struct ShrunkFailure: Sendable, CustomStringConvertible {
 
     /// The choices, a line each, and the failure of the run with nothing but them.
     public var description: String {
-        let list = choices.isEmpty ? "  none: it fails in a kind world, too" : choices.map { "  \($0)" }.joined(separator: "\n")
+        let list =
+            choices.isEmpty
+            ? "  none: it fails in a kind world, too" : choices.map { "  \($0)" }.joined(separator: "\n")
         return "of \(count) unkind choices it needs \(choices.count):\n\(list)\n\(text)"
     }
 }

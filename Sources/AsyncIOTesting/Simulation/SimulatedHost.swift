@@ -66,7 +66,11 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         guard let life else { throw SimulationError.hostIsDown(self.name) }
         let work = life.loop.submit(name: "\(self.name): \(name)", body)
         do {
-            return try await withTaskCancellationHandler { try await work.value } onCancel: { work.cancel() }
+            return try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                work.cancel()
+            }
         } catch {
             throw life.kernel.hasCrashed ? SimulationError.hostIsDown(self.name) : error
         }

@@ -35,8 +35,8 @@ public struct Simulation: Sendable {
 
     /// Runs a body in a new world, on the calling thread, and returns its value.
     ///
-    /// Blocks the thread, as `EventLoop.run` does. Throws ``SimulationFailure`` with the body's error, or with what went
-    /// wrong: a deadlock, a call that is not simulated, an error on a host.
+    /// Blocks the thread, as `EventLoop.run` does. Throws ``SimulationFailure`` with the body's error, or with what
+    /// went wrong: a deadlock, a call that is not simulated, an error on a host.
     @available(*, noasync, message: "use the asynchronous run, which does not block a thread of Swift's pool")
     public func run<Success: Sendable>(_ body: sending @escaping (World) async throws -> Success) throws -> Success {
         try perform(body).result.get()
@@ -46,8 +46,8 @@ public struct Simulation: Sendable {
 extension Simulation {
     /// Runs a body in a new world on a thread of its own, and returns its value.
     ///
-    /// Suspends until it has ended. Throws as the other ``run(_:)``. Cancelling the caller does not end a simulation: it
-    /// has limits of its own.
+    /// Suspends until it has ended. Throws as the other ``run(_:)``. Cancelling the caller does not end a simulation:
+    /// it has limits of its own.
     public func run<Success: Sendable>(
         _ body: @escaping @Sendable (World) async throws -> Success
     ) async throws -> Success {
@@ -88,7 +88,9 @@ extension Simulation {
             let loop = try world.makeDirector().loop
             let task = loop.visit {
                 loop.begin("simulation") { @Sendable in
-                    do { ending.result = .success(try await work.body(world)) } catch { ending.result = .failure(error) }
+                    do { ending.result = .success(try await work.body(world)) } catch {
+                        ending.result = .failure(error)
+                    }
                     ending.mark.isSet = true
                 }
             }

@@ -23,9 +23,11 @@ public enum SimulationError: Error, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .deadlock(let waits): "deadlock: nothing can happen any more\(Self.list(waits))"
-        case .outOfTime(let limit, let waits): "the body has not ended after \(limit) of simulated time\(Self.list(waits))"
+        case .outOfTime(let limit, let waits):
+            "the body has not ended after \(limit) of simulated time\(Self.list(waits))"
         case .spins(let turns, let waits): "\(turns) turns without time going on\(Self.list(waits))"
-        case .notSimulated(let call): "\(call) is not simulated; do it outside of the simulation, or put a double in its place"
+        case .notSimulated(let call):
+            "\(call) is not simulated; do it outside of the simulation, or put a double in its place"
         case .hostIsDown(let host): "the host \(host) is down"
         case .programFailed(let host, let program, let error): "\(program) on \(host) has failed: \(error)"
         case .unhandled(let host, let error): "on \(host), unhandled: \(error)"

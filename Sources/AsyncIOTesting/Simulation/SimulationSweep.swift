@@ -119,7 +119,11 @@ public struct SimulationSweep: Sendable {
             }
             return reports.reduce(into: SweepReport()) { $0.add($1) }
         }
-        return try await withTaskCancellationHandler { try await work.value } onCancel: { work.cancel() }
+        return try await withTaskCancellationHandler {
+            try await work.value
+        } onCancel: {
+            work.cancel()
+        }
     }
 
     static func parts(of seeds: ClosedRange<UInt64>, count: Int) -> [ClosedRange<UInt64>] {

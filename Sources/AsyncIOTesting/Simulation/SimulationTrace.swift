@@ -59,7 +59,8 @@ struct SimulationTrace {
             let fraction = String(Int(micros) % 1_000_000)
             let time = seconds + String(repeating: "0", count: max(0, 6 - fraction.count)) + fraction
             let text = event.text.map { " \($0)" } ?? (event.subject == 0 ? "" : " \(event.subject): \(event.result)")
-            return "\(String(repeating: " ", count: max(0, 14 - time.count)))\(time) s  \(event.host)  \(event.verb)\(text)"
+            let indentation = String(repeating: " ", count: max(0, 14 - time.count))
+            return "\(indentation)\(time) s  \(event.host)  \(event.verb)\(text)"
         }.joined(separator: "\n")
     }
 }

@@ -41,7 +41,8 @@ extension SimulationSweep {
         let part = SweepPart(name: name, seeds: seeds)
         var command = Command("/proc/self/exe", Array(CommandLine.arguments.dropFirst()))
         command.name = CommandLine.arguments.first
-        command.environment = .inherit(adding: [SweepPart.variable: part.value])
+        // The order of sets and dictionaries is the same for all.
+        command.environment = .inherit(adding: [SweepPart.variable: part.value, "SWIFT_DETERMINISTIC_HASHING": "1"])
         let process = try await Process.spawn(command, input: .null, output: .pipe)
         var report = SweepReport()
         var current: UInt64?
@@ -124,7 +125,9 @@ public struct SweepReport: Sendable {
         runs += 1
         events += report.events
         hash ^= (report.traceHash ^ report.seed) &* 0x9e37_79b9_7f4a_7c15
-        if case .failure = report.result { failures.append(Failure(seed: report.seed, text: report.result.failureText)) }
+        if case .failure = report.result {
+            failures.append(Failure(seed: report.seed, text: report.result.failureText))
+        }
     }
 
     mutating func add(_ other: SweepReport) {
@@ -151,7 +154,8 @@ public struct SweepFailure: Error, CustomStringConvertible {
     public var description: String {
         let seeds = report.failures.map { "\($0.seed)" }
         let command = CommandLine.arguments.map { $0.contains(" ") ? "'\($0)'" : $0 }.joined(separator: " ")
-        var text = "\(seeds.count) seeds fail: \(seeds.prefix(20).joined(separator: ", "))\(seeds.count > 20 ? ", …" : "")"
+        var text =
+            "\(seeds.count) seeds fail: \(seeds.prefix(20).joined(separator: ", "))\(seeds.count > 20 ? ", …" : "")"
         if let first = report.failures.first {
             text += "\nto see the first one again: ASYNCIO_SEED=\(first.seed) \(command)\n\(first.text)"
         }

@@ -269,7 +269,9 @@ public final class World: @unchecked Sendable {
     func waits() -> [String] {
         var lines: [String] = []
         for (_, wait) in parked.sorted(by: { $0.key.number < $1.key.number }) {
-            let place = "\(wait.place)".replacing("Parking<", with: "").replacing("Machine", with: "").prefix { $0.isLetter }
+            let place = "\(wait.place)".replacing("Parking<", with: "").replacing("Machine", with: "").prefix {
+                $0.isLetter
+            }
             lines.append("\(wait.host): \(wait.name ?? "a task") waits at a \(place.lowercased())")
         }
         forEachLife { life in

@@ -25,13 +25,15 @@ private final class Pool: Sendable {
 extension SweptOperation {
     /// Operations inside of others, where what one has got may be lost by the end of the other.
     static let combinations: [SweptOperation] = [
-        SweptOperation("race: what the losers and the cancelled have got is handed over") { loop in (Pool(), loop)
+        SweptOperation("race: what the losers and the cancelled have got is handed over") { loop in
+            (Pool(), loop)
         } _: { pool, loop in
             _ = try await race(
                 { try await pool.take(on: loop, after: 1) }, { try await pool.take(on: loop, after: 1) },
                 { try await pool.take(on: loop, after: 2) }, discarding: { _ in pool.giveBack() })
             pool.giveBack()
-        } then: { pool, _ in try pool.check()
+        } then: { pool, _ in
+            try pool.check()
         },
 
         SweptOperation("staggeredRace: what the losers and the cancelled have got is handed over") { loop in
@@ -41,7 +43,8 @@ extension SweptOperation {
                 [3, 2, 1], delay: .seconds(1), attempt: { try await pool.take(on: loop, after: $0) },
                 discarding: { _ in pool.giveBack() })
             pool.giveBack()
-        } then: { pool, _ in try pool.check()
+        } then: { pool, _ in
+            try pool.check()
         },
 
         SweptOperation("withTimeout around get: an item that comes at the last moment is not lost") { loop in
@@ -159,7 +162,8 @@ extension SweptOperation {
                     pool.giveBack()
                 }
             }
-        } then: { pool, _ in try pool.check()
+        } then: { pool, _ in
+            try pool.check()
         },
     ]
 }

@@ -31,7 +31,9 @@ struct PlantedBugTests {
                             await queue.put(number)
                         }
                     }
-                    group.addTask { for number in 0..<3 { world.check(try await queue.take() == number, "another item") } }
+                    group.addTask {
+                        for number in 0..<3 { world.check(try await queue.take() == number, "another item") }
+                    }
                     try await group.waitForAll()
                 }
             }
@@ -90,7 +92,9 @@ struct PlantedBugTests {
                     } catch is TimeoutError {}
                     stream.close()
                     do {
-                        try await withTimeout(.milliseconds(500)) { _ in try await TCPStream.connect(to: address).close() }
+                        try await withTimeout(.milliseconds(500)) { _ in
+                            try await TCPStream.connect(to: address).close()
+                        }
                         world.check(false, "connected to a host that is down")
                     } catch is TimeoutError {}
                 }

@@ -111,7 +111,8 @@ struct SimulationTests {
         let failure = try await failure({ $0.timeLimit = .seconds(10) }) { world in
             try await world.sleep(for: .seconds(11))
         }
-        #expect(failure.error as? SimulationError == .outOfTime(.seconds(10), ["simulation: simulation waits for a timer"]))
+        #expect(
+            failure.error as? SimulationError == .outOfTime(.seconds(10), ["simulation: simulation waits for a timer"]))
     }
 
     @Test("notices tasks that only wake each other")
@@ -270,7 +271,9 @@ struct SimulatedHostTests {
         let report = await Simulation(seed: 1).report { world in
             let host = try world.addHost("a")
             try host.program("good") {
-                do { try await world.sleep(for: .seconds(100)) } catch { try await shield { try await world.sleep(for: .seconds(1)) } }
+                do { try await world.sleep(for: .seconds(100)) } catch {
+                    try await shield { try await world.sleep(for: .seconds(1)) }
+                }
             }
             try await world.sleep(for: .milliseconds(1))
             try await host.shutdown()

@@ -17,7 +17,9 @@ struct SweepTests {
     @Test("names the seeds that fail, and how to see the first one again")
     func failures() async throws {
         let failure = try await #require(throws: SweepFailure.self) {
-            try await Simulation.seeds(1...9).run { world in world.check(world.seed % 4 != 0, "it is a multiple of four") }
+            try await Simulation.seeds(1...9).run { world in
+                world.check(world.seed % 4 != 0, "it is a multiple of four")
+            }
         }
         #expect(failure.report.failures.map(\.seed) == [4, 8])
         #expect("\(failure)".contains("2 seeds fail: 4, 8"))
@@ -26,7 +28,9 @@ struct SweepTests {
         #expect(failure.shrunk?.choices == [])
     }
 
-    @Test("shares the seeds out without a gap", arguments: [1...1, 1...2000, 7...8, 0...UInt64.max, UInt64.max...UInt64.max])
+    @Test(
+        "shares the seeds out without a gap",
+        arguments: [1...1, 1...2000, 7...8, 0...UInt64.max, UInt64.max...UInt64.max])
     func parts(seeds: ClosedRange<UInt64>) {
         for count in [1, 2, 8, 100] {
             let parts = SimulationSweep.parts(of: seeds, count: count)
