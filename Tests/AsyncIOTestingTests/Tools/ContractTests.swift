@@ -138,4 +138,19 @@ struct ContractTests {
             #expect(failure?.contract == "ByteStream" && failure?.sentence == scenario.name)
         }
     }
+
+    @Test("checkByteStream has no objection to a stream in memory, and tells all that it has to another one")
+    func allSentences() async throws {
+        try await withEventLoop { _ in
+            try await checkByteStream(bulk: 100_000, from: .first) { MemoryStream.pair(capacity: 1_000) }
+        }
+        let failures = ConformanceFailures(
+            failures: [
+                ConformanceFailure(contract: "ByteStream", sentence: "one", detail: "saw this"),
+                ConformanceFailure(contract: "ByteStream", sentence: "two", detail: "saw that"),
+            ], checked: 34)
+        #expect(
+            "\(failures)"
+                == "2 of 34 sentences are not true:\n- ByteStream: one: saw this\n- ByteStream: two: saw that")
+    }
 }

@@ -25,6 +25,27 @@ struct VirtualTimeTests {
         #expect(start.duration(to: .monotonicNow) < .seconds(60))
     }
 
+    @Test("an hour of tries, each with a longer pause after it, takes no time")
+    func retries() async throws {
+        struct Refused: Error {}
+        try await withVirtualTime(options: .test()) { time in
+            let tries = Counter()
+            var pause = Duration.milliseconds(100)
+            while time.elapsed < .seconds(3_600) {
+                do {
+                    try await withTimeout(.seconds(30)) {
+                        tries.add()
+                        try await time.loop.sleep(for: .milliseconds(20))
+                        throw Refused()
+                    }
+                } catch is Refused { try await time.loop.sleep(for: pause) }
+                pause = min(pause * 2, .seconds(60))
+            }
+            // 100 ms, 200 ms, … up to a minute, then once a minute.
+            #expect((60...80).contains(tries.value), "\(tries.value)")
+        }
+    }
+
     @Test("on request, time stands still until it is told to pass, and passes no further")
     func onRequest() async throws {
         try await withVirtualTime(options: .test(), mode: .onRequest) { time in

@@ -29,6 +29,12 @@ public struct ConformanceFailures: Error, Hashable, Sendable, CustomStringConver
     /// How many sentences were looked at.
     public let checked: Int
 
+    /// Creates a report.
+    public init(failures: [ConformanceFailure], checked: Int) {
+        self.failures = failures
+        self.checked = checked
+    }
+
     /// One line for each.
     public var description: String {
         let lines = failures.map { "- \($0)" }.joined(separator: "\n")
