@@ -12,7 +12,8 @@ public import AsyncIOKernel
 /// - ``close()`` gives the stream back. What was written is still delivered.
 /// - ``abort()`` breaks it off: the peer gets an error, and what was not delivered is dropped.
 ///
-/// Whoever conforms must pass the conformance suite that all streams of this package pass.
+/// Whoever conforms must pass the conformance suite that all streams of this package pass: `checkByteStream` of
+/// AsyncIOTesting.
 public protocol ByteStream: AnyObject, Sendable {
     /// Reads what is there, at least one byte and at most the limit; nil at the end of the peer's data, as often as
     /// asked.
