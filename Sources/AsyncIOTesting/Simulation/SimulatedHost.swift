@@ -174,8 +174,8 @@ final class HostLife {
         let options = EventLoop.Options(
             name: name, mode: .guest, interrupts: [],
             errorHandler: .init { [failures = world.failures, kernel] error in
-                // What goes on after a crash reaches nobody.
-                if !kernel.hasCrashed { failures.world?.unhandled(error, on: name) }
+                // What goes on after the end reaches nobody.
+                if !kernel.isEnding { failures.world?.unhandled(error, on: name) }
             })
         loop = try .simulated(options: options, driver: driver)
         if !loop.takePlainTasks() { world.plainTasksEscape = true }
