@@ -46,6 +46,8 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
     /// Whether a task is sending what is buffered.
     private var isSending = false
     private var hasReportedSend = false
+    /// By ``close()`` or ``abort()``: whoever sends then should have known.
+    private var isClosedByProgram = false
 
     private enum Ending {
         case none
@@ -126,7 +128,7 @@ public actor DatagramTransport: LoopActor, CustomStringConvertible, CustomReflec
     public nonisolated func close() { onLoop { $0.closeInOrder() } }
 
     /// Closes the socket at once; what is buffered is dropped. The protocol gets `connectionLost(nil)` soon.
-    public nonisolated func abort() { onLoop { $0.end(nil) } }
+    public nonisolated func abort() { onLoop { $0.breakOff() } }
 
     /// Whether the socket is closed, or about to be.
     public nonisolated var isClosing: Bool { visible.withLock { $0.isClosing } }
@@ -304,8 +306,7 @@ extension DatagramTransport {
     }
 
     private func reportLateSend() {
-        if case .told = ending { return }
-        guard !hasReportedSend else { return }
+        guard isClosedByProgram, !hasReportedSend else { return }
         hasReportedSend = true
         let failure = IOError(
             .badFileDescriptor, operation: "send", subject: description,
@@ -344,9 +345,15 @@ extension DatagramTransport {
 
     private func closeInOrder() {
         guard !isEnding else { return }
+        isClosedByProgram = true
         ending = .flushing
         visible.withLock { $0.isClosing = true }
         closeIfFlushed()
+    }
+
+    private func breakOff() {
+        if !isEnding { isClosedByProgram = true }
+        end(nil)
     }
 
     private func closeIfFlushed() {
