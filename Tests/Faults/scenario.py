@@ -4,12 +4,14 @@ from server import Server, expect, served, tried, until
 
 SCENARIOS = {}
 NEEDS_STRACE = set()
+DRIVERS = {}
 
 
-def scenario(strace=True):
+def scenario(strace=True, drivers=("epoll", "io_uring")):
     def register(function):
         name = function.__name__.replace("_", "-")
         SCENARIOS[name] = function
+        DRIVERS[name] = drivers
         if strace:
             NEEDS_STRACE.add(name)
         return function

@@ -1,5 +1,7 @@
 """A probe under observation: its process, its descriptors, its time; and clients of it."""
 
+import collections
+import functools
 import os
 import re
 import resource
@@ -12,8 +14,12 @@ import time
 
 LIMIT = 20.0  # seconds that anything may take
 
-# Calls fail by strace, which does not see inside an io_uring.
-DRIVER = {"ASYNCIO_DRIVER": "epoll"}
+# Which driver the probes run on. Over io_uring, too, most of what a server does is a call: the ring gets what has to
+# wait. What strace cannot make fail is what completes inside of it.
+ENVIRONMENT = {**os.environ, "SWIFT_BACKTRACE": "enable=no", "ASYNCIO_DRIVER": "epoll"}
+
+# How many faults have been injected.
+FAULTS = []
 
 # Whoever is started from a Dispatch worker, as Swift's tests are, inherits a mask that blocks SIGTERM.
 signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -36,23 +42,66 @@ def until(condition, message, limit=LIMIT):
         time.sleep(0.005)
 
 
-def command(probe, arguments, inject=(), summary=None):
+def command(probe, arguments, inject=()):
     """The probe's command line, under strace where calls are to fail."""
     line = [probe, *arguments]
-    if inject or summary:
-        names = ",".join(sorted({rule.split(":")[0] for rule in inject})) or "none"
-        strace = ["strace", "-f", "-qq", "-o", summary or "/dev/null", "-e", f"trace={names}"]
+    if inject:
+        FAULTS.append(inject)
+        names = ",".join(sorted({rule.split(":")[0] for rule in inject}))
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={names}"]
         for rule in inject:
-            strace += ["-e", f"inject={rule}"]
+            strace += ["-e", f"inject={shifted(probe, rule)}"]
         line = strace + line
     return line
+
+
+@functools.cache
+def calls(probe, mode):
+    """How often each system call is made by a thread of a probe that nothing befalls: strace counts for each thread."""
+    with tempfile.NamedTemporaryFile("r") as trace:
+        line = ["strace", "-f", "-qq", "-o", trace.name, probe, mode]
+        subprocess.run(line, stdout=subprocess.DEVNULL, timeout=LIMIT, check=True, env=ENVIRONMENT)
+        found = re.findall(r"^(\d+) +(\w+)\(", trace.read(), re.MULTILINE)
+    # What is traced as well is the programs that the probe starts.
+    children = {process for process, name in found if name == "execve"} - {found[0][0]}
+    counts = collections.Counter()
+    for (process, name), count in collections.Counter(found).items():
+        if process not in children:
+            counts[name] = max(counts[name], count)
+    return counts
+
+
+def over_a_ring():
+    return ENVIRONMENT["ASYNCIO_DRIVER"] == "io_uring"
+
+
+def own_calls(probe, name):
+    """How often the process makes a call before its program uses the loop: files are loaded, and a ring is tried."""
+    return calls(probe, "nothing")[name] if name not in LOOP_CALLS else 0
+
+
+# Those that the loop makes for itself, and that shall fail as well.
+LOOP_CALLS = {
+    "clone", "clone3", "epoll_create1", "epoll_ctl", "epoll_pwait2", "epoll_wait", "eventfd2", "io_uring_enter",
+    "io_uring_setup",
+}
+
+
+def shifted(probe, rule):
+    """The rule, with the calls numbered from the first one that the probe's program makes."""
+    own = own_calls(probe, rule.split(":")[0])
+    match = re.match(r"(.*:when=)(\d+)(\.\.)?(\d+)?(.*)$", rule)
+    if own == 0 or not match:
+        return rule
+    head, first, dots, last, tail = match.groups(default="")
+    return f"{head}{int(first) + own}{dots}{int(last) + own if last else ''}{tail}"
 
 
 def run(probe, arguments, inject=()):
     """Runs a probe to its end: (exit code, output). The code of a crash is negative."""
     process = subprocess.Popen(
         command(probe, arguments, inject), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **DRIVER})
+        env=ENVIRONMENT)
     try:
         output, _ = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -73,7 +122,7 @@ class Server:
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command(probe, [mode, *arguments], inject), stdout=subprocess.PIPE, stderr=self.errors,
-            preexec_fn=limit if descriptors else None, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **DRIVER})
+            preexec_fn=limit if descriptors else None, env=ENVIRONMENT)
         line = self.process.stdout.readline().decode()
         match = re.match(r"listening (\d+) (\d+)", line)
         expect(match, f"no server: {line!r} {self.reports()}")

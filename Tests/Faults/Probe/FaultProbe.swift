@@ -1,7 +1,7 @@
 import AsyncIO
 import Glibc
 
-/// `fault-probe serve|flood|client PORT|start`: what faults.py makes fail. Reports go to standard error; the exit code
+/// `fault-probe serve|flood|client PORT|start|work|nothing`: what faults.py makes fail. Reports go to standard error; the exit code
 /// is 0 for a good end, 2 for an error that was thrown, and anything else is a bug.
 @main
 struct FaultProbe {
@@ -17,8 +17,10 @@ struct FaultProbe {
                 let port = UInt16(arguments.dropFirst().first ?? "") ?? 0
                 try EventLoop.run(options: options) { try await ask(port) }
             case "start": try EventLoop.run(options: options) { try await start() }
+            case "work": try EventLoop.run(options: options) { try await work() }
+            case "nothing": try EventLoop.run(options: options) {}
             default:
-                say("usage: fault-probe serve|flood|client PORT|start [--alarm]")
+                say("usage: fault-probe serve|flood|client PORT|start|work|nothing [--alarm]")
                 exit(64)
             }
         } catch EventLoopError.interrupted {
@@ -83,6 +85,38 @@ struct FaultProbe {
             while try await group.next() != nil {}
         }
         try await EventLoop.current?.sleep(for: .milliseconds(loop))
+        say("ok")
+    }
+
+    /// Replaces a file, reads it, and starts a child: whatever fails, the file is the old one or the new one, nothing
+    /// else is left beside it, and no child.
+    private static func work() async throws {
+        let folder = "/tmp/asyncio-fault-\(getpid())"
+        let path = folder + "/file"
+        _ = unsafe mkdir(folder, 0o700)
+        let old = unsafe open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
+        _ = unsafe write(old, "old", 3)
+        close(old)
+        defer {
+            _ = unsafe unlink(path)
+            if unsafe rmdir(folder) != 0 { say("something is left in \(folder)") }
+        }
+        var failure: (any Error)?
+        do {
+            try await File.replace(path, with: Array("new words".utf8))
+        } catch { failure = error }
+        do {
+            let text = String(decoding: try await File.readAll(path), as: UTF8.self)
+            guard text == (failure == nil ? "new words" : "old") || text == "new words" else {
+                return say("wrong bytes: \(text)")
+            }
+        } catch { failure = failure ?? error }
+        do {
+            let result = try await Process.shell("cat; echo more >&2", input: .text("words"))
+            guard result.outputText == "words", result.errorText == "more\n" else { return say("\(result)") }
+        } catch { failure = failure ?? error }
+        guard waitpid(-1, nil, WNOHANG) == -1 else { return say("a child is left") }
+        if let failure { throw failure }
         say("ok")
     }
 
