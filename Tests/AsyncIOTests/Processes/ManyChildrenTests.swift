@@ -40,6 +40,43 @@ struct ManyChildrenTests {
         }
     }
 
+    /// Whoever else had got a pipe would hold up its end until their own: half of the children live until the outputs
+    /// of the other half have ended. The bound is much less than that, and much more than a busy machine takes.
+    @Test("200 at a time: each output ends a moment after its own child", arguments: Drivers.available)
+    func promptEnds(driver: DriverChoice) async throws {
+        try await Watchdog.watch {
+            let threads = try (0..<8).map { try LoopThread(options: .guest(driver, name: "loop \($0)")) }
+            let othersHaveEnded = Gate()
+            let ends = threads.flatMap { thread in
+                (0..<25).map { number in
+                    let livesOn = number % 2 == 0
+                    return (livesOn, thread.loop.submit { try await Self.lateness(livesOn ? othersHaveEnded : nil) })
+                }
+            }
+            var latest = 0.0
+            for (livesOn, end) in ends where !livesOn { latest = max(latest, try await end.value) }
+            othersHaveEnded.open()
+            for (livesOn, end) in ends where livesOn { latest = max(latest, try await end.value) }
+            print("200 children over \(driver.rawValue): the latest end came \(latest) s after its child's last word")
+            #expect(latest < 10)
+            for thread in threads { await thread.shutdown() }
+        }
+    }
+
+    /// Starts a child, lets it end, and returns how many seconds after its last word its output has ended.
+    private static func lateness(_ gate: Gate?) async throws -> Double {
+        let script = "read line; read time rest </proc/uptime; echo $time"
+        let process = try await Process.spawn(.shell(script), input: .pipe, output: .pipe)
+        if let gate { await gate.pass() }
+        process.input?.close()
+        var said: [UInt8] = []
+        while let bytes = try await process.output?.read() { said += bytes }
+        let now = ProcessTable.text("/proc/uptime").split(separator: " ").first.flatMap { Double($0) }
+        let end = Double(String(decoding: said.dropLast(), as: UTF8.self))
+        #expect(try await process.wait() == .exited(0))
+        return try #require(now) - #require(end, "it said \(said)")
+    }
+
     @Test("a start leaves the loop to others, if there are any", arguments: Drivers.available)
     func starts(driver: DriverChoice) async throws {
         try await Guest.run(.guest(driver)) { loop in

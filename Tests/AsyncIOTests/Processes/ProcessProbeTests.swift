@@ -40,6 +40,35 @@ struct ProcessProbeTests {
         #expect(run.ending == .exited(0))
     }
 
+    /// In a namespace where the test says which number comes next: `ns_last_pid` of pid_namespaces(7).
+    @Test("a handle reaches nobody when its number is another child's")
+    func recycled() async throws {
+        let count = Stress.count("numbers that come again", few: 50, many: 5_000)
+        let program = ProbeProcess.folder + "/probe-processes"
+        let run = try await ProbeRun.of(
+            "/usr/bin/env", "unshare", "--pid", "--fork", program, "recycle", "\(count)")
+        guard run.lines.first == "process 1" else { return print("skipped: no namespaces of processes here") }
+        guard run.lines.last != "no choice" else { return print("skipped: ns_last_pid cannot be written here") }
+        #expect(run.lines == ["process 1", "\(count) numbers came again, 0 of their new owners were reached"])
+        #expect(run.ending == .exited(0))
+    }
+
+    @Test("where the kernel has no pidfd, a spawn is an error that says so, and leaves no child")
+    func noHandles() async throws {
+        let program = ProbeProcess.folder + "/probe-processes"
+        let fault = "inject=pidfd_open:error=ENOSYS"
+        let run = try await ProbeRun.of(
+            "/usr/bin/env", "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pidfd_open", "-e", fault, program,
+            "no-handles")
+        guard run.ending != .exited(127) else { return print("skipped: strace is not installed") }
+        let words = "the kernel has no pidfd: Linux 5.4 or newer is needed"
+        #expect(run.lines.count == 2)
+        #expect(run.lines.first?.hasPrefix("pidfd_open sleep (process ") == true)
+        #expect(run.lines.first?.hasSuffix(words) == true, "\(run.lines)")
+        #expect(run.lines.last == "then 0 children, and the loop goes on")
+        #expect(run.ending == .exited(0))
+    }
+
     @Test("the child of a fork that touches a loop gets a clear error, and its parent goes on")
     func fork() async throws {
         let run = try await ProbeRun.of("probe-processes", "fork")

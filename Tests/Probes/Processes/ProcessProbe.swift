@@ -20,6 +20,13 @@ struct ProcessProbe {
             let script = Command("/bin/sh", ["-c", arguments.last ?? ""], environment: environment)
             try EventLoop.run { _ = try await Process.spawn(script).wait() }
         case "fork": try Fork.scene()
+        case "recycle": try recycle(count)
+        case "no-handles":
+            try EventLoop.run {
+                do { try await Process.run("sleep", ["300"]).checked() } catch { say("\(error)") }
+                try await EventLoop.current?.sleep(for: .milliseconds(1))  // sleeps: to show that it can
+                say("then \(children()) children, and the loop goes on")
+            }
         default: say("no such scene")
         }
     }
@@ -78,6 +85,35 @@ struct ProcessProbe {
             let status = try await Process.spawn("seq", ["300000"]).wait()
             let after = (0...2).map { fcntl($0, F_GETFL) }
             say("\(status), flags \(before == after ? "unchanged" : "changed")")
+        }
+    }
+
+    /// The number of a child that has ended becomes another child's; the old one's handle is used once more.
+    private static func recycle(_ count: Int) throws {
+        say("process \(getpid())")
+        let last = unsafe open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC)
+        guard getpid() == 1, last >= 0 else { return say("no choice") }
+        try EventLoop.run {
+            var (again, reached) = (0, 0)
+            while again < count {
+                let old = try await Process.spawn("true", group: .own)
+                _ = try await old.wait()
+                let before = Array("\(old.id - 1)".utf8)
+                guard unsafe before.withUnsafeBytes({ unsafe pwrite(last, $0.baseAddress, $0.count, 0) }) > 0 else {
+                    return say("no choice")
+                }
+                let new = try await Process.spawn("sleep", ["300"], group: .own)
+                if new.id == old.id {
+                    again += 1
+                    let hasReached = try old.signal(.kill) || old.signal(.kill, to: .group)
+                    let end = try await new.terminate()
+                    if hasReached || end != .signalled(.terminate, coreDumped: false) { reached += 1 }
+                } else {
+                    // A thread was faster.
+                    try await new.terminate()
+                }
+            }
+            say("\(again) numbers came again, \(reached) of their new owners were reached")
         }
     }
 
