@@ -1,4 +1,5 @@
 import AsyncIOKernel
+package import AsyncIOLoop
 package import Glibc
 import SystemPackage
 
@@ -14,14 +15,15 @@ package struct ProbeProcess: ~Copyable {
     package private(set) var lines: [String] = []
 
     /// Starts a program; it gets copies of the descriptors from number 3 on, and no others.
-    package init(_ program: String, _ arguments: [String], passing descriptors: [CInt] = []) throws {
+    package init(
+        _ program: String, _ arguments: [String], passing descriptors: [CInt] = [], over driver: DriverChoice = .auto
+    ) throws {
         // They decide on a variable that the program inherits.
         _ = Drivers.available
-        var ends: [CInt] = [-1, -1]
-        try SystemCall.call("pipe") { unsafe pipe(&ends) }
-        let reader = Descriptor(owning: ends[0])
-        let input = Descriptor(owning: ends[1])
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        // Close-on-exec from the start: other tests start programs at the same moment, which would hold up our end.
+        let ends = try SystemCall.pipeForChild()
+        let reader = Descriptor(owning: ends.reader)
+        let input = Descriptor(owning: ends.writer)
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -45,8 +47,18 @@ package struct ProbeProcess: ~Copyable {
         let path = program.hasPrefix("/") ? program : Self.folder + "/" + program
         var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
         defer { unsafe words.forEach { unsafe free($0) } }
+        // The first of a name is the one that counts.
+        var environment: [UnsafeMutablePointer<CChar>?] = unsafe []
+        if driver != .auto { unsafe environment.append(strdup("ASYNCIO_DRIVER=\(driver.rawValue)")) }
+        defer { if driver != .auto { unsafe free(environment[0]) } }
+        var variable = unsafe environ
+        while let text = unsafe variable.pointee {
+            unsafe environment.append(text)
+            unsafe variable += 1
+        }
+        unsafe environment.append(nil)
         var identifier: pid_t = 0
-        let code = unsafe posix_spawn(&identifier, path, &actions, &attributes, &words, environ)
+        let code = unsafe posix_spawn(&identifier, path, &actions, &attributes, &words, &environment)
         guard code == 0 else { throw IOError(Errno(rawValue: code), operation: "posix_spawn", subject: path) }
         process = identifier
         output = reader
@@ -123,12 +135,16 @@ package struct ProbeRun: Sendable {
         _ program: String, _ scene: String..., sending signals: [(after: String, signal: CInt)] = []
     ) async throws -> ProbeRun {
         try await Watchdog.onThread("\(program) \(scene.joined(separator: " "))", limit: .seconds(400)) {
-            var process = try ProbeProcess(program, scene)
+            var process = try ProbeProcess(program, scene, over: signals.isEmpty ? .auto : driverForSignals)
             for (line, signal) in signals where process.waits(for: line) { process.send(signal) }
             let ending = process.end()
             return ProbeRun(lines: process.lines, ending: ending)
         }
     }
+
+    /// The thread sanitizer keeps a signal back until the next call that it knows. Of those that wait it knows
+    /// epoll_wait(2), and not io_uring_enter(2), which would wait for ever.
+    private static var driverForSignals: DriverChoice { Sanitizer.isThread ? .epoll : .auto }
 
     /// Runs a probe at a terminal of its own, where Ctrl-C is pressed; its exit is told in the last line. Exit code
     /// 127 where there is no python3.
@@ -139,7 +155,7 @@ package struct ProbeRun: Sendable {
         return try await Watchdog.onThread("\(program) \(scene) at a terminal", limit: .seconds(120)) {
             let script = [tests + "/Probes/terminal.py", "\(presses)"]
             let words = ["python3", "-B"] + script + [ProbeProcess.folder + "/" + program, scene]
-            var process = try ProbeProcess("/usr/bin/env", words)
+            var process = try ProbeProcess("/usr/bin/env", words, over: driverForSignals)
             let ending = process.end()
             return ProbeRun(lines: process.lines, ending: ending)
         }

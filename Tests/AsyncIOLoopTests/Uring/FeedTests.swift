@@ -241,28 +241,43 @@ struct FeedTests {
     @Test("a listener's port is free when it has been closed, however many connections have something to say")
     func closeUnderLoad() async throws {
         try await withRing { loop, _ in
-            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
-            let address = listener.address
-            let accepting = Task.detached(executorPreference: loop) { try await listener.accept() }
-            await until { await loop.statistics.waitingOperations == 1 }
-            var pairs: [(stream: TCPStream, peer: Peer, read: Task<[UInt8]?, any Error>)] = []
-            for _ in 0..<200 {
-                let (stream, peer) = try await streamWithPeer(on: loop)
-                let read = Task.detached(executorPreference: loop) { try await stream.read() }
-                pairs.append((stream, peer, read))
-            }
-            await until { await loop.statistics.waitingOperations == 201 }
-            for pair in pairs { try pair.peer.send([1, 2, 3]) }
-            listener.close()
-            let again = try await TCPListener.bind("127.0.0.1", address.port ?? 0, on: loop)
-            #expect(again.address == address)
-            await #expect(throws: IOError.self) { try await accepting.value }
-            for pair in pairs {
-                #expect(try await pair.read.value == [1, 2, 3])
-                pair.stream.close()
-            }
-            again.close()
+            // Another test may take the port meanwhile, or start a child, which has copies of all descriptors until its
+            // program begins. That does not happen every time; what the loop itself keeps, it always keeps.
+            var isFree = false
+            for _ in 0..<5 where !isFree { isFree = try await Self.closeUnderLoad(on: loop) }
+            #expect(isFree)
         }
+    }
+
+    /// Whether the port can be had again at once.
+    private static func closeUnderLoad(on loop: EventLoop) async throws -> Bool {
+        let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+        let address = listener.address
+        let accepting = Task.detached(executorPreference: loop) { try await listener.accept() }
+        await until { await loop.statistics.waitingOperations == 1 }
+        var pairs: [(stream: TCPStream, peer: Peer, read: Task<[UInt8]?, any Error>)] = []
+        for _ in 0..<200 {
+            let (stream, peer) = try await streamWithPeer(on: loop)
+            let read = Task.detached(executorPreference: loop) { try await stream.read() }
+            pairs.append((stream, peer, read))
+        }
+        await until { await loop.statistics.waitingOperations == 201 }
+        for pair in pairs { try pair.peer.send([1, 2, 3]) }
+        listener.close()
+        let again: TCPListener?
+        do {
+            again = try await TCPListener.bind("127.0.0.1", address.port ?? 0, on: loop)
+            #expect(again?.address == address)
+        } catch let error as IOError where error.code == .addressInUse {
+            again = nil
+        }
+        await #expect(throws: IOError.self) { try await accepting.value }
+        for pair in pairs {
+            #expect(try await pair.read.value == [1, 2, 3])
+            pair.stream.close()
+        }
+        again?.close()
+        return again != nil
     }
 
     @Test("a loop ends although a stream that nobody reads from was written to until it was full")
