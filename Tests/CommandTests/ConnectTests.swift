@@ -1,4 +1,5 @@
 import AsyncIO
+import AsyncIOTestSupport
 import Foundation
 import Testing
 
@@ -118,19 +119,10 @@ final class Ends: Sendable {
 
 /// A file without a name.
 private final class File: Sendable {
-    let number: Int32
+    private let descriptor: Descriptor
+    var number: Int32 { descriptor.number }
 
-    init(_ text: String) throws {
-        var path = Array("/tmp/asyncio-connect-XXXXXX".utf8CString)
-        number = unsafe mkstemp(&path)
-        try #require(number >= 0)
-        _ = fcntl(number, F_SETFD, FD_CLOEXEC)
-        _ = unsafe unlink(path)
-        _ = unsafe write(number, text, text.utf8.count)
-        lseek(number, 0, SEEK_SET)
-    }
-
-    deinit { close(number) }
+    init(_ text: String) throws { descriptor = try Scratch.nameless(Array(text.utf8)) }
 
     var text: String {
         var bytes = [UInt8](repeating: 0, count: 2_000_000)

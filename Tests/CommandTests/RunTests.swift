@@ -1,3 +1,4 @@
+import AsyncIOTestSupport
 import Foundation
 import Testing
 
@@ -249,10 +250,8 @@ private func finish(_ arguments: [String]) throws -> (code: Int32, output: Strin
 
 /// Runs a body that may block with a folder of its own.
 private func withFolder(_ body: @Sendable (String) throws -> Void) async throws {
-    let folder = "/tmp/asyncio-run-\(UInt64.random(in: .min ... .max))"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try await blocking { try body(folder) }
+    let folder = try Scratch()
+    try await blocking { try body(folder.path) }
 }
 
 /// Looks again and again until something is so, for as long as the tests have patience.

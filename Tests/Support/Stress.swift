@@ -9,4 +9,16 @@ package enum Stress {
         if !isOn { print("\(name): \(few) rounds; ASYNCIO_STRESS=1 runs \(many)") }
         return isOn ? many : few
     }
+
+    /// Steps of a model check.
+    package static let modelSteps = isOn ? 1_000_000 : 100_000
+
+    /// The same where several seeds share them.
+    package static let modelStepsPerSeed = modelSteps / Randomness.seeds.count
+
+    /// Rounds of a race between threads.
+    package static let raceRounds = isOn ? 1_000_000 : 20_000
+
+    /// Items that threads hand to each other.
+    package static let items = isOn ? 400_000 : 8_000
 }

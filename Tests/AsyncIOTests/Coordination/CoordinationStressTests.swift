@@ -10,7 +10,7 @@ struct CoordinationStressTests {
         for seed in Randomness.seeds {
             try await Guest.run { loop in
                 var random = Randomness(seed: seed)
-                for _ in 0..<(isStress ? 5_000 : 60) {
+                for _ in 0..<(Stress.isOn ? 5_000 : 60) {
                     let (ended, failed) = (Counter(), Counter())
                     let plan = (0..<Int.random(in: 0..<12, using: &random)).map { _ in random.next() }
                     let turns = Int.random(in: 0..<12, using: &random)
@@ -54,7 +54,7 @@ struct CoordinationStressTests {
         for seed in Randomness.seeds {
             try await Guest.run { loop in
                 var random = Randomness(seed: seed)
-                for _ in 0..<(isStress ? 5_000 : 60) {
+                for _ in 0..<(Stress.isOn ? 5_000 : 60) {
                     let (made, kept) = (Log<Int>(), Log<Int>())
                     let plan = (0..<Int.random(in: 1..<8, using: &random)).map { _ in random.next() }
                     let turns = Int.random(in: 0..<16, using: &random)
@@ -97,7 +97,7 @@ struct CoordinationStressTests {
     func tokens() async throws {
         for seed in Randomness.seeds {
             var random = Randomness(seed: seed)
-            for _ in 0..<(isStress ? 2_000 : 20) {
+            for _ in 0..<(Stress.isOn ? 2_000 : 20) {
                 let calls = Log<Int>()
                 var tokens = [CancellationToken()]
                 for index in 1..<40 { tokens.append(tokens[Int.random(in: 0..<index, using: &random)].child()) }
@@ -132,7 +132,7 @@ struct CoordinationStressTests {
     func flat() async throws {
         try await Guest.run { _ in
             let ended = Counter()
-            let rounds = isStress ? 100 : 4
+            let rounds = Stress.isOn ? 100 : 4
             try await withTaskScope { scope in
                 var start = 0
                 for round in 0..<rounds {
@@ -140,7 +140,7 @@ struct CoordinationStressTests {
                     await until { scope.count == 1 }
                     if round == 1 { start = ProcessTable.residentBytes }
                 }
-                if isStress { #expect(ProcessTable.residentBytes - start < 4 << 20) }
+                if Stress.isOn { #expect(ProcessTable.residentBytes - start < 4 << 20) }
             }
             #expect(ended.value == rounds * 1000)
         }

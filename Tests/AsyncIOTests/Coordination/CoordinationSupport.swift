@@ -6,9 +6,6 @@ import Testing
 /// An error with a number, to be told apart.
 struct Failure: Error, Equatable { var number = 0 }
 
-/// Whether the long versions of the tests run.
-let isStress = unsafe getenv("ASYNCIO_STRESS") != nil
-
 extension EventLoop {
     /// Sleeps so many milliseconds of the loop's time, and returns the number.
     func after(_ milliseconds: Int) async throws -> Int {

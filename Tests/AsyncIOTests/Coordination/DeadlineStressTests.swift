@@ -5,12 +5,10 @@ import Testing
 
 @Suite("Timeouts under stress")
 struct DeadlineStressTests {
-    private static let isLong = unsafe getenv("ASYNCIO_STRESS") != nil
-
     @Test("expirations race with cancellations from other threads: each body ends once, by one or the other")
     func raceWithCancellation() async throws {
         let thread = try LoopThread(options: .guest(name: "clock"))
-        let rounds = Self.isLong ? 50_000 : 500
+        let rounds = Stress.isOn ? 50_000 : 500
         let randomness = Randomness()
         let counts = Log<(timeouts: Int, cancellations: Int, values: Int)>()
         try await Watchdog.watch {
@@ -60,7 +58,7 @@ struct DeadlineStressTests {
 
     @Test("a queue that is emptied under tiny limits loses nothing: what a late body has got is returned")
     func nothingLost() async throws {
-        let rounds = Self.isLong ? 200_000 : 3000
+        let rounds = Stress.isOn ? 200_000 : 3000
         try await Guest.run { loop in
             let queue = AsyncQueue<Int>(capacity: 1)
             async let putting: Void = {

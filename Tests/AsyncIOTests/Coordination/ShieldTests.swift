@@ -218,7 +218,7 @@ struct ShieldTests {
         let thread = try LoopThread(options: .guest(errors: errors))
         let loop = thread.loop
         var received = 0
-        let rounds = isStress ? 20_000 : 500
+        let rounds = Stress.isOn ? 20_000 : 500
         for _ in 0..<rounds {
             let gate = Gate()
             let task = Task.detached {

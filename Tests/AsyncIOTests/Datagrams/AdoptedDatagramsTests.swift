@@ -68,9 +68,9 @@ struct AdoptedDatagramsTests {
 
     @Test("may be a Unix one, whose file stays its own", arguments: Setting.all)
     func unix(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
-            let path = folder.path("log")
+            let path = folder["log"]
             let theirs = try Self.plain(AF_UNIX, SOCK_DGRAM)
             try Self.bind(theirs.number, .unix(path: path))
             let socket = try await UnixDatagramSocket(adopting: theirs, on: loop)
@@ -79,7 +79,7 @@ struct AdoptedDatagramsTests {
             #expect(try await socket.receive().bytes == Array("hello".utf8))
             #expect(socket.peer == nil)
             socket.close()
-            #expect(TestFolder.exists(path))
+            #expect(Scratch.exists(path))
             // One without a name that is connected.
             let left = try SystemCall.socketPair(CInt(SOCK_DGRAM.rawValue))
             let one = try await UnixDatagramSocket(adopting: Descriptor(owning: left.0), on: loop)

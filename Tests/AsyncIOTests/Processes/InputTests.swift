@@ -25,21 +25,21 @@ struct ProcessInputTests {
     @Test("bytes reach a process that a body owns, also if the body returns at once", arguments: Setting.all)
     func owned(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
-            let output = ProcessOutput.file(folder.path("copy"))
+            let folder = try Scratch()
+            let output = ProcessOutput.file(folder["copy"])
             try await Process.spawn(Command("cat"), input: .bytes(Self.much), output: output, on: loop) { _ in }
-            #expect(TestFolder.size(of: folder.path("copy")) == Self.much.count)
+            #expect(Scratch.size(of: folder["copy"]) == Self.much.count)
             let pipeline = Pipeline([Command("cat"), Command("cat")])
             try await pipeline.spawn(input: .bytes(Self.much), output: output, on: loop) { #expect($0[0].input == nil) }
-            #expect(TestFolder.size(of: folder.path("copy")) == Self.much.count)
+            #expect(Scratch.size(of: folder["copy"]) == Self.much.count)
         }
     }
 
     @Test("a FIFO is awaited without a thread, and may be given up", arguments: Setting.all)
     func fifo(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
-            let path = folder.path("fifo")
+            let folder = try Scratch()
+            let path = folder["fifo"]
             #expect(unsafe mkfifo(path, 0o600) == 0)
             let reader = Task(executorPreference: loop) { try await Process.run("cat", input: .file(path), on: loop) }
             await until { await loop.statistics.waitingOperations > 0 }

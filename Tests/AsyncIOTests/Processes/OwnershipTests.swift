@@ -10,11 +10,11 @@ struct ProcessOwnershipTests {
     @Test("a cancelled run ends the child, and throws when it has ended", arguments: Setting.all)
     func cancelledRun(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let run = Task(executorPreference: loop) {
-                try await Process.shell("echo $$ > $1.new; mv $1.new $1; exec sleep 300", [folder.path("id")], on: loop)
+                try await Process.shell("echo $$ > $1.new; mv $1.new $1; exec sleep 300", [folder["id"]], on: loop)
             }
-            let id = try await Self.id(in: folder.path("id"))
+            let id = try await Self.id(in: folder["id"])
             run.cancel()
             await #expect(throws: CancellationError.self) { try await run.value }
             #expect(Children.state(of: id) == nil)
@@ -24,13 +24,13 @@ struct ProcessOwnershipTests {
     @Test("one that ignores TERM is killed after the grace period", arguments: Setting.all)
     func stubborn(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let run = Task(executorPreference: loop) {
                 try await Process.shell(
-                    "trap '' TERM; echo $$ > $1.new; mv $1.new $1; exec sleep 300", [folder.path("id")],
+                    "trap '' TERM; echo $$ > $1.new; mv $1.new $1; exec sleep 300", [folder["id"]],
                     termination: Termination(grace: .milliseconds(100)), on: loop)
             }
-            let id = try await Self.id(in: folder.path("id"))
+            let id = try await Self.id(in: folder["id"])
             run.cancel()
             await #expect(throws: CancellationError.self) { try await run.value }
             #expect(Children.state(of: id) == nil)
@@ -40,12 +40,12 @@ struct ProcessOwnershipTests {
     @Test("a grandchild that holds the pipes does not hold up a cancelled run", arguments: Setting.all)
     func grandchild(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let run = Task(executorPreference: loop) {
                 try await Process.shell(
-                    "sleep 300 & echo $! > $1.new; mv $1.new $1; wait", [folder.path("id")], on: loop)
+                    "sleep 300 & echo $! > $1.new; mv $1.new $1; wait", [folder["id"]], on: loop)
             }
-            let grandchild = try await Self.id(in: folder.path("id"))
+            let grandchild = try await Self.id(in: folder["id"])
             run.cancel()
             await #expect(throws: CancellationError.self) { try await run.value }
             // It was not asked to go, but its pipes are no longer ours.
@@ -78,8 +78,8 @@ struct ProcessOwnershipTests {
     @Test("a termination of a group that there would not be is refused before anything starts", arguments: Setting.all)
     func noGroup(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
-            let touch = Command("touch", [folder.path("file")])
+            let folder = try Scratch()
+            let touch = Command("touch", [folder["file"]])
             let group = Termination(scope: .group)
             let errors = [
                 try await ioError { try await Process.run(touch, termination: group, on: loop) },
@@ -88,7 +88,7 @@ struct ProcessOwnershipTests {
                 try await ioError { try await Pipeline([touch]).spawn(termination: group, on: loop) { _ in } },
             ]
             #expect(errors.allSatisfy { $0.code == .invalidArgument && "\($0)".contains(".own or .session") })
-            #expect(!TestFolder.exists(folder.path("file")))
+            #expect(!Scratch.exists(folder["file"]))
         }
     }
 
@@ -96,21 +96,21 @@ struct ProcessOwnershipTests {
     func lastWords(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             struct Broken: Error {}
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let script = """
                 trap 'head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; touch "$1"; exit' TERM
                 echo ready; while read line; do :; done; while :; do sleep 0.01; done
                 """
             await #expect(throws: Broken.self) {
                 try await Process.spawn(
-                    .shell(script, [folder.path("tidied")]), input: .pipe, output: .pipe, error: .pipe,
+                    .shell(script, [folder["tidied"]]), input: .pipe, output: .pipe, error: .pipe,
                     termination: Termination(grace: .seconds(300)), on: loop
                 ) { process in
                     #expect(try await process.output?.read() == Array("ready\n".utf8))
                     throw Broken()
                 }
             }
-            #expect(TestFolder.exists(folder.path("tidied")))
+            #expect(Scratch.exists(folder["tidied"]))
         }
     }
 
@@ -184,13 +184,13 @@ struct ProcessOwnershipTests {
     @Test("a task that is cancelled before starts nothing", arguments: Setting.all)
     func cancelledBefore(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let run = Task(executorPreference: loop) {
                 unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-                return try await Process.run("touch", [folder.path("file")], on: loop)
+                return try await Process.run("touch", [folder["file"]], on: loop)
             }
             await #expect(throws: CancellationError.self) { try await run.value }
-            #expect(!TestFolder.exists(folder.path("file")))
+            #expect(!Scratch.exists(folder["file"]))
         }
     }
 
@@ -217,8 +217,8 @@ struct ProcessOwnershipTests {
 
     @Test("the end of the loop is the end of the child, at the latest after its grace", arguments: Drivers.available)
     func loopEnds(driver: DriverChoice) async throws {
-        let folder = try TestFolder()
-        let path = folder.path("id")
+        let folder = try Scratch()
+        let path = folder["id"]
         let reports = Errors()
         let id = try await Guest.run(.guest(driver, grace: .milliseconds(300), errors: reports)) { loop in
             loop.spawn(name: "owner") {
@@ -234,7 +234,7 @@ struct ProcessOwnershipTests {
 
     /// The number that a child has written into a file.
     private static func id(in path: String) async throws -> pid_t {
-        await until { TestFolder.exists(path) }
+        await until { Scratch.exists(path) }
         return try #require(pid_t(try ProcessTable.contents(of: path).filter(\.isNumber)))
     }
 }

@@ -51,14 +51,14 @@ struct PipelineTests {
     @Test("if one does not start, those before it are ended", arguments: Setting.all)
     func noStart(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let script = "echo $$ > $1.new; mv $1.new $1; exec sleep 300"
-            let pipeline = Pipeline([.shell(script, [folder.path("id")]), Command("/no/such/program")])
+            let pipeline = Pipeline([.shell(script, [folder["id"]]), Command("/no/such/program")])
             let error = try await ioError { try await pipeline.run(on: loop) }
             #expect(error.subject == "/no/such/program")
             #expect(try await until(deadline: .seconds(60)) { try Children.zombies.isEmpty })
-            if TestFolder.exists(folder.path("id")) {
-                let id = pid_t(try ProcessTable.contents(of: folder.path("id")).filter(\.isNumber))
+            if Scratch.exists(folder["id"]) {
+                let id = pid_t(try ProcessTable.contents(of: folder["id"]).filter(\.isNumber))
                 #expect(Children.state(of: try #require(id)) == nil)
             }
         }
@@ -67,18 +67,18 @@ struct PipelineTests {
     @Test("a slow reader at the end holds all of them up: backpressure", arguments: Setting.all)
     func backpressure(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             // It notes how far it has come: no further than the pipes have room, until somebody reads.
-            let generator = Command.shell("seq 200000; touch $1", [folder.path("done")])
+            let generator = Command.shell("seq 200000; touch $1", [folder["done"]])
             let total = try await Pipeline([generator, Command("cat"), Command("cat")]).spawn(
                 output: .pipe, error: .null, on: loop
             ) { processes in
                 let output = try #require(processes.last?.output)
                 // The first bytes have come through all of them, and the pipes have no room for the rest.
                 var total = try await output.read(upTo: 1)?.count ?? 0
-                #expect(!TestFolder.exists(folder.path("done")))
+                #expect(!Scratch.exists(folder["done"]))
                 while let bytes = try await output.read() { total += bytes.count }
-                #expect(TestFolder.exists(folder.path("done")))
+                #expect(Scratch.exists(folder["done"]))
                 return total
             }
             #expect(total == 1_288_895)
@@ -123,8 +123,8 @@ struct PipelineTests {
     @Test("files are read, replaced and appended to", arguments: Setting.all)
     func files(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
-            let path = folder.path("file")
+            let folder = try Scratch()
+            let path = folder["file"]
             try await Process.run("echo", ["one"], output: .file(path), on: loop).checked()
             try await Process.run("echo", ["two"], output: .file(path), error: .merge, on: loop).checked()
             try await Process.run("echo", ["three"], output: .file(path, .append), on: loop).checked()

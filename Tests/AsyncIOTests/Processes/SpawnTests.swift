@@ -22,10 +22,9 @@ struct SpawnTests {
     @Test("extra descriptors at their numbers, also where those are taken crosswise", arguments: Setting.all)
     func extraDescriptors(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
+            let folder = try Scratch()
             let files = try ["a", "b"].map { name in
-                try TestFolder.write(name, to: folder.path(name))
-                return try SystemCall.open(folder.path(name), O_RDONLY)
+                try SystemCall.open(folder.file(name, name), O_RDONLY)
             }
             defer { for file in files { close(file) } }
             // Each goes to the other's number, if that can be had, and both to more.
@@ -104,9 +103,8 @@ struct SpawnTests {
     @Test("a program is looked for in the PATH of the child, seen from its folder", arguments: Setting.all)
     func lookUp(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
-            let path = folder.path("asyncio-test-tool")
-            try TestFolder.write("#!/bin/sh\necho found in $(pwd)\n", to: path)
+            let folder = try Scratch()
+            let path = try folder.file("asyncio-test-tool", "#!/bin/sh\necho found in $(pwd)\n")
             let missing = try await ioError { try await Process.run("asyncio-test-tool", on: loop) }
             #expect(missing.code == .noSuchFileOrDirectory)
             #expect("\(missing)".hasPrefix("spawn asyncio-test-tool: not found in the PATH"))
@@ -131,10 +129,9 @@ struct SpawnTests {
     @Test("what cannot start is an error that names it, and leaves nothing behind", arguments: Setting.all)
     func failures(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let folder = try TestFolder()
-            try TestFolder.write("#!/no/such/interpreter\n", to: folder.path("script"))
-            try TestFolder.write("no program", to: folder.path("text"))
-            for name in ["script", "text"] { #expect(unsafe chmod(folder.path(name), 0o700) == 0) }
+            let folder = try Scratch()
+            try folder.file("script", "#!/no/such/interpreter\n", mode: 0o700)
+            try folder.file("text", "no program", mode: 0o700)
             func failure(_ program: String, _ arguments: [String] = [], folder: String? = nil) async throws -> IOError {
                 try await ioError { try await Process.run(program, arguments, folder: folder, on: loop) }
             }
@@ -144,9 +141,9 @@ struct SpawnTests {
             #expect(try await failure("").code == .noSuchFileOrDirectory)
             #expect(try await failure("/etc/passwd").code == .permissionDenied)
             #expect(try await failure("/tmp").code == .permissionDenied)
-            let script = try await failure(folder.path("script"))
+            let script = try await failure(folder["script"])
             #expect("\(script)".contains("not the interpreter"))
-            #expect(try await failure(folder.path("text")).code == .execFormatError)
+            #expect(try await failure(folder["text"]).code == .execFormatError)
             let lost = try await failure("true", folder: "/no/such/folder")
             #expect("\(lost)" == "change to folder /no/such/folder: No such file or directory")
             #expect(try await failure("true", folder: "/etc/passwd").code == .notDirectory)

@@ -117,7 +117,7 @@ struct ChannelModelTests {
         let failure = try await withVirtualTime { loop async throws -> String? in
             var random = Randomness(seed: seed)
             var steps = 0
-            while steps < QueueStress.steps / 5 {
+            while steps < Stress.modelSteps / 5 {
                 if let failure = await Self.life(on: loop, steps: &steps, &random) { return failure }
             }
             return nil

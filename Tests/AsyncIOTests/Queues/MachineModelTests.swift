@@ -10,7 +10,7 @@ struct MachineModelTests {
         var random = Randomness()
         let note = random.note
         var steps = 0
-        while steps < QueueStress.steps {
+        while steps < Stress.modelSteps {
             let visitors = Visitors()
             var machine = PromiseMachine()
             var waiting: Set<Int> = []
@@ -49,7 +49,7 @@ struct MachineModelTests {
         var random = Randomness()
         let note = random.note
         var steps = 0
-        while steps < QueueStress.steps {
+        while steps < Stress.modelSteps {
             let visitors = Visitors()
             var machine = WatchMachine()
             var history = [0]
@@ -115,7 +115,7 @@ struct MachineModelTests {
         var random = Randomness()
         let note = random.note
         var steps = 0
-        while steps < QueueStress.steps {
+        while steps < Stress.modelSteps {
             let failure = Self.broadcast(steps: &steps, &random)
             #expect(failure == nil, "\(note)")
             if failure != nil { return }

@@ -46,12 +46,3 @@ final class Mortal: Sendable {
 
     deinit { atEnd(number) }
 }
-
-/// What stress tests do: many times more when `ASYNCIO_STRESS=1` asks for it.
-enum QueueStress {
-    static let isAskedFor = unsafe getenv("ASYNCIO_STRESS").map { unsafe String(cString: $0) } == "1"
-    /// Steps of a model check.
-    static let steps = isAskedFor ? 1_000_000 : 100_000
-    /// Items of a stress across threads.
-    static let items = isAskedFor ? 400_000 : 8_000
-}

@@ -116,7 +116,7 @@ struct QueueModelTests {
         var random = Randomness()
         let note = random.note
         var steps = 0
-        while steps < QueueStress.steps {
+        while steps < Stress.modelSteps {
             let failure = Self.life(of: kind, steps: &steps, &random)
             #expect(failure == nil, "\(note)")
             if failure != nil { return }

@@ -58,7 +58,7 @@ struct QueueStressTests {
         try await Self.threads { thread, loop async throws in
             var random = Randomness(seed: seeds[thread])
             var running: [BackgroundTask<Void>] = []
-            for number in 0..<QueueStress.items / 4 {
+            for number in 0..<Stress.items / 4 {
                 let item = number * 4 + thread
                 let isPutter = Bool.random(using: &random)
                 let task = loop.spawn {
@@ -91,7 +91,7 @@ struct QueueStressTests {
     @Test("finished, cancelled and asked from several threads at once, a queue ends once")
     func ends() async throws {
         let ended = Counter()
-        let rounds = QueueStress.items / 40
+        let rounds = Stress.items / 40
         for _ in 0..<rounds {
             let queue = AsyncQueue<Mortal>(capacity: 4, order: .priority { $0.number < $1.number })
             for number in 0..<3 { #expect(queue.tryPut(Mortal(number) { _ in ended.add() })) }
@@ -122,7 +122,7 @@ struct QueueStressTests {
         let note = random.note
         try await Self.threads { thread, loop async throws in
             var random = Randomness(seed: seeds[thread])
-            for _ in 0..<QueueStress.items / 400 {
+            for _ in 0..<Stress.items / 400 {
                 var tasks: [BackgroundTask<Void>] = []
                 do {
                     let (sender, receiver) = Channel<Mortal>.make(capacity: 2)
@@ -158,7 +158,7 @@ struct QueueStressTests {
         try await Self.threads { thread, loop async throws in
             var random = Randomness(seed: seeds[thread])
             if thread == 0 {
-                for number in 0..<QueueStress.items {
+                for number in 0..<Stress.items {
                     news.send(number)
                     if number % 16 == 0 { await Task.yield() }
                 }
@@ -189,7 +189,7 @@ struct QueueStressTests {
 
     @Test("a watch, set from several threads: who follows sees values grow, and the last one")
     func watch() async throws {
-        let count = QueueStress.items / 4
+        let count = Stress.items / 4
         let watch = Watch(0)
         try await Self.threads { thread, loop async throws in
             let follower = loop.spawn {
@@ -220,7 +220,7 @@ struct QueueStressTests {
         let granted = Counter()
         try await Self.threads { thread, loop async throws in
             var random = Randomness(seed: seeds[thread])
-            for _ in 0..<QueueStress.items / 80 {
+            for _ in 0..<Stress.items / 80 {
                 let counts = (0..<4).map { _ in Int.random(in: 1...4, using: &random) }
                 let tasks = counts.map { count in
                     loop.spawn {

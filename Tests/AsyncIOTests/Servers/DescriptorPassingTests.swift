@@ -25,18 +25,18 @@ struct DescriptorPassingTests {
         return count
     }
 
-    private static func file(in folder: TestFolder) throws -> Descriptor {
-        let path = folder.path("file")
-        if !TestFolder.exists(path) { try TestFolder.write("precious", to: path) }
+    private static func file(in folder: Scratch) throws -> Descriptor {
+        let path = folder["file"]
+        if !Scratch.exists(path) { try folder.file("file", "precious") }
         let flags = O_RDONLY | O_CLOEXEC
         return Descriptor(owning: CInt(try SystemCall.call("open") { unsafe Glibc.open(path, flags) }))
     }
 
     @Test("the kernel vouches for who the peer is", arguments: Setting.all)
     func credentials(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
-            let listener = try await UnixListener.bind(folder.path("a.sock"), on: loop)
+            let listener = try await UnixListener.bind(folder["a.sock"], on: loop)
             let client = try await UnixStream.connect(to: listener.address, on: loop)
             let server = try await listener.accept()
             for stream in [client, server] {
@@ -50,7 +50,7 @@ struct DescriptorPassingTests {
 
     @Test("descriptors come with their bytes, in order, and close-on-exec", arguments: Setting.all)
     func passes(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixStream.pair(on: loop)
             let file = try Self.file(in: folder)
@@ -81,11 +81,11 @@ struct DescriptorPassingTests {
     /// A24: what a reader does not ask for must not stay open for ever.
     @Test("300 descriptors to a reader that asks for one: none is left over, and it is told", arguments: Setting.all)
     func surplus(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixStream.pair(on: loop)
             let file = try Self.file(in: folder)
-            let path = folder.path("file")
+            let path = folder["file"]
             #expect(Self.open(path) == 1)
             for count in [253, 47] {
                 try await left.send([1], descriptors: [CInt](repeating: file.number, count: count))
@@ -128,7 +128,7 @@ struct DescriptorPassingTests {
 
     @Test("a large message with descriptors goes through whole, past a slow reader", arguments: Setting.all)
     func large(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixStream.pair(on: loop)
             let number = try Self.file(in: folder).release()
@@ -148,7 +148,7 @@ struct DescriptorPassingTests {
 
     @Test("no other writer's bytes come between those of a message with descriptors", arguments: Setting.all)
     func undivided(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixStream.pair(on: loop)
             let number = try Self.file(in: folder).release()
@@ -180,7 +180,7 @@ struct DescriptorPassingTests {
 
     @Test("a wait for descriptors that is cancelled loses none", arguments: Setting.all)
     func cancelled(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixStream.pair(on: loop)
             let file = try Self.file(in: folder)

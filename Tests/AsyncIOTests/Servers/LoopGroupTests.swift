@@ -247,7 +247,7 @@ struct LoopGroupTests {
     /// What has been handed over and not served yet must neither leak nor hang.
     @Test("connections that are on their way to another loop when all ends are closed")
     func handOverAtTheEnd() async throws {
-        for round in 0..<AsyncIOTestSupport.Stress.count("hand-overs at the end", few: 20, many: 500) {
+        for round in 0..<Stress.count("hand-overs at the end", few: 20, many: 500) {
             try await Watchdog.watch("hand-over at the end") {
                 let group = try LoopGroup(count: 3, options: Self.options())
                 let server = try await group.bind("127.0.0.1", 0, spread: .handOver)

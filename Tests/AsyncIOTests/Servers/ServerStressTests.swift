@@ -22,7 +22,7 @@ struct ServerStressTests {
         "connections come and go, on one loop and on several, and neither memory nor descriptors grow",
         arguments: [1, 2])
     func churn(loops: Int) async throws {
-        let rounds = AsyncIOTestSupport.Stress.count("connections that come and go", few: 5_000, many: 100_000)
+        let rounds = Stress.count("connections that come and go", few: 5_000, many: 100_000)
         try await Watchdog.watch("churn", limit: .seconds(1_500)) {
             let group = try LoopGroup(count: loops, options: Self.options)
             let server = try await group.bind("127.0.0.1", 0, spread: loops == 1 ? .reusePort : .handOver)
@@ -50,7 +50,7 @@ struct ServerStressTests {
             try await onThread { try run(rounds) }
             let growth = ProcessTable.residentBytes - before
             // Other tests run in this process: what is looked for is a kilobyte for each connection.
-            if Sanitizer.isNone && AsyncIOTestSupport.Stress.isOn { #expect(growth < rounds * 256, "\(growth) bytes") }
+            if Sanitizer.isNone && Stress.isOn { #expect(growth < rounds * 256, "\(growth) bytes") }
             await until { server.statistics.active == 0 }
             #expect(server.statistics.accepted == rounds + 1_000)
             #expect(server.statistics.failed >= rounds / 10)
@@ -69,7 +69,7 @@ struct ServerStressTests {
     @Test(
         "many clients at once, on all loops, some of whom vanish", arguments: [LoopGroup.Spread.reusePort, .handOver])
     func crowd(spread: LoopGroup.Spread) async throws {
-        let rounds = AsyncIOTestSupport.Stress.count("rounds of a crowd", few: 30, many: 1_000)
+        let rounds = Stress.count("rounds of a crowd", few: 30, many: 1_000)
         try await Watchdog.watch("crowd", limit: .seconds(1_500)) {
             let group = try LoopGroup(count: 2, options: Self.options)
             let server = try await group.bind("127.0.0.1", 0, spread: spread)

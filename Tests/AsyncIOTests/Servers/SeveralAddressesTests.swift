@@ -181,7 +181,7 @@ struct SeveralAddressesTests {
 
     @Test("what is no listening socket of the kind is refused in words, and closed", arguments: Setting.all)
     func refuses(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
             func refusal(_ number: CInt) async throws -> String {
                 let error = try await ioError { try await TCPListener(adopting: Descriptor(owning: number), on: loop) }
@@ -194,7 +194,7 @@ struct SeveralAddressesTests {
             let (reader, writer) = try SystemCall.pipe()
             #expect(try await refusal(reader).hasSuffix("no socket; a listening stream socket is needed"))
             #expect(try await refusal(1 << 20).hasSuffix("Bad file descriptor"))
-            let unix = try await UnixListener.bind(folder.path("a.sock"), on: loop)
+            let unix = try await UnixListener.bind(folder["a.sock"], on: loop)
             #expect(try await refusal(dup(unix.handle.descriptor)).hasSuffix("adopt it as a UnixListener"))
             let (theirs, _) = try Peer.listening()
             let error = try await ioError {

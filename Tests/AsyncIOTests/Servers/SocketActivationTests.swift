@@ -23,9 +23,9 @@ struct SocketActivationTests {
 
     @Test("are served by the process that they are meant for, each under its name")
     func serves() async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         let (tcp, address) = try Peer.listening()
-        let path = folder.path("control.sock")
+        let path = folder["control.sock"]
         let unix = try Peer(boundTo: .unix(path: path))
         #expect(listen(unix.descriptor, 10) == 0)
         async let lines = Self.probe(
@@ -41,16 +41,16 @@ struct SocketActivationTests {
                 "web: TCPListener(\(address))", "control: UnixListener(unix:\(path))",
                 "close-on-exec and non-blocking: true", "a second time: 0", "done",
             ])
-        #expect(TestFolder.exists(path), "the file is the manager's")
+        #expect(Scratch.exists(path), "the file is the manager's")
     }
 
     @Test("may be datagram sockets, with what has come already")
     func datagrams() async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         let names = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         let log = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         defer { for number in [names, log] { close(number) } }
-        let path = folder.path("log")
+        let path = folder["log"]
         for (number, place) in [(names, SocketAddress.loopback(port: 0)), (log, try .unix(path: path))] {
             try SystemCall.call("bind") { unsafe place.withSockaddr { unsafe bind(number, $0, $1) } }
         }
@@ -68,7 +68,7 @@ struct SocketActivationTests {
                 ])
             #expect(try await client.receive().bytes == [5])
         }
-        #expect(TestFolder.exists(path), "the file is the manager's")
+        #expect(Scratch.exists(path), "the file is the manager's")
     }
 
     @Test("of another process are left alone", arguments: ["LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_FDS=1", "X=1"])

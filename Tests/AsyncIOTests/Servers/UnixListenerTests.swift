@@ -16,8 +16,8 @@ struct UnixListenerTests {
 
     @Test("serves as TCP does, and the file goes with the listener", arguments: Setting.all)
     func serves(setting: Setting) async throws {
-        let folder = try TestFolder()
-        let path = folder.path("echo.sock")
+        let folder = try Scratch()
+        let path = folder["echo.sock"]
         try await withLoop(setting) { loop in
             let listener = try await UnixListener.bind(path, on: loop)
             #expect("\(listener)" == "UnixListener(unix:\(path))")
@@ -32,18 +32,18 @@ struct UnixListenerTests {
             try await serving
             #expect(report.aborted == 0)
             #expect(listener.statistics.accepted == 10 && listener.statistics.active == 0)
-            #expect(!TestFolder.exists(path))
+            #expect(!Scratch.exists(path))
         }
     }
 
     @Test("the file has the permissions that were asked for", arguments: [0o600, 0o660, 0o666, 0o777] as [mode_t])
     func permissions(mode: mode_t) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(Setting(driver: .epoll, caller: .onLoop)) { loop in
-            let path = folder.path("a.sock")
+            let path = folder["a.sock"]
             let options = UnixOptions(permissions: FilePermissions(rawValue: mode))
             let listener = try await UnixListener.bind(path, options: options, on: loop)
-            #expect(TestFolder.look(at: path)?.mode == mode)
+            #expect(folder.mode("a.sock") == mode)
             listener.close()
         }
     }
@@ -51,21 +51,21 @@ struct UnixListenerTests {
     /// bind(2) alone would make it 0777 less the umask.
     @Test("the file never has wider permissions, not even between bind and chmod")
     func noWindow() async throws {
-        let folder = try TestFolder()
-        let path = folder.path("a.sock")
+        let folder = try Scratch()
+        let path = folder["a.sock"]
         let address = try SocketAddress.unix(path: path)
         let socket = try Socket.openUnix(for: address, CInt(SOCK_STREAM.rawValue), "bind")
         #expect(SocketPlace.bind(socket.number, address, FilePermissions(rawValue: 0o600)) == nil)
-        let mode = try #require(TestFolder.look(at: path)?.mode)
+        let mode = try #require(folder.mode("a.sock"))
         #expect(mode & ~0o600 == 0, "made with \(String(mode, radix: 8))")
     }
 
     /// chmod(2) by path would follow the link, and open a file of somebody else's choice to everybody.
     @Test("a link that takes the file's place between bind and chmod is not followed")
     func linkInBetween() throws {
-        let folder = try TestFolder()
-        let (path, precious) = (folder.path("a.sock"), folder.path("precious"))
-        try TestFolder.write("precious", to: precious)
+        let folder = try Scratch()
+        let path = folder["a.sock"]
+        let precious = try folder.file("precious", mode: 0o600)
         let address = try SocketAddress.unix(path: path)
         let socket = try Socket.openUnix(for: address, CInt(SOCK_STREAM.rawValue), "bind")
         #expect(SocketPlace.bind(socket.number, address, FilePermissions(rawValue: 0o666)) == nil)
@@ -75,19 +75,19 @@ struct UnixListenerTests {
         #expect(throws: IOError.self) {
             try SocketPlace.settle(Array(path.utf8), number, .stream, address, options)
         }
-        #expect(TestFolder.look(at: precious)?.mode == 0o600)
-        #expect(TestFolder.exists(path), "the link is not ours to remove")
+        #expect(folder.mode("precious") == 0o600)
+        #expect(Scratch.exists(path), "the link is not ours to remove")
         withExtendedLifetime(socket.number) {}
     }
 
     @Test("a file that nobody listens on any more is replaced", arguments: Setting.all)
     func stale(setting: Setting) async throws {
-        let folder = try TestFolder()
-        let path = folder.path("a.sock")
+        let folder = try Scratch()
+        let path = folder["a.sock"]
         try await withLoop(setting) { loop in
             // As after kill -9: the socket is closed, the file stays.
             do { _ = try Peer(boundTo: .unix(path: path)) }
-            #expect(TestFolder.look(at: path)?.isSocket == true)
+            #expect(Scratch.isSocket(path))
             let refusing = UnixOptions(staleFile: .refuse)
             let refused = try await ioError { try await UnixListener.bind(path, options: refusing, on: loop) }
             #expect(refused.code == .addressInUse)
@@ -101,8 +101,8 @@ struct UnixListenerTests {
 
     @Test("a file that somebody listens on is left alone", arguments: Setting.all)
     func alive(setting: Setting) async throws {
-        let folder = try TestFolder()
-        let path = folder.path("a.sock")
+        let folder = try Scratch()
+        let path = folder["a.sock"]
         try await withLoop(setting) { loop in
             let first = try await UnixListener.bind(path, on: loop)
             let error = try await ioError { try await UnixListener.bind(path, on: loop) }
@@ -116,50 +116,49 @@ struct UnixListenerTests {
 
     @Test("files that are no sockets, and links to sockets, are left alone", arguments: Setting.all)
     func otherFiles(setting: Setting) async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(setting) { loop in
-            let file = folder.path("file")
-            try TestFolder.write("precious", to: file)
-            let stale = folder.path("stale")
+            let file = try folder.file("file", "precious")
+            let stale = folder["stale"]
             do { _ = try Peer(boundTo: .unix(path: stale)) }
-            let link = folder.path("link")
+            let link = folder["link"]
             #expect(unsafe symlink(stale, link) == 0)
             for path in [file, link] {
                 let error = try await ioError { try await UnixListener.bind(path, on: loop) }
                 #expect(error.code == .addressInUse)
                 #expect(error.detail?.hasPrefix("a file that is no socket is there") == true)
-                #expect(TestFolder.exists(path))
+                #expect(Scratch.exists(path))
             }
             #expect(ProcessTable.text(file) == "precious")
-            #expect(TestFolder.exists(stale))
+            #expect(Scratch.exists(stale))
         }
     }
 
     /// A26: unlinking by name alone would take the new server's socket away.
     @Test("a file that has replaced ours survives our end", arguments: Setting.all)
     func replaced(setting: Setting) async throws {
-        let folder = try TestFolder()
-        let path = folder.path("a.sock")
+        let folder = try Scratch()
+        let path = folder["a.sock"]
         try await withLoop(setting) { loop in
             let old = try await UnixListener.bind(path, on: loop)
             #expect(unsafe unlink(path) == 0)
             let new = try await UnixListener.bind(path, on: loop)
             old.close()
-            #expect(TestFolder.exists(path))
+            #expect(Scratch.exists(path))
             let client = try await UnixStream.connect(path, on: loop)
             _ = try await new.accept()
             client.close()
             new.close()
-            #expect(!TestFolder.exists(path))
+            #expect(!Scratch.exists(path))
         }
     }
 
     @Test("of many that start at the same time on a stale file, one gets it, and keeps it")
     func race() async throws {
-        let folder = try TestFolder()
+        let folder = try Scratch()
         try await withLoop(Setting(driver: .epoll, caller: .elsewhere)) { loop in
             for round in 0..<10 {
-                let path = folder.path("\(round).sock")
+                let path = folder["\(round).sock"]
                 do { _ = try Peer(boundTo: .unix(path: path)) }
                 let listeners = await withTaskGroup { group in
                     for _ in 0..<8 {
@@ -209,8 +208,8 @@ struct UnixListenerTests {
     /// A12: connect(2) says EAGAIN where TCP would say EINPROGRESS.
     @Test("more clients than the queue holds all get in", arguments: Setting.all)
     func fullQueue(setting: Setting) async throws {
-        let folder = try TestFolder()
-        let path = folder.path("a.sock")
+        let folder = try Scratch()
+        let path = folder["a.sock"]
         try await withLoop(setting) { loop in
             let listener = try await UnixListener.bind(path, options: UnixOptions(backlog: 1), on: loop)
             try await withThrowingTaskGroup { group in
@@ -235,8 +234,8 @@ struct UnixListenerTests {
     @Test("connections are told by number, since they have no address", arguments: Setting.all)
     func names(setting: Setting) async throws {
         struct Failure: Error {}
-        let folder = try TestFolder()
-        let path = folder.path("a.sock")
+        let folder = try Scratch()
+        let path = folder["a.sock"]
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
             let listener = try await UnixListener.bind(path, on: loop)

@@ -142,20 +142,7 @@ struct SendFileTests {
     }
 
     /// A file without a name that holds bytes whose place can be told.
-    private static func file(_ count: Int) throws -> Descriptor {
-        var path = Array("/tmp/asyncio-sent-XXXXXX".utf8CString)
-        let number = try SystemCall.call("mkstemp") { unsafe mkstemp(&path) }
-        let file = Descriptor(owning: CInt(truncatingIfNeeded: number))
-        _ = unsafe unlink(path)
-        var bytes = Bytes.pattern(count)[...]
-        while !bytes.isEmpty {
-            let written = try SystemCall.call("write") {
-                unsafe bytes.withUnsafeBytes { unsafe write(file.number, $0.baseAddress, $0.count) }
-            }
-            bytes = bytes.dropFirst(written)
-        }
-        return file
-    }
+    private static func file(_ count: Int) throws -> Descriptor { try Scratch.nameless(Bytes.pattern(count)) }
 
     private static func readAll(_ stream: any ByteStream) async throws -> [UInt8] {
         var all: [UInt8] = []

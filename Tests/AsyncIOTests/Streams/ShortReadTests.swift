@@ -96,9 +96,7 @@ struct BrokenConnectionTests {
     func noSignal(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             // A page cache's worth: many steps within one call of sendfile(2).
-            var path = Array("/tmp/asyncio-signal-XXXXXX".utf8CString)
-            let file = Descriptor(owning: unsafe mkstemp(&path))
-            _ = unsafe unlink(path)
+            let file = try Scratch.nameless()
             try #require(ftruncate(file.number, 64 << 20) == 0)
             for round in 0..<200 {
                 let (left, right) = try await UnixStream.pair(on: loop)

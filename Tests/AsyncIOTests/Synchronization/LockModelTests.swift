@@ -11,7 +11,7 @@ struct LockModelTests {
             var machine = LockMachine()
             // The first has it; the others wait.
             var line: [Int] = []
-            for _ in 0..<Stress.stepsPerSeed where !stand.hasFailed {
+            for _ in 0..<Stress.modelStepsPerSeed where !stand.hasFailed {
                 var woken = WakeList()
                 switch stand.random(0..<10) {
                 case 0..<4 where line.count < 20:
@@ -48,7 +48,7 @@ struct LockModelTests {
         try await ModelStand.run(seed: seed) { stand in
             var machine = EventMachine()
             var (isSet, waiting) = (false, [Int]())
-            for _ in 0..<Stress.stepsPerSeed where !stand.hasFailed {
+            for _ in 0..<Stress.modelStepsPerSeed where !stand.hasFailed {
                 var woken = WakeList()
                 switch stand.random(0..<10) {
                 case 0..<6:
@@ -80,7 +80,7 @@ struct LockModelTests {
         try await ModelStand.run(seed: seed) { stand in
             var machine = ConditionMachine()
             var waiting: [Int] = []
-            for _ in 0..<Stress.stepsPerSeed where !stand.hasFailed {
+            for _ in 0..<Stress.modelStepsPerSeed where !stand.hasFailed {
                 var woken = WakeList()
                 switch stand.random(0..<10) {
                 case 0..<5 where waiting.count < 20:
@@ -107,7 +107,7 @@ struct LockModelTests {
     @Test("a barrier: rounds are full, and every place is given once", arguments: Randomness.seeds)
     func barrier(seed: UInt64) async throws {
         try await ModelStand.run(seed: seed) { stand in
-            var steps = Stress.stepsPerSeed
+            var steps = Stress.modelStepsPerSeed
             while steps > 0 && !stand.hasFailed {
                 let length = min(steps, 5_000)
                 steps -= length

@@ -3,14 +3,6 @@ import Testing
 
 @testable import AsyncIO
 
-extension Stress {
-    /// Steps of a model check: for each of the seeds its share.
-    static var stepsPerSeed: Int { (isOn ? 1_000_000 : 100_000) / Randomness.seeds.count }
-
-    /// Rounds of a race.
-    static let rounds = isOn ? 1_000_000 : 20_000
-}
-
 /// Where a machine is held against a model: numbers for visitors, and what the machine has answered.
 ///
 /// Runs on a plain thread: visitors of no task.

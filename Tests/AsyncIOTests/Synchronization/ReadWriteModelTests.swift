@@ -31,7 +31,7 @@ struct ReadWriteModelTests {
         try await ModelStand.run(seed: seed) { stand in
             var machine = ReadWriteMachine()
             var model = ReadWriteModel()
-            for _ in 0..<Stress.stepsPerSeed where !stand.hasFailed {
+            for _ in 0..<Stress.modelStepsPerSeed where !stand.hasFailed {
                 var woken = WakeList()
                 let writes = stand.random(0..<3) == 0
                 switch stand.random(0..<20) {
@@ -82,7 +82,7 @@ struct ReadWriteModelTests {
         arguments: Randomness.seeds)
     func once(seed: UInt64) async throws {
         try await ModelStand.run(seed: seed) { stand in
-            var steps = Stress.stepsPerSeed
+            var steps = Stress.modelStepsPerSeed
             while steps > 0 && !stand.hasFailed {
                 let length = min(steps, stand.random(1..<60))
                 steps -= length

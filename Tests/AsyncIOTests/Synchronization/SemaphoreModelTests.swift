@@ -43,7 +43,7 @@ struct SemaphoreModelTests {
     @Test("random requests, returns and cancellations: every permit is in one place", arguments: Randomness.seeds)
     func random(seed: UInt64) async throws {
         try await ModelStand.run(seed: seed) { stand in
-            var steps = Stress.stepsPerSeed
+            var steps = Stress.modelStepsPerSeed
             while steps > 0 && !stand.hasFailed {
                 let permits = stand.random(0..<6)
                 let limit = stand.random(0..<3) == 0 ? permits + stand.random(0..<4) : nil

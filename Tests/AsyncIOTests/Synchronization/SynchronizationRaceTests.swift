@@ -36,7 +36,7 @@ struct SynchronizationRaceTests {
             let semaphore = AsyncSemaphore(permits: 1)
             let slot = PermitSlot()
             var (completed, cancelled) = (0, 0)
-            for _ in 0..<Stress.rounds / 20 {
+            for _ in 0..<Stress.raceRounds / 20 {
                 for _ in 0..<20 {
                     slot.put(try await semaphore.acquire())
                     let part = await Self.race(
@@ -60,7 +60,7 @@ struct SynchronizationRaceTests {
             let semaphore = AsyncSemaphore(permits: 1)
             let slot = PermitSlot()
             let crew = Crew(loop: loop)
-            for _ in 0..<Stress.rounds {
+            for _ in 0..<Stress.raceRounds {
                 slot.put(try await semaphore.acquire())
                 let task = crew.start { try await semaphore.acquire().release() }
                 let deadline = loop.now.advanced(by: .seconds(1))
@@ -83,7 +83,7 @@ struct SynchronizationRaceTests {
         var generator = Randomness()
         try await Watchdog.watch(limit: .seconds(1_500)) {
             let event = AsyncEvent()
-            for _ in 0..<Stress.rounds / 4 {
+            for _ in 0..<Stress.raceRounds / 4 {
                 _ = await Self.race(
                     rounds: 1, &generator, waiting: { !event.waitingTasks.isEmpty }, { try await event.wait() },
                     against: { event.set() })
@@ -98,7 +98,7 @@ struct SynchronizationRaceTests {
         var generator = Randomness()
         try await Watchdog.watch(limit: .seconds(1_500)) {
             let (lock, slot) = (AsyncLock(), HoldSlot())
-            for _ in 0..<Stress.rounds / 4 {
+            for _ in 0..<Stress.raceRounds / 4 {
                 slot.put(try await lock.acquire())
                 _ = await Self.race(
                     rounds: 1, &generator, waiting: { !lock.waitingTasks.isEmpty }, { try await lock.withLock {} },
@@ -113,7 +113,7 @@ struct SynchronizationRaceTests {
         var generator = Randomness()
         try await Watchdog.watch(limit: .seconds(1_500)) {
             let barrier = AsyncBarrier(parties: 2)
-            for _ in 0..<Stress.rounds / 4 {
+            for _ in 0..<Stress.raceRounds / 4 {
                 let other = Task.detached { try await barrier.wait() }
                 _ = await Self.race(
                     rounds: 1, &generator, waiting: { true }, { try await barrier.wait() },
@@ -132,7 +132,7 @@ struct SynchronizationRaceTests {
         let note = generator.note
         try await Watchdog.watch(limit: .seconds(1_500)) {
             let (condition, shelf) = (AsyncCondition(), Shelf())
-            for _ in 0..<Stress.rounds / 10 {
+            for _ in 0..<Stress.raceRounds / 10 {
                 let take: @Sendable () async throws -> Int = {
                     try await condition.withLock { held in
                         try await held.wait(until: { !shelf.items.isEmpty })

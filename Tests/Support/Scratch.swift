@@ -1,15 +1,13 @@
-import AsyncIO
-import AsyncIOKernel
-import AsyncIOTestSupport
-import Glibc
+package import AsyncIOKernel
+package import Glibc
 import SystemPackage
 
 /// A folder for one test, made and removed with plain calls of the tests' own.
-final class Scratch: Sendable {
-    let path: String
+package final class Scratch: Sendable {
+    package let path: String
 
-    init(in parent: String = "/tmp") throws {
-        var template = Array("\(parent)/asyncio-files-XXXXXX".utf8CString)
+    package init(in parent: String = "/tmp") throws {
+        var template = Array("\(parent)/asyncio-XXXXXX".utf8CString)
         let made = unsafe template.withUnsafeMutableBufferPointer { template in
             unsafe template.baseAddress.map { unsafe mkdtemp($0) } != nil
         }
@@ -29,11 +27,11 @@ final class Scratch: Sendable {
         _ = unsafe rmdir(self[name])
     }
 
-    subscript(_ name: String) -> String { "\(path)/\(name)" }
+    package subscript(_ name: String) -> String { "\(path)/\(name)" }
 
     /// Makes a file with these bytes, and returns its path.
     @discardableResult
-    func file(_ name: String, _ bytes: [UInt8] = [], mode: mode_t = 0o644) throws -> String {
+    package func file(_ name: String, _ bytes: [UInt8] = [], mode: mode_t = 0o644) throws -> String {
         let number = try SystemCall.call("open", name) {
             unsafe open(self[name], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         }
@@ -42,20 +40,26 @@ final class Scratch: Sendable {
         return self[name]
     }
 
+    /// Makes a file with this text, and returns its path.
     @discardableResult
-    func folder(_ name: String) throws -> String {
+    package func file(_ name: String, _ text: String, mode: mode_t = 0o644) throws -> String {
+        try file(name, Array(text.utf8), mode: mode)
+    }
+
+    @discardableResult
+    package func folder(_ name: String) throws -> String {
         try SystemCall.call("mkdir", name) { unsafe mkdir(self[name], 0o755) }
         return self[name]
     }
 
     @discardableResult
-    func link(_ name: String, to target: String) throws -> String {
+    package func link(_ name: String, to target: String) throws -> String {
         try SystemCall.call("symlink", name) { unsafe symlink(target, self[name]) }
         return self[name]
     }
 
     /// The bytes of a file, or nil if there is none.
-    func bytes(_ name: String) -> [UInt8]? {
+    package func bytes(_ name: String) -> [UInt8]? {
         let number = SystemCall.result { unsafe open(self[name], O_RDONLY | O_CLOEXEC) }
         guard number >= 0 else { return nil }
         let file = Descriptor(owning: CInt(number))
@@ -63,7 +67,7 @@ final class Scratch: Sendable {
     }
 
     /// The names in it, or in a folder of it, in order.
-    func names(_ folder: String = ".") -> [String] {
+    package func names(_ folder: String = ".") -> [String] {
         guard let stream = unsafe opendir(self[folder]) else { return [] }
         defer { unsafe closedir(stream) }
         var names: [String] = []
@@ -76,13 +80,10 @@ final class Scratch: Sendable {
         return names.sorted()
     }
 
-    func mode(_ name: String) -> mode_t? {
-        var status = stat()
-        return unsafe lstat(self[name], &status) == 0 ? status.st_mode & 0o7777 : nil
-    }
+    package func mode(_ name: String) -> mode_t? { Self.status(self[name]).map { $0.st_mode & 0o7777 } }
 
     /// How many descriptors of the process lead into it.
-    var openDescriptors: Int {
+    package var openDescriptors: Int {
         (0..<4_096).count { number in
             var target = [UInt8](repeating: 0, count: 4_096)
             let count = unsafe target.withUnsafeMutableBytes { memory in
@@ -90,5 +91,31 @@ final class Scratch: Sendable {
             }
             return count > 0 && target.prefix(count).starts(with: path.utf8)
         }
+    }
+
+    // MARK: Of files anywhere
+
+    package static func exists(_ path: String) -> Bool { status(path) != nil }
+
+    package static func isSocket(_ path: String) -> Bool { status(path).map { $0.st_mode & S_IFMT } == S_IFSOCK }
+
+    /// How many bytes a file has; nil if it is not there.
+    package static func size(of path: String) -> Int? { status(path).map { Int($0.st_size) } }
+
+    /// A link is looked at itself.
+    private static func status(_ path: String) -> stat? {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 ? status : nil
+    }
+
+    /// A file that has no name, to read and to write from its start.
+    package static func nameless(_ bytes: [UInt8] = []) throws -> Descriptor {
+        var path = Array("/tmp/asyncio-XXXXXX".utf8CString)
+        let file = Descriptor(owning: CInt(try SystemCall.call("mkstemp") { unsafe mkstemp(&path) }))
+        _ = fcntl(file.number, F_SETFD, FD_CLOEXEC)
+        _ = unsafe unlink(path)
+        try SystemCall.writeAll(bytes, to: file.number)
+        lseek(file.number, 0, SEEK_SET)
+        return file
     }
 }
