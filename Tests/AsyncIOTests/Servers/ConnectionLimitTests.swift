@@ -106,17 +106,17 @@ struct ConnectionLimitTests {
     /// A8. The acceptor gives way after some connections, so what is ready gets its turn.
     @Test("a storm of connections keeps no timer waiting", arguments: Drivers.available)
     func storm(driver: DriverChoice) async throws {
-        guard Sanitizer.isNone else { return print("skipped: a sanitizer takes time of its own") }
         try await withLoop(Setting(driver: driver, caller: .onLoop)) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             // They all wait when the server begins.
             let peers = try (0..<2_000).map { _ in try Peer(to: listener.address) }
-            let late = Log<Duration>()
+            // Not by time, of which the machine may have little: how many are accepted while a timer is due.
+            let meanwhile = Log<Int>()
             let ticking = Task(executorPreference: loop) {
                 while !Task.isCancelled {
-                    let due = loop.now.advanced(by: .milliseconds(10))
-                    try await loop.sleep(until: due)
-                    late.add(due.duration(to: loop.now))
+                    let before = listener.statistics.accepted
+                    try await loop.sleep(for: .zero)  // sleeps: the timer is what is tested
+                    meanwhile.add(listener.statistics.accepted - before)
                 }
             }
             async let serving: Void = listener.serve { connection in
@@ -124,11 +124,12 @@ struct ConnectionLimitTests {
                 while let bytes = try await connection.read() { try await connection.write(bytes) }
             }
             await until { listener.statistics.accepted == 2_000 }
-            await until { late.count > 2 }
+            await until { meanwhile.count > 2 }
             ticking.cancel()
             _ = try? await ticking.value
-            let worst = late.all.max() ?? .zero
-            #expect(worst < .milliseconds(50), "a timer of 10 ms was \(worst) late")
+            let worst = meanwhile.all.max() ?? .max
+            print("a storm over \(driver.rawValue): at most \(worst) connections were accepted while a timer was due")
+            #expect(worst < 200)
             withExtendedLifetime(peers) {}
             listener.shutdown()
             try await serving

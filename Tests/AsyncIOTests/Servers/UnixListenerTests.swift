@@ -190,9 +190,15 @@ struct UnixListenerTests {
     @Test("an abstract name has no file, and is free when its listener has gone", arguments: Setting.all)
     func abstractName(setting: Setting) async throws {
         try await withLoop(setting) { loop in
-            let name = "asyncio test \(getpid()) \(setting.caller)"
+            let name = "asyncio test \(getpid()) \(setting.testDescription)"
             for _ in 0..<3 {
-                let listener = try await UnixListener.bind(to: .unix(abstract: name), on: loop)
+                // A child that another test starts has copies of all descriptors until its program begins.
+                var bound: UnixListener?
+                await until {
+                    bound = try? await UnixListener.bind(to: .unix(abstract: name), on: loop)
+                    return bound != nil
+                }
+                let listener = try #require(bound)
                 let client = try await UnixStream.connect(to: listener.address, on: loop)
                 _ = try await listener.accept()
                 client.close()
