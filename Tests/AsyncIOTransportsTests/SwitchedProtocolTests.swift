@@ -65,6 +65,8 @@ struct SwitchedProtocolTests {
             await until { stage.witness.calls.last == .pause }
             let next = Witness(loop: loop)
             try stage.transport.setProtocol(next)
+            // Called elsewhere, it is on its way.
+            await until { next.calls == [.pause] }
             stage.stream.take(20)
             await until { next.calls == [.pause, .resume] }
             stage.transport.close()
