@@ -105,7 +105,11 @@ struct SpawnTests {
         try await withLoop(setting) { loop in
             let folder = try Scratch()
             let path = try folder.file("asyncio-test-tool", "#!/bin/sh\necho found in $(pwd)\n")
-            let missing = try await ioError { try await Process.run("asyncio-test-tool", on: loop) }
+            // Not the test's own: a folder there that this user may not enter could have the program (EACCES).
+            let usual = ProcessEnvironment.inherit(adding: ["PATH": "/bin:/usr/bin"])
+            let missing = try await ioError {
+                try await Process.run("asyncio-test-tool", environment: usual, on: loop)
+            }
             #expect(missing.code == .noSuchFileOrDirectory)
             #expect("\(missing)".hasPrefix("spawn asyncio-test-tool: not found in the PATH"))
             let environment = ProcessEnvironment.inherit(adding: ["PATH": "/nowhere:\(folder.path)"])
