@@ -3,8 +3,8 @@ import Glibc
 
 /// `fault-probe serve|flood|client PORT|start|work|nothing`: what faults.py makes fail.
 ///
-/// Reports go to standard error; the exit code is 0 for a good end, 2 for an error that was thrown, and anything else is
-/// a bug.
+/// Reports go to standard error; the exit code is 0 for a good end, 2 for an error that was thrown, and anything else
+/// is a bug.
 @main
 struct FaultProbe {
     static func main() {
