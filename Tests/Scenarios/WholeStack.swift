@@ -103,8 +103,15 @@ struct WholeStack {
         }
     }
 
-    /// Nothing is left open.
+    /// Nothing is left open, but for the sockets that listen.
     private func end() async throws {
+        try await world.sleep(for: .seconds(60))
+        for host in clients {
+            world.check(host.openDescriptors == 0, "\(host) has \(host.openDescriptors) descriptors left")
+        }
+        for host in proxies + [server] {
+            world.check(host.openDescriptors == 1, "\(host) has \(host.openDescriptors) descriptors, not one")
+        }
         for host in clients + proxies.reversed() + [server] {
             try await host.shutdown(grace: .seconds(30))
         }

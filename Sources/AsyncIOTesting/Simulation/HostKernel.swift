@@ -23,6 +23,14 @@ final class HostKernel: @unchecked Sendable {
     var callsLeft: Int?
     /// Whether what still runs is none of anybody's business: errors of it are no failures.
     var isEnding: Bool { hasCrashed || isShuttingDown || (callsLeft ?? 0) < 0 }
+    /// Calls that are to fail.
+    struct FailureOrder {
+        let call: String
+        let code: Errno
+        var skipped: Int
+        var times: Int
+    }
+    var orders: [FailureOrder] = []
     /// The host is about to end in good order.
     var isShuttingDown = false
     /// The host's network: who listens, which ports are taken.
@@ -89,13 +97,28 @@ final class HostKernel: @unchecked Sendable {
         return true
     }
 
+    /// The error that a call of this name was told to report now.
+    private func orderedError(_ verb: StaticString) -> Int? {
+        guard !orders.isEmpty, let index = orders.firstIndex(where: { $0.call == "\(verb)" }) else { return nil }
+        guard orders[index].skipped == 0 else {
+            orders[index].skipped -= 1
+            return nil
+        }
+        orders[index].times -= 1
+        let code = orders[index].code.negated
+        if orders[index].times <= 0 { orders.remove(at: index) }
+        return code
+    }
+
     /// Does a call on a descriptor, and notes it.
     private func on(
-        _ number: CInt, _ verb: StaticString, _ call: (OpenDescription) -> Int
+        _ number: CInt, _ verb: StaticString, canFail: Bool = true, _ call: (OpenDescription) -> Int
     ) -> Int {
         let result: Int
         if countDown() {
             result = Errno.ioError.negated
+        } else if canFail, let code = orderedError(verb) {
+            result = code
         } else if let description = self[number] {
             result = call(description)
         } else {
@@ -150,6 +173,7 @@ extension HostKernel: SystemStandIn {
 
     func socket(family: CInt, type: CInt) -> Int {
         guard !hasCrashed else { return Errno.ioError.negated }
+        if let code = orderedError("socket") { return code }
         let made = network.makeSocket(self, family: family, type: type)
         let result = made.map { install($0) } ?? Errno.addressFamilyNotSupported.negated
         world.record(host, "socket", Int(type), result)
@@ -226,7 +250,9 @@ extension HostKernel: SystemStandIn {
     func close(_ descriptor: CInt) -> Int {
         if hasCrashed { return 0 }
         let index = Int(descriptor) - Self.firstNumber
-        let result = on(descriptor, "close") { description in
+        // The number is free whatever the call reports.
+        let ordered = orderedError("close")
+        let result = on(descriptor, "close", canFail: false) { description in
             descriptions[index] = nil
             lowestFree = min(lowestFree, index)
             open -= 1
@@ -236,7 +262,7 @@ extension HostKernel: SystemStandIn {
             if description.references == 0 { description.hasClosed() }
             return 0
         }
-        return result
+        return result < 0 ? result : ordered ?? result
     }
 
     func copy(_ descriptor: CInt, notBelow limit: CInt) -> Int {

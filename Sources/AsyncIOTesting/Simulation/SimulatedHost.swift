@@ -1,6 +1,7 @@
 import AsyncIO
 public import AsyncIOKernel
 public import AsyncIOLoop
+public import SystemPackage
 
 /// A machine of a simulated world: with a loop, addresses and a disk of its own.
 ///
@@ -105,6 +106,21 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         life.kernel.crash()
         world.bury(life)
     }
+
+    /// Lets system calls of a name fail, as they are called in timelines: `accept`, `connect`, `read`, `write`, `socket`,
+    /// `bind`, `listen`, `close` … So many of them, after some that do not.
+    ///
+    /// A descriptor is closed whatever its close(2) reports. Ends with this run of the host.
+    public func failCalls(_ call: String, with code: Errno, times: Int = 1, after skipped: Int = 0) {
+        guard times > 0 else { return }
+        life?.kernel.orders.append(.init(call: call, code: code, skipped: max(skipped, 0), times: times))
+    }
+
+    /// Lets calls fail no more that were told to.
+    public func failCallsNoMore() { life?.kernel.orders = [] }
+
+    /// How many descriptors the host has open.
+    public var openDescriptors: Int { life?.kernel.openDescriptors ?? 0 }
 
     /// Lets the power fail after so many more system calls of the host: at one, or two, or each point in turn.
     public func crash(afterCalls count: Int) {

@@ -35,7 +35,7 @@ struct SimulationTests {
             return try await host.run {
                 let loop = try #require(EventLoop.current)
                 return await Task {
-                    try? await Task.sleep(for: .seconds(100))
+                    try? await Task.sleep(for: .seconds(100))  // sleeps: on the simulated clock
                     let isHome = EventLoop.current === loop
                     let isMainHome = await Task { @MainActor in EventLoop.current === loop }.value
                     return isHome && isMainHome && world.elapsed == .seconds(100)
