@@ -155,8 +155,27 @@ extension SystemCall {
 
     /// Whether a socket speaks TCP (SO_PROTOCOL of socket(7)).
     package static func isTCP(_ descriptor: CInt) -> Bool {
-        let (code, value) = option(descriptor, SOL_SOCKET, SO_PROTOCOL, MemoryLayout<CInt>.size)
-        return code >= 0 && value.first == UInt8(IPPROTO_TCP)
+        if let standIn {
+            let size = MemoryLayout<CInt>.size
+            let (code, value) = standIn.option(descriptor, level: SOL_SOCKET, name: SO_PROTOCOL, size: size)
+            return code >= 0 && value == [UInt8(IPPROTO_TCP), 0, 0, 0]
+        }
+        var value: CInt = 0
+        var length = socklen_t(MemoryLayout<CInt>.size)
+        let code = result { unsafe getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &value, &length) }
+        return code >= 0 && value == CInt(IPPROTO_TCP)
+    }
+
+    /// setsockopt(2) of a number.
+    package static func setOption(_ descriptor: CInt, _ level: CInt, _ name: CInt, number: CInt) -> Int {
+        var number = number
+        if let standIn {
+            let value = unsafe withUnsafeBytes(of: number) { unsafe [UInt8]($0) }
+            return standIn.setOption(descriptor, level: level, name: name, value: value)
+        }
+        return result {
+            unsafe setsockopt(descriptor, level, name, &number, socklen_t(MemoryLayout<CInt>.size))
+        }
     }
 
     /// setsockopt(2).
@@ -171,8 +190,14 @@ extension SystemCall {
 
     /// Lets the close(2) that follows break the connection off (SO_LINGER of socket(7)).
     package static func lingerNoTime(_ descriptor: CInt) {
-        let linger = linger(l_onoff: 1, l_linger: 0)
-        _ = setOption(descriptor, SOL_SOCKET, SO_LINGER, unsafe withUnsafeBytes(of: linger) { unsafe [UInt8]($0) })
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        if isSimulated {
+            let value = unsafe withUnsafeBytes(of: linger) { unsafe [UInt8]($0) }
+            _ = setOption(descriptor, SOL_SOCKET, SO_LINGER, value)
+            return
+        }
+        let size = socklen_t(MemoryLayout<Glibc.linger>.size)
+        _ = result { unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, size) }
     }
 
     /// close(2), once: the number is free whatever it reports.

@@ -83,6 +83,9 @@ package final class DescriptorCore {
         return true
     }
 
+    /// Whether ``advance(into:)`` would find something.
+    package var hasSomething: Bool { !ended.isEmpty || !takingTurns.isEmpty }
+
     /// Closes every adopted descriptor.
     package func close() {
         for number in 0..<sockets.count where sockets[number].isAdopted {

@@ -91,7 +91,7 @@ extension EventLoop {
         while let deadline = core.timers.next, let action = core.timers.popDue(at: .distantFuture) {
             switch action {
             case .makeReady(let word): sleepOn(word, until: deadline)
-            case .expire(let limit): limit.moveToAfterlife()
+            case .expire(let limit): if core.simulator == nil { limit.moveToAfterlife() }
             case .complete, .nothing: break
             }
         }
@@ -99,11 +99,13 @@ extension EventLoop {
 
     /// A callback is dropped and says so, unless it is an alarm; a job runs elsewhere.
     private func passOn(_ word: ReadyWord) {
+        guard core.simulator == nil else { return drop(word) }
         if let call = word.takeCall() { call.loopHasClosed(timeLeft: .zero) } else { Afterlife.run(word) }
     }
 
     /// A task that sleeps must not wake early, wherever it wakes; nor must an alarm ring.
     private func sleepOn(_ word: ReadyWord, until deadline: Instant) {
+        guard core.simulator == nil else { return drop(word) }
         let timeLeft = now.duration(to: deadline)
         if let call = word.takeCall() {
             call.loopHasClosed(timeLeft: timeLeft)
@@ -111,6 +113,9 @@ extension EventLoop {
             Afterlife.loop.arm(word, after: timeLeft)
         }
     }
+
+    /// What is left of a simulation ends where it stands: its tasks are never resumed.
+    private func drop(_ word: ReadyWord) { word.takeCall()?.cancel() }
 
     private func refuse(_ remote: RemoteOperation) {
         guard let continuation = unsafe remote.continuation else { return }

@@ -118,10 +118,13 @@ extension EventLoop {
         isIdle && core.operations.count == 0 && background.count == 0 && core.plainTasks.isEmpty
     }
 
-    /// Closes the loop: whatever is left on it fails, elsewhere.
+    /// Closes the loop. Tasks that are left on it are never resumed: nothing of a simulation may go on in the real world.
     package func closeSimulated() {
-        core.plainTasks.removeAll()
-        visit { discard() }
+        visit {
+            core.plainTasks.removeAll()
+            discard()
+            while !core.ready.isEmpty { _ = core.ready.pop() }
+        }
     }
 
     /// What is left on the loop: operations under way, timers, background tasks and plain tasks by name.

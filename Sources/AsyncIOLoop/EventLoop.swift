@@ -97,7 +97,8 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     private func enqueueFromOutside(_ word: ReadyWord) {
         // A closed loop runs nothing, but a task must never be lost: somebody may wait for it.
-        if !post(.ready(word)) { Afterlife.run(word) }
+        // Unless it was a simulation's: nothing of it may go on in the real world.
+        if !post(.ready(word)), core.simulator == nil { Afterlife.run(word) }
     }
 
     /// Hands something to the loop's thread. False if the loop is closed.

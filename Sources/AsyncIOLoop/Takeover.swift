@@ -28,7 +28,8 @@ enum Takeover {
         state.withLock { state in
             if state == .untried || state == .visiting {
                 let refusal = refusal()
-                state = refusal == nil ? .installed : .refused
+                // A refusal leaves simulations what they have.
+                if refusal == nil { state = .installed } else if state == .untried { state = .refused }
                 if let refusal {
                     StandardError.write("asyncio: \(refusal); plain Task {} stays on Swift's own threads")
                 }
@@ -42,12 +43,12 @@ enum Takeover {
     static func installForSimulations() -> Bool {
         #if compiler(>=6.3) && compiler(<6.4)
             state.withLock { state in
-                if case .untried = state {
+                if state == .untried || state == .refused {
                     // Exchanged under running tasks, since the new executors pass what is not ours to the old ones.
                     _createExecutors(factory: VisitorFactory.self)
                     state = .visiting
                 }
-                return state != .refused
+                return true
             }
         #else
             false
@@ -84,7 +85,11 @@ enum Takeover {
         static var mainSerialExecutor: UnownedSerialExecutor { unsafe MainRouter.shared.asUnownedSerialExecutor() }
 
         /// What main actor jobs of a simulation are run on.
-        static var visitingMainExecutor: UnownedSerialExecutor { unsafe VisitorMain.shared.asUnownedSerialExecutor() }
+        static var visitingMainExecutor: UnownedSerialExecutor {
+            unsafe isInstalled ? mainSerialExecutor : VisitorMain.shared.asUnownedSerialExecutor()
+        }
+
+        private static var isInstalled: Bool { state.withLock { $0 == .installed } }
     }
 
     /// Swift's default executor after takeover.
@@ -140,7 +145,8 @@ enum Takeover {
             if let loop = EventLoop.current, loop.ownsDefaultExecutor {
                 loop.arm(ReadyWord(UnownedJob(job), .generic), after: duration(delay, of: clock))
             } else {
-                scheduler?.enqueue(job, after: delay, tolerance: tolerance, clock: clock)
+                guard let scheduler else { mistake("Swift's own default executor has no timers on this system") }
+                scheduler.enqueue(job, after: delay, tolerance: tolerance, clock: clock)
             }
         }
 
@@ -184,11 +190,17 @@ enum Takeover {
     private final class MainRouter: MainExecutor {
         static let shared = MainRouter()
 
-        func enqueue(_ job: UnownedJob) { MainLoop.enqueueMain(ReadyWord(job, .main)) }
-        func enqueue(_ job: consuming ExecutorJob) { MainLoop.enqueueMain(ReadyWord(UnownedJob(job), .main)) }
+        func enqueue(_ job: UnownedJob) {
+            // In a simulation, the main actor lives on the loop whose code calls it.
+            if let loop = EventLoop.current, loop.isSimulated { return loop.enqueue(ReadyWord(job, .visiting)) }
+            MainLoop.enqueueMain(ReadyWord(job, .main))
+        }
 
-        func isIsolatingCurrentContext() -> Bool? { SystemThread.isMain }
-        func checkIsolated() { precondition(SystemThread.isMain, "this code must run on the main thread") }
+        func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
+
+        private var isHome: Bool { SystemThread.isMain || EventLoop.simulator != nil }
+        func isIsolatingCurrentContext() -> Bool? { isHome }
+        func checkIsolated() { precondition(isHome, "this code must run on the main thread") }
 
         /// What an asynchronous `main` ends in: runs until the process exits.
         func run() throws { try MainProgram.run() }

@@ -68,8 +68,7 @@ enum Socket {
     static func set(
         _ descriptor: CInt, _ level: CInt, _ option: CInt, _ value: CInt, _ subject: String
     ) throws(IOError) {
-        let bytes = unsafe withUnsafeBytes(of: value) { unsafe [UInt8]($0) }
-        try SystemCall.check(SystemCall.setOption(descriptor, level, option, bytes), "setsockopt", subject)
+        try SystemCall.check(SystemCall.setOption(descriptor, level, option, number: value), "setsockopt", subject)
     }
 
     /// The kernel doubles it, and raises what is too little.

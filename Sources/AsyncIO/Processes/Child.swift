@@ -76,7 +76,7 @@ final class Child: Sendable {
         // Somebody else was faster. The kernel may remember the status, from a moment after the reaping on.
         let known = SystemCall.lookAtEnd(of: handle.number, &end)
         if known > 0 { return .success(ExitStatus(end)) }
-        let now = Instant.monotonicNow
+        let now = EventLoop.ambient.now
         let since = state.vainSince ?? now
         state.vainSince = since
         let mayCome = known == 0 || known == Errno.noSuchProcess.negated

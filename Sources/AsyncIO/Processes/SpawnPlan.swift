@@ -77,6 +77,9 @@ struct SpawnPlan: Sendable {
                 .invalidArgument, operation: "spawn", subject: command.executable,
                 detail: "\"\(VisibleText.line(name))\" cannot be the name of a variable: it is empty or has a =")
         }
+        if environment == .inherit && !SystemCall.isSimulated {
+            return (nil, unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ProgramLookUp.standardPath)
+        }
         var path: String?
         let inherited = environment.base == .inherited ? Self.inheritedVariables() : []
         if environment.base == .inherited {

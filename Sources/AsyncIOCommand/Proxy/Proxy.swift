@@ -47,7 +47,7 @@ package final class Proxy: Sendable {
 
     /// A server that cannot be reached fails every connection: one line a second is enough.
     private func report(_ error: any Error) {
-        let now = Instant.monotonicNow
+        let now = EventLoop.current?.now ?? .monotonicNow
         let isDue = lastReport.withLock { last in
             if let last, last.duration(to: now) < .seconds(1) { return false }
             last = now

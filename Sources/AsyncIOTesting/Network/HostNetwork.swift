@@ -90,7 +90,7 @@ final class HostNetwork {
         guard let target = client.peer, !isDown else { return }
         if let listener = listener(at: target) {
             listener.receiveRequest(of: client, to: target, from: other)
-        } else if client.counterpart == nil {
+        } else if !client.hasCounterpart(in: self) {
             _ = world.network.route(from: host, to: other).carry(0) {
                 guard client.state == .connecting, !client.isGone else { return }
                 client.fail(.connectionRefused)

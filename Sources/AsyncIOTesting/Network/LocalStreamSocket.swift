@@ -120,8 +120,9 @@ final class LocalStreamSocket: LocalSocket {
 
     override func write(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let outgoing else { return Errno.socketNotConnected.negated }
-        if error != 0 { return takeError() }
+        // The error, if there is one, is the next read's.
         if outgoing.isFinished || outgoing.hasNoReader { return Errno.brokenPipe.negated }
+        if error != 0 { return takeError() }
         if isDrawnToFail(Interest.output) { return Errno.wouldBlock.negated }
         return unsafe outgoing.write(bytes) { drawn($0, Interest.output) }
     }

@@ -108,10 +108,11 @@ extension TCPSocket {
 
     /// Somebody asks for a connection. Without room the question is dropped, as the kernel does it.
     func receiveRequest(of client: TCPSocket, to target: Endpoint, from host: SimulatedHost) {
-        if let before = client.counterpart {
-            if before.isHalfOpen && !before.isGone { before.answer(client) }
+        if client.hasCounterpart(in: network) {
+            if let before = client.counterpart, before.isHalfOpen { before.sendAnswer(to: client) }
             return
         }
+        client.counterpart = nil
         guard waiting.count + halfOpen <= backlog, let kernel else { return }
         let child = TCPSocket(kernel, family: family)
         child.options = options
@@ -140,9 +141,19 @@ extension TCPSocket {
     }
 
     private func answer(_ client: TCPSocket) {
-        guard isHalfOpen, !isGone, let outgoing else { return }
+        guard isHalfOpen, !isGone else { return }
         attempts += 1
         guard attempts <= Self.answers else { return giveUpHandshake() }
+        sendAnswer(to: client)
+        let number = attempts
+        expect(.seconds(1 << (attempts - 1))) { server in
+            if server.isHalfOpen && server.attempts == number { server.answer(client) }
+        }
+    }
+
+    /// Answers once more to a question that was asked once more: no attempt of our own.
+    private func sendAnswer(to client: TCPSocket) {
+        guard isHalfOpen, !isGone, let outgoing else { return }
         _ = outgoing.route.carry(0) { [self] in
             guard isHalfOpen, !isGone else { return }
             guard !client.isGone, client.state == .connecting || client.state == .connected else {
@@ -151,10 +162,12 @@ extension TCPSocket {
             }
             client.receiveAnswer(of: self)
         }
-        let number = attempts
-        expect(.seconds(1 << (attempts - 1))) { server in
-            if server.isHalfOpen && server.attempts == number { server.answer(client) }
-        }
+    }
+
+    /// Whether the other end of this connection lives, in that run of its host.
+    func hasCounterpart(in network: HostNetwork) -> Bool {
+        guard let counterpart else { return false }
+        return !counterpart.isGone && counterpart.network === network
     }
 
     private func giveUpHandshake() {

@@ -18,8 +18,13 @@ struct Agenda {
     private var taken: Set<UInt64> = []
     private var numbers: UInt64 = 0
 
-    /// When the next entry is due. One that was taken back counts until its time.
-    var next: Instant? { heap.first?.time }
+    /// When the next entry is due.
+    var next: Instant? {
+        mutating get {
+            while !taken.isEmpty, let first = heap.first, taken.remove(first.number) != nil { removeFirst() }
+            return heap.first?.time
+        }
+    }
 
     @discardableResult
     mutating func add(at time: Instant, _ action: @escaping () -> Void) -> Entry {

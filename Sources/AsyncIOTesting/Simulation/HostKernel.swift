@@ -21,8 +21,10 @@ final class HostKernel: @unchecked Sendable {
     private(set) var hasCrashed = false
     /// So many calls are left until the power fails.
     var callsLeft: Int?
+    /// Whether nothing reaches anybody any more.
+    var hasNoPower: Bool { hasCrashed || (callsLeft ?? 0) < 0 }
     /// Whether what still runs is none of anybody's business: errors of it are no failures.
-    var isEnding: Bool { hasCrashed || isShuttingDown || (callsLeft ?? 0) < 0 }
+    var isEnding: Bool { hasNoPower || isShuttingDown }
     /// Calls that are to fail.
     struct FailureOrder {
         let call: String
@@ -89,11 +91,13 @@ final class HostKernel: @unchecked Sendable {
 
     /// Whether the host has no power any more. Its last call has been; all the rest of its end comes right after this
     /// turn of its loop, which is in the midst of something.
-    private func countDown() -> Bool {
+    func countDown() -> Bool {
         guard !hasCrashed, let left = callsLeft else { return hasCrashed }
         callsLeft = left - 1
         guard left <= 0 else { return false }
-        if left == 0 { world.at(world.now) { [host] in host.crash() } }
+        if left == 0 {
+            world.at(world.now) { [host, weak self] in if let self, host.life?.kernel === self { host.crash() } }
+        }
         return true
     }
 
@@ -172,21 +176,21 @@ extension HostKernel: SystemStandIn {
     // MARK: Sockets
 
     func socket(family: CInt, type: CInt) -> Int {
-        guard !hasCrashed else { return Errno.ioError.negated }
+        guard !countDown() else { return Errno.ioError.negated }
         if let code = orderedError("socket") { return code }
         let made = network.makeSocket(self, family: family, type: type)
-        let result = made.map { install($0) } ?? Errno.addressFamilyNotSupported.negated
+        let result = made.map { install($0) } ?? refuse("a socket of this family or type")
         world.record(host, "socket", Int(type), result)
         return result
     }
 
     func socketPair(type: CInt) -> (result: Int, CInt, CInt) {
-        guard !hasCrashed else { return (Errno.ioError.negated, -1, -1) }
+        guard !countDown() else { return (Errno.ioError.negated, -1, -1) }
         return installBoth(network.makePair(self, type: type), "socketpair")
     }
 
     func pipe() -> (result: Int, CInt, CInt) {
-        guard !hasCrashed else { return (Errno.ioError.negated, -1, -1) }
+        guard !countDown() else { return (Errno.ioError.negated, -1, -1) }
         return installBoth(network.makePipe(self), "pipe")
     }
 
@@ -274,7 +278,7 @@ extension HostKernel: SystemStandIn {
     // MARK: Files of Unix sockets
 
     func openItself(_ path: [UInt8]) -> Int {
-        hasCrashed ? Errno.ioError.negated : network.openPlace(self, path)
+        countDown() ? Errno.ioError.negated : network.openPlace(self, path)
     }
 
     func identity(of path: [UInt8]) -> FileIdentity? { network.identity(of: path) }
@@ -293,7 +297,7 @@ extension HostKernel: SystemStandIn {
     // MARK: Children
 
     func spawn(_ plan: inout casyncio_spawn) -> Int {
-        guard !hasCrashed else { return Errno.ioError.negated }
+        guard !countDown() else { return Errno.ioError.negated }
         let result = unsafe children.spawn(self, &plan)
         world.record(host, "spawn", 0, result)
         return result

@@ -1,31 +1,48 @@
 import AsyncIOKernel
 
 extension Simulation {
+    /// What kind of failure an error is: its type, and its case or its first words.
+    private static func kind(of error: any Error) -> String {
+        let error = (error as? SimulationFailure)?.error ?? error
+        let text: String
+        if case .checkFailed(let what) = error as? SimulationError {
+            text = what.filter { !$0.isNumber }
+        } else {
+            text = "\(String(reflecting: error).prefix { $0 != "(" && $0 != "\"" })"
+        }
+        return "\(type(of: error)) \(text)"
+    }
+
     /// What a failing run needs to fail: its unkind choices, without those that it fails without.
     ///
     /// Repeats the run with fewer and fewer of them: first the shortest beginning of the list that still fails, then
     /// that without ever smaller parts (Zeller, Hildebrandt: Simplifying and isolating failure-inducing input, 2002). A
     /// run that leaves choices out may come to other ones later, so the result is small, not the smallest. At most so
-    /// many runs. Nil if the run with this seed does not fail.
+    /// many runs. Nil if the run with this seed does not fail. Twenty seconds of real time at most, and one run.
     func shrink<Success: Sendable>(
         attempts: Int = 300, _ body: @escaping @Sendable (World) async throws -> Success
     ) -> ShrunkFailure? {
         var left = attempts
+        let end = Instant.monotonicNow.advanced(by: .seconds(20))
+        var kind: String?
         func failure(of choices: Set<Int>?) -> SimulationReport<Success>? {
-            left -= 1
+            left = Instant.monotonicNow < end ? left - 1 : 0
             let report = perform(only: choices, keepsChoices: true, body)
-            if case .failure = report.result { return report }
-            return nil
+            guard case .failure(let error) = report.result else { return nil }
+            // The same kind of failure: another one is another story.
+            let other = Self.kind(of: error)
+            if kind == nil { kind = other }
+            return kind == other ? report : nil
         }
         guard let whole = failure(of: nil) else { return nil }
         let all = whole.unkind.map(\.number)
         // The shortest beginning that fails.
-        var (kind, unkind) = (-1, all.count)
-        while unkind - kind > 1, left > 0 {
-            let middle = (kind + unkind) / 2
-            if failure(of: Set(all.prefix(middle))) != nil { unkind = middle } else { kind = middle }
+        var (passes, fails) = (-1, all.count)
+        while fails - passes > 1, left > 0 {
+            let middle = (passes + fails) / 2
+            if failure(of: Set(all.prefix(middle))) != nil { fails = middle } else { passes = middle }
         }
-        var needed = Array(all.prefix(unkind))
+        var needed = Array(all.prefix(fails))
         // Without parts of it.
         var size = max(needed.count / 2, 1)
         while !needed.isEmpty && left > 0 {

@@ -15,7 +15,8 @@ final class SimulatedDriver: Driver, LoopSimulator {
     let core = DescriptorCore()
     let kernel: HostKernel
     private(set) var standIn: StandInHolder?
-    private unowned let world: World
+    /// Kept alive as long as somebody keeps the loop; ``World/end()`` takes the loops away from it.
+    private let world: World
     private let pace: HostPace
     /// Edges that nobody has been told of.
     @safe @exclusivity(unchecked) private var edges: [(handle: Handle, bits: UInt32)] = []
@@ -49,7 +50,7 @@ final class SimulatedDriver: Driver, LoopSimulator {
     func rival(of operation: Operation) -> Token? { core.rival(of: operation) }
 
     /// Whether a wait would bring something.
-    var hasSomething: Bool { !edges.isEmpty || !completed.isEmpty }
+    var hasSomething: Bool { !edges.isEmpty || !completed.isEmpty || core.hasSomething }
 
     /// Returns at once: it is the simulation that waits, when no loop has anything to do.
     func wait(until deadline: Instant?, into completions: inout [Completion]) {
@@ -140,7 +141,7 @@ extension SimulatedDriver: ReadinessSource {
     func abandon(_ handle: Handle) {}
 
     func submit(_ call: FileCall, token: Token) -> Submission {
-        guard !kernel.hasCrashed else { return .completed(Outcome(Errno.ioError.negated)) }
+        guard !kernel.countDown() else { return .completed(Outcome(Errno.ioError.negated)) }
         let time = kernel.disk.time(for: call)
         guard time > .zero else { return .completed(finish(call)) }
         files[token] = world.at(world.now.advanced(by: time)) { [weak self] in
@@ -151,7 +152,7 @@ extension SimulatedDriver: ReadinessSource {
     }
 
     private func finish(_ call: FileCall) -> Outcome {
-        let outcome = kernel.hasCrashed ? Outcome(Errno.ioError.negated) : kernel.disk.perform(call, kernel)
+        let outcome = kernel.hasNoPower ? Outcome(Errno.ioError.negated) : kernel.disk.perform(call, kernel)
         world.record(kernel.host, "file", Int(call.descriptor), outcome.result, call.name)
         return outcome
     }

@@ -67,14 +67,16 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         guard let life else { throw SimulationError.hostIsDown(self.name) }
         let work = life.loop.submit(name: "\(self.name): \(name)", body)
         do {
-            return try await withTaskCancellationHandler {
+            let value = try await withTaskCancellationHandler {
                 try await work.value
             } onCancel: {
                 work.cancel()
             }
+            if !life.kernel.hasCrashed || life.kernel.isShuttingDown { return value }
         } catch {
-            throw life.kernel.hasCrashed ? SimulationError.hostIsDown(self.name) : error
+            if !life.kernel.hasCrashed { throw error }
         }
+        throw SimulationError.hostIsDown(self.name)
     }
 
     /// Starts a body on the host in the background. Its error fails the simulation, as that of a program.
@@ -119,6 +121,9 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     /// Lets calls fail no more that were told to.
     public func failCallsNoMore() { life?.kernel.orders = [] }
 
+    /// The world has ended.
+    func forget() { life = nil }
+
     /// How many descriptors the host has open.
     public var openDescriptors: Int { life?.kernel.openDescriptors ?? 0 }
 
@@ -133,12 +138,13 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         pace.pausedUntil = max(pace.pausedUntil, world.now.advanced(by: duration))
     }
 
-    /// How fast the host's clock goes: 1.01 means one per cent fast. Timers and timeouts go with it. Above zero.
+    /// How fast the host's clock goes: 1.01 means one per cent fast. Timers and timeouts go with it. From 0.001
+    /// to 1000.
     public var clockRate: Double {
         get { pace.clock.rate }
         set {
-            guard newValue > 0, newValue.isFinite else {
-                return world.fail(SimulationError.checkFailed("a clock's rate is above zero, not \(newValue)"))
+            guard (0.001...1000).contains(newValue) else {
+                return world.fail(SimulationError.checkFailed("a clock's rate is 0.001 to 1000, not \(newValue)"))
             }
             pace.clock.setRate(newValue, at: world.now)
         }
@@ -146,6 +152,7 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
 
     /// Starts the host again, with what its disk has kept, and everything that was given to ``program(_:_:)``.
     public func restart() throws {
+        guard !world.isEnding else { throw SimulationError.hostIsDown(name) }
         if life != nil { crash() }
         world.record(self, "restart")
         life = try HostLife(self)
@@ -165,6 +172,8 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         let end = world.now.advanced(by: grace)
         while !life.loop.remains.tasks.isEmpty && world.now < end {
             try await world.sleep(for: .milliseconds(1))
+            // Crashed meanwhile, and perhaps started again.
+            guard self.life === life else { return }
         }
         let stubborn = life.loop.remains.tasks
         self.life = nil
@@ -180,6 +189,8 @@ final class HostLife {
     let driver: SimulatedDriver
     let loop: EventLoop
     private let pace: HostPace
+    /// How many turns it may still take, once it is over; then it stands still.
+    var turnsLeft = Int.max
 
     init(_ host: SimulatedHost) throws {
         pace = host.pace
@@ -199,7 +210,7 @@ final class HostLife {
 
     /// Whether a turn would do something now.
     func isReady(at now: Instant) -> Bool {
-        if now < pace.pausedUntil { return false }
+        if now < pace.pausedUntil || turnsLeft <= 0 { return false }
         if driver.hasSomething || !loop.isIdle { return true }
         guard let timer = loop.nextTimer else { return false }
         return timer <= pace.clock.time(at: now)
@@ -207,6 +218,7 @@ final class HostLife {
 
     /// When a turn will do something, if nothing happens before.
     var nextTime: Instant {
+        if turnsLeft <= 0 { return .distantFuture }
         let isWaiting = driver.hasSomething || !loop.isIdle
         let time = isWaiting ? .distantPast : loop.nextTimer.map(pace.clock.worldTime(of:)) ?? .distantFuture
         return max(time, pace.pausedUntil)

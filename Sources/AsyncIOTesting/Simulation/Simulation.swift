@@ -24,7 +24,7 @@ public struct Simulation: Sendable {
     /// How unkind the world is.
     public var faults = SimulationFaults()
     /// How much simulated time the body may take.
-    public var timeLimit = Duration.seconds(3600)
+    public var timeLimit = Duration.seconds(86_400)
     /// How many turns loops may take without time going on.
     public var turnLimit = 1_000_000
     /// How many of the last events a failure tells of.

@@ -42,11 +42,12 @@ public struct SimulationSweep: Sendable {
         fileID: String = #fileID, line: Int = #line, _ body: @escaping @Sendable (World) async throws -> Void
     ) async throws -> SweepReport {
         let report: SweepReport
-        let name = "\(fileID):\(line)"
+        let name = SweepPart.name("\(fileID):\(line)")
         if let part = SweepPart.ofThisProcess {
             // Another sweep of the program: not what this process is here for.
             guard part.name == name else { return SweepReport() }
-            runPart(part, body)
+            try await onOwnThread("sweep") { runPart(part, body) }
+            return SweepReport()
         } else if let seed = Self.seedAskedFor {
             report = try await runHere(seed...seed, body)
         } else if let processes = processes ?? Self.usualProcesses, processes > 1 {
@@ -56,7 +57,7 @@ public struct SimulationSweep: Sendable {
         }
         guard let first = report.failures.first else { return report }
         var shrunk: ShrunkFailure?
-        if shrinks {
+        if shrinks && first.isRepeatable {
             var failing = simulation
             failing.seed = first.seed
             let toShrink = failing
@@ -86,14 +87,16 @@ public struct SimulationSweep: Sendable {
 
     private func runAll(
         _ seeds: ClosedRange<UInt64>, _ body: @escaping @Sendable (World) async throws -> Void,
-        begin: (UInt64) -> Void
+        say: (String) -> Void
     ) -> SweepReport {
         var report = SweepReport()
         for seed in seeds {
-            begin(seed)
+            say("begin \(seed)")
             var simulation = simulation
             simulation.seed = seed
-            report.add(simulation.perform(body))
+            if let failure = report.add(simulation.perform(body)) {
+                say("failure \(seed) \(failure.text.debugDescription)")
+            }
         }
         return report
     }
@@ -101,10 +104,9 @@ public struct SimulationSweep: Sendable {
     // MARK: In several processes
 
     /// Runs this process's part, writes what came of it, and ends the process.
-    private func runPart(_ part: SweepPart, _ body: @escaping @Sendable (World) async throws -> Void) -> Never {
-        let report = runAll(part.seeds, body) { part.say("begin \($0)") }
-        for failure in report.failures { part.say("failure \(failure.seed) \(failure.text.debugDescription)") }
-        part.say("done \(report.runs) \(report.events) \(report.hash)")
+    private func runPart(_ part: SweepPart, _ body: @escaping @Sendable (World) async throws -> Void) {
+        let report = runAll(part.seeds, body) { part.say($0) }
+        part.say("done \(report.runs) \(report.events) \(report.hash) \(report.failures.count)")
         exit(0)
     }
 

@@ -42,6 +42,11 @@ struct SimulationTrace {
         }
     }
 
+    /// A choice that was not the first one on offer. No event of its own.
+    mutating func note(choice: Int, among count: Int) {
+        mix(UInt64(truncatingIfNeeded: choice) << 32 | UInt64(truncatingIfNeeded: count))
+    }
+
     /// FNV-1a, a word at a time, and a shift that lets the high bits count as well.
     private mutating func mix(_ word: UInt64) {
         hash = (hash ^ word) &* 0x0000_0100_0000_01b3

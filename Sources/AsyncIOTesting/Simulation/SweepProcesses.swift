@@ -26,11 +26,23 @@ struct SweepPart: Sendable {
 
     var value: String { "\(name) \(seeds.lowerBound) \(seeds.upperBound)" }
 
-    /// Tells the process that has started this one.
+    /// Tells the process that has started this one, on a line of its own, whatever the body prints.
     func say(_ text: String) {
+        fflush(nil)
         // Whatever happens to the other process, this one only works for it.
-        try? SystemCall.writeAll(Array("\(Self.mark)\(text)\n".utf8), to: STDOUT_FILENO)
+        try? SystemCall.writeAll(Array("\n\(Self.mark)\(text)\n".utf8), to: STDOUT_FILENO)
     }
+
+    /// The name of a sweep: where it stands in the source, and how many times the program has come there.
+    static func name(_ place: String) -> String {
+        let number = visits.withLock { visits in
+            visits[place, default: 0] += 1
+            return visits[place, default: 0]
+        }
+        return "\(place)#\(number)"
+    }
+
+    private static let visits = Locked<[String: Int]>([:])
 }
 
 extension SimulationSweep {
@@ -45,25 +57,32 @@ extension SimulationSweep {
         command.environment = .inherit(adding: [SweepPart.variable: part.value, "SWIFT_DETERMINISTIC_HASHING": "1"])
         let process = try await Process.spawn(command, input: .null, output: .pipe)
         var report = SweepReport()
+        // However this ends, the process does.
+        defer { _ = try? process.signal(.kill) }
         var current: UInt64?
         var isDone = false
         var isLate = false
+        let clock = ContinuousClock()
+        var deadline = clock.now + patience
         if let output = process.output {
             let lines = BufferedReader(output).lines(limit: 1 << 20).makeAsyncIterator()
             while true {
                 do {
-                    guard let line = try await withTimeout(patience, { _ in try await lines.next() }) else { break }
+                    guard let line = try await withTimeout(max(deadline - clock.now, .zero), { _ in try await lines.next() }) else { break }
                     guard line.hasPrefix(SweepPart.mark) else { continue }
                     let words = line.dropFirst(SweepPart.mark.count).split(separator: " ", maxSplits: 2)
                     switch words.first {
-                    case "begin": current = words.count > 1 ? UInt64(words[1]) : nil
+                    case "begin":
+                        current = words.count > 1 ? UInt64(words[1]) : nil
+                        deadline = clock.now + patience
                     case "failure" where words.count == 3:
                         report.failures.append(.init(seed: UInt64(words[1]) ?? 0, text: unescaped(words[2])))
                     case "done" where words.count == 3:
-                        let numbers = words[2].split(separator: " ")
+                        let numbers = words[2].split(separator: " ").compactMap { UInt64($0) }
                         report.runs += Int(words[1]) ?? 0
-                        report.events += numbers.first.flatMap { UInt64($0) } ?? 0
-                        report.hash ^= numbers.last.flatMap { UInt64($0) } ?? 0
+                        guard numbers.count == 3, numbers[2] == UInt64(report.failures.count) else { break }
+                        report.events += numbers[0]
+                        report.hash ^= numbers[1]
                         isDone = true
                     default: break
                     }
@@ -74,13 +93,11 @@ extension SimulationSweep {
             }
         }
         let status = try await process.terminate(Termination(grace: .zero))
-        if isLate {
-            report.failures.append(
-                .init(seed: current ?? seeds.lowerBound, text: "not ended within \(patience) of real time"))
-        } else if !isDone {
-            report.failures.append(
-                .init(seed: current ?? seeds.lowerBound, text: "the process has ended: \(status)"))
-        }
+        guard isLate || !isDone else { return report }
+        let seed = current ?? seeds.lowerBound
+        var text = isLate ? "not ended within \(patience) of real time" : "the process has ended: \(status)"
+        if seed < seeds.upperBound { text += "; the seeds up to \(seeds.upperBound) have not run" }
+        report.failures.append(.init(seed: seed, text: text, isRepeatable: false))
         return report
     }
 
@@ -110,6 +127,8 @@ public struct SweepReport: Sendable {
         public let seed: UInt64
         /// What went wrong.
         public let text: String
+        /// Whether it can be looked at again in this process: it has neither crashed nor hung its own.
+        var isRepeatable = true
     }
 
     /// How many seeds have run.
@@ -121,13 +140,16 @@ public struct SweepReport: Sendable {
     /// The seeds that fail.
     public internal(set) var failures: [Failure] = []
 
-    mutating func add(_ report: SimulationReport<Void>) {
+    /// Adds a seed's run, and returns its failure.
+    @discardableResult
+    mutating func add(_ report: SimulationReport<Void>) -> Failure? {
         runs += 1
         events += report.events
         hash ^= (report.traceHash ^ report.seed) &* 0x9e37_79b9_7f4a_7c15
-        if case .failure = report.result {
-            failures.append(Failure(seed: report.seed, text: report.result.failureText))
-        }
+        guard case .failure = report.result else { return nil }
+        let failure = Failure(seed: report.seed, text: report.result.failureText)
+        failures.append(failure)
+        return failure
     }
 
     mutating func add(_ other: SweepReport) {
@@ -157,7 +179,7 @@ public struct SweepFailure: Error, CustomStringConvertible {
         var text =
             "\(seeds.count) seeds fail: \(seeds.prefix(20).joined(separator: ", "))\(seeds.count > 20 ? ", …" : "")"
         if let first = report.failures.first {
-            text += "\nto see the first one again: ASYNCIO_SEED=\(first.seed) \(command)\n\(first.text)"
+            text += "\nto see the first one again: ASYNCIO_SEED=\(first.seed) SWIFT_DETERMINISTIC_HASHING=1 \(command)\n\(first.text)"
         }
         if let shrunk { text += "\nreduced: \(shrunk)" }
         return text

@@ -32,6 +32,8 @@ public final class World: @unchecked Sendable {
     private(set) var director: SimulatedHost? { didSet { livesHaveChanged = true } }
     /// Runs of hosts that are over, whose tasks may not have ended.
     private var buried: [HostLife] = [] { didSet { livesHaveChanged = true } }
+    /// The kernels of runs that are over: packets on their way still name their sockets.
+    private var graves: [HostKernel] = []
     /// All runs of hosts, in the order in which they are looked at.
     @safe @exclusivity(unchecked) private var lives: [HostLife] = []
     /// Somebody has started or ended.
@@ -66,6 +68,7 @@ public final class World: @unchecked Sendable {
     /// Throws ``SimulationError/taken(_:)`` for a name or address that is taken, and ``IOError`` if the real system
     /// refuses something.
     public func addHost(_ name: String, addresses: [SocketAddress]? = nil) throws -> SimulatedHost {
+        guard !isEnding else { throw SimulationError.hostIsDown(name) }
         guard !hosts.contains(where: { $0.name == name }) else { throw SimulationError.taken("the host \(name)") }
         let number = hosts.count + 1
         let wanted = try addresses ?? SimulatedNetwork.usualAddresses(number)
@@ -145,7 +148,9 @@ public final class World: @unchecked Sendable {
     }
 
     func choose(_ verb: StaticString, among count: Int) -> Int {
-        perturbations.choose(verb, among: count, at: now)
+        let chosen = perturbations.choose(verb, among: count, at: now)
+        if chosen != 0 { trace.note(choice: chosen, among: count) }
+        return chosen
     }
 
     func strikes(_ verb: StaticString, _ probability: Double) -> Bool {
@@ -179,6 +184,7 @@ public final class World: @unchecked Sendable {
     /// A host's run is over: its tasks are cancelled, and run to their ends without reaching anybody.
     func bury(_ life: HostLife) {
         life.loop.cancelEverything()
+        life.turnsLeft = 10_000
         buried.append(life)
     }
 
@@ -195,6 +201,7 @@ public final class World: @unchecked Sendable {
         }
         let life = candidates[choose("host", among: candidates.count)]
         if strikes("spurious wake-up", faults.spuriousWakeUps) { life.driver.disturb() }
+        if life.turnsLeft != .max { life.turnsLeft -= 1 }
         life.loop.turn()
     }
 
@@ -211,6 +218,7 @@ public final class World: @unchecked Sendable {
     /// Nothing can run now: time jumps to whatever comes next.
     private func goOn() {
         turnsInPlace = 0
+        removeTheQuiet()
         var next = agenda.next ?? .distantFuture
         forEachLife { next = min(next, $0.nextTime) }
         if next == .distantFuture {
@@ -222,6 +230,16 @@ public final class World: @unchecked Sendable {
             // A clock that goes at another rate may be a nanosecond short of its timer.
             now = max(now.advanced(by: .nanoseconds(1)), next)
         }
+    }
+
+    /// Lets go of runs that are over and whose tasks have ended.
+    private func removeTheQuiet() {
+        guard buried.contains(where: \.loop.isQuiet) else { return }
+        for life in buried where life.loop.isQuiet {
+            life.loop.closeSimulated()
+            graves.append(life.kernel)
+        }
+        buried.removeAll { $0.loop.isClosed }
     }
 
     /// Nothing happens any more, unless somebody is cancelled.
@@ -248,6 +266,7 @@ public final class World: @unchecked Sendable {
     /// Ends every loop.
     func end() {
         isEnding = true
+        removeTheQuiet()
         var lives: [HostLife] = []
         forEachLife { lives.append($0) }
         for life in lives { life.loop.cancelEverything(shielded: false) }
@@ -255,7 +274,16 @@ public final class World: @unchecked Sendable {
         unwind { now >= end || lives.allSatisfy(\.loop.isQuiet) }
         for life in lives { life.loop.cancelEverything() }
         unwind { lives.allSatisfy(\.loop.isQuiet) }
-        for life in lives { life.loop.closeSimulated() }
+        let stubborn = lives.filter { $0.turnsLeft == .max }.flatMap(\.loop.remains.tasks)
+        if failure == nil, !stubborn.isEmpty { failure = EventLoopError.ignoredCancellation(stubborn) }
+        for life in lives where !life.loop.isClosed { life.loop.closeSimulated() }
+        // The loops keep the world; it lets go of them.
+        for host in hosts { host.forget() }
+        director?.forget()
+        director = nil
+        buried = []
+        self.lives = []
+        agenda = Agenda()
     }
 
     /// Tasks that wait at a lock, a queue or the like.
@@ -277,6 +305,7 @@ public final class World: @unchecked Sendable {
         forEachLife { life in
             for line in life.loop.waits { lines.append("\(life.loop.name): \(line)") }
         }
+        if plainTasksEscape { lines.append("plain tasks may be on threads of their own: this Swift lets nobody keep them") }
         return lines
     }
 }

@@ -85,7 +85,7 @@ public final class Sequencer: Sendable {
             state.waiting[number] = nil
             let later = state.waiting.filter { $0.key > number }
             for step in later.keys { state.waiting[step] = nil }
-            return later.values.map { $0 }
+            return later.sorted { $0.key < $1.key }.map(\.value)
         }
         for event in stranded { event.set() }
     }
