@@ -91,6 +91,8 @@ final class TCPFlow {
     func write(_ bytes: UnsafeRawBufferPointer) {
         unsafe ring.write(bytes)
         push()
+        // The word that opens the window may be under way already, and be the last one.
+        expectWord()
     }
 
     /// The sender shall be told when there is room.
