@@ -31,7 +31,9 @@ public struct SystemResolver: Resolver {
         guard let found, !found.isEmpty else {
             throw ResolutionError(.noSuchName, subject: host, detail: "no host of the simulation has this name")
         }
-        return found
+        let wanted = found.filter { version == nil || ($0.family == .ipv4) == (version == .v4) }
+        guard !wanted.isEmpty else { throw ResolutionError(.noAddress, subject: host) }
+        return wanted
     }
 
     /// The name of the host that has an address, as getnameinfo(3) finds it. One that could not be the name of a host

@@ -168,9 +168,9 @@ public final class World: @unchecked Sendable {
     func notSimulated(_ call: String) { fail(SimulationError.notSimulated(call)) }
 
     func addresses(of name: String, for asker: SimulatedHost) -> [SocketAddress]? {
-        let name = name.hasSuffix(".") ? String(name.dropLast()) : name
+        let name = (name.hasSuffix(".") ? String(name.dropLast()) : name).lowercased()
         if name == "localhost" { return [.loopback(port: 0)] }
-        return hosts.first { $0.name == name }?.addresses
+        return hosts.first { $0.name.lowercased() == name }?.addresses
     }
 
     func name(of address: SocketAddress) -> String? { host(at: address)?.name }
