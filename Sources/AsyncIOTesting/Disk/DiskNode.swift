@@ -4,7 +4,7 @@ import Glibc
 
 /// A file, folder or link of a simulated disk, with everything but its names.
 final class DiskNode {
-    enum Kind { case regular, folder, link([UInt8]), null }
+    enum Kind { case regular, folder, link([UInt8]), null, socket }
 
     let number: UInt64
     let kind: Kind
@@ -42,6 +42,8 @@ final class DiskNode {
     var failedSyncs = 0
     weak var exclusiveLock: OpenFile?
     var sharedLocks = 0
+    /// The socket that has made it.
+    weak var socket: LocalSocket?
     /// What runs if it is executed.
     var program: ScriptedProgram?
 
@@ -58,6 +60,7 @@ final class DiskNode {
     }
 
     var isFolder: Bool { if case .folder = kind { true } else { false } }
+    var isSocket: Bool { if case .socket = kind { true } else { false } }
     var isRegular: Bool { if case .regular = kind { true } else { false } }
     var target: [UInt8]? { if case .link(let target) = kind { target } else { nil } }
 
@@ -68,6 +71,7 @@ final class DiskNode {
         case .folder: UInt32(S_IFDIR)
         case .link: UInt32(S_IFLNK)
         case .null: UInt32(S_IFCHR)
+        case .socket: UInt32(S_IFSOCK)
         }
     }
 
@@ -102,7 +106,7 @@ final class DiskNode {
         case .regular: content.size
         case .folder: DiskContent.pageSize
         case .link(let target): Int64(target.count)
-        case .null: 0
+        case .null, .socket: 0
         }
     }
 

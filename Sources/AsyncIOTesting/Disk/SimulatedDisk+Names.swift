@@ -41,6 +41,7 @@ extension SimulatedDisk {
         let writes = flags & O_ACCMODE != O_RDONLY
         if place.isFolder || flags & O_DIRECTORY != 0, !node.isFolder { throw .notDirectory }
         if node.target != nil { throw .tooManySymbolicLinkLevels }
+        if node.isSocket { throw .noSuchAddressOrDevice }
         if node.isFolder, writes || flags & O_CREAT != 0 { throw .isDirectory }
         let bits: UInt32 = (flags & O_ACCMODE != O_WRONLY ? 4 : 0) | (writes ? 2 : 0)
         guard may(bits, node) else { throw .permissionDenied }

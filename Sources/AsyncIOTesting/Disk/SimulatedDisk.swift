@@ -11,8 +11,8 @@ public import SystemPackage
 /// the disk after a sync of the file, and a name after a sync of its folder; ``SimulatedHost/crash()`` takes the rest,
 /// as ``DiskFaults/loss`` says.
 ///
-/// At first there are `/tmp`, `/dev/null` and what ``SimulatedHost/install(_:_:)`` puts there. Relative paths begin at
-/// `/`. FIFOs, devices and `/proc` are not simulated. To be used by code of the simulation alone.
+/// At first there are `/tmp`, `/run`, `/dev/null` and what ``SimulatedHost/install(_:_:)`` puts there. Relative paths
+/// begin at `/`. FIFOs, devices and `/proc` are not simulated. To be used by code of the simulation alone.
 public final class SimulatedDisk: @unchecked Sendable {
     /// How many bytes of content it holds, in pages of 4,096 bytes: `ENOSPC` beyond.
     public var capacity: Int64 = 1 << 36
@@ -56,6 +56,7 @@ public final class SimulatedDisk: @unchecked Sendable {
         let temporary = makeNode(.folder, mode: 0o1777)
         let devices = makeNode(.folder, mode: 0o755)
         found(temporary, Array("tmp".utf8), in: root)
+        found(makeNode(.folder, mode: 0o755), Array("run".utf8), in: root)
         found(devices, Array("dev".utf8), in: root)
         found(makeNode(.null, mode: 0o666), Array("null".utf8), in: devices)
     }

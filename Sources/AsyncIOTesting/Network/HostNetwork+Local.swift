@@ -3,8 +3,6 @@ import SystemPackage
 
 // The names of Unix sockets.
 extension HostNetwork {
-    private var files: SocketFiles { world.network.files(of: host) }
-
     // MARK: Names without files
 
     func take(abstract name: [UInt8], for socket: LocalSocket) -> Int {
@@ -33,19 +31,21 @@ extension HostNetwork {
     // MARK: Files
 
     func openPlace(_ kernel: HostKernel, _ path: [UInt8]) -> Int {
-        guard let file = files[path] else { return Errno.noSuchFileOrDirectory.negated }
-        return kernel.install(OpenedPlace(kernel, file))
+        switch kernel.disk.node(at: path, follows: false) {
+        case .success(let node): kernel.install(OpenedPlace(kernel, node))
+        case .failure(let error): error.negated
+        }
     }
 
-    func identity(of path: [UInt8]) -> FileIdentity? { files[path]?.identity }
-
-    func identity(of description: OpenDescription?) -> FileIdentity? {
-        (description as? OpenedPlace)?.file.identity
+    func identity(of path: [UInt8]) -> FileIdentity? {
+        try? host.disk.node(at: path, follows: false).get().identity
     }
+
+    func identity(of description: OpenDescription?) -> FileIdentity? { (description as? OpenedPlace)?.node.identity }
 
     func setPermissions(of description: OpenDescription, _ permissions: UInt32) -> Int {
         if let place = description as? OpenedPlace {
-            place.file.permissions = permissions
+            do { return try host.disk.setPermissions(place.node, permissions) } catch { return error.negated }
         } else if let socket = description as? LocalSocket {
             socket.permissions = permissions
         } else {
@@ -54,5 +54,7 @@ extension HostNetwork {
         return 0
     }
 
-    func unlink(_ path: [UInt8]) -> Int { files.remove(path) ? 0 : Errno.noSuchFileOrDirectory.negated }
+    func unlink(_ path: [UInt8]) -> Int {
+        do { return try host.disk.remove(path, host.disk.root, isFolder: false) } catch { return error.negated }
+    }
 }

@@ -98,6 +98,7 @@ final class IPDatagramSocket: IPSocket {
         guard wanted.port != 0 else { return Errno.invalidArgument.negated }
         guard bytes.count <= (wanted.address.isV4 ? 65_507 : 65_527) else { return Errno.messageTooLong.negated }
         if wanted.address.isMulticast { return kernel?.refuse("multicast") ?? Errno.ioError.negated }
+        if wanted.address.isBroadcast, !options.broadcast { return Errno.permissionDenied.negated }
         if wanted.address.isBroadcast { return kernel?.refuse("broadcast") ?? Errno.ioError.negated }
         guard let way = network.way(to: wanted.address) else { return Errno.networkUnreachable.negated }
         let result = bindIfNeeded()

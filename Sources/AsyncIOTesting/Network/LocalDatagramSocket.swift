@@ -77,7 +77,7 @@ final class LocalDatagramSocket: LocalSocket {
             target = peer
         }
         let bytes = unsafe MessageBytes(message).bytes
-        guard bytes.count <= 2 * options.sendBuffer - 32 else { return Errno.messageTooLong.negated }
+        guard bytes.count <= options.sendMemory - 32 else { return Errno.messageTooLong.negated }
         if isDrawnToFail(Interest.output) { return Errno.wouldBlock.negated }
         guard target.hasRoom else {
             // Of another receiver's queue the kernel says nothing.

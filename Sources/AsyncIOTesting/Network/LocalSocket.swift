@@ -14,18 +14,12 @@ class LocalSocket: NetworkSocket {
 
     init(_ kernel: HostKernel) { super.init(kernel, AF_UNIX) }
 
-    /// What the usual umask takes from a new file.
-    private static let umask: UInt32 = 0o022
-
     override func bind(_ address: SocketAddress) -> Int {
         guard let wanted = Self.name(address) else { return Errno.invalidArgument.negated }
         guard name.isEmpty else { return Errno.invalidArgument.negated }
         guard !wanted.isEmpty else { return network.nameAbstractly(self) }
         if wanted[0] == 0 { return network.take(abstract: wanted, for: self) }
-        let files = world.network.files(of: network.host)
-        guard files.make(wanted, for: self, permissions: permissions & ~Self.umask) != nil else {
-            return Errno.addressInUse.negated
-        }
+        if let error = network.host.disk.makeSocket(wanted, for: self) { return error.negated }
         name = wanted
         return 0
     }
@@ -37,20 +31,24 @@ class LocalSocket: NetworkSocket {
         if first == 0 {
             found = network.socket(abstract: wanted)
         } else {
-            guard let file = file(at: wanted) else { return .failure(.noSuchFileOrDirectory) }
-            found = file.socket
+            switch file(at: wanted) {
+            case .failure(let error): return .failure(error)
+            case .success(let node):
+                guard network.host.disk.may(0o2, node) else { return .failure(.permissionDenied) }
+                found = node.livingSocket
+            }
         }
         guard let found else { return .failure(.connectionRefused) }
         guard found.kind.type == kind.type else { return .failure(.protocolWrongTypeForSocket) }
         return .success(found)
     }
 
-    private func file(at path: [UInt8]) -> SocketFile? {
+    private func file(at path: [UInt8]) -> Result<DiskNode, Errno> {
         let prefix = Array("/proc/self/fd/".utf8)
         if path.starts(with: prefix), let number = CInt(String(decoding: path[prefix.count...], as: UTF8.self)) {
-            return (kernel?[number] as? OpenedPlace)?.file
+            return (kernel?[number] as? OpenedPlace).map { .success($0.node) } ?? .failure(.noSuchFileOrDirectory)
         }
-        return world.network.files(of: network.host)[path]
+        return network.host.disk.node(at: path, follows: true)
     }
 
     /// Nil for an address of another family.

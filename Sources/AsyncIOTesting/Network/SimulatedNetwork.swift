@@ -16,8 +16,6 @@ public final class SimulatedNetwork: @unchecked Sendable {
     private var places: [Pair: Route] = [:]
     private var owners: [IPAddress: SimulatedHost] = [:]
     private var knownHosts = 0
-    /// The files of Unix sockets, by hosts: they outlive a crash.
-    private var socketFiles: [Int: SocketFiles] = [:]
 
     private struct Pair: Hashable {
         let from: Int
@@ -143,12 +141,5 @@ public final class SimulatedNetwork: @unchecked Sendable {
             knownHosts += 1
         }
         return owners[address]
-    }
-
-    func files(of host: SimulatedHost) -> SocketFiles {
-        if let files = socketFiles[host.number] { return files }
-        let files = SocketFiles()
-        socketFiles[host.number] = files
-        return files
     }
 }

@@ -20,6 +20,8 @@ struct SocketOptions {
     var onlyIPv6: Bool { isOn(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
     /// The bytes of payload that fit: the kernel doubles what is asked for, and needs half of it.
     var sendBuffer: Int { buffer(SO_SNDBUF) }
+    /// What SO_SNDBUF says, bookkeeping included.
+    var sendMemory: Int { number(SOL_SOCKET, SO_SNDBUF) ?? Self.largestBuffer }
     var receiveBuffer: Int { buffer(SO_RCVBUF) }
     /// Closing breaks the connection off.
     var lingersNoTime: Bool {
@@ -65,7 +67,7 @@ struct SocketOptions {
         switch level {
         case SOL_SOCKET:
             switch name {
-            case SO_SNDBUF, SO_RCVBUF: CInt(2 * largestBuffer)
+            case SO_SNDBUF, SO_RCVBUF: CInt(largestBuffer)
             case SO_REUSEADDR, SO_REUSEPORT, SO_BROADCAST, SO_KEEPALIVE, SO_LINGER, SO_PRIORITY, SO_OOBINLINE: 0
             default: nil
             }

@@ -68,7 +68,10 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         let work = life.loop.submit(name: "\(self.name): \(name)", body)
         do {
             let value = try await withTaskCancellationHandler {
-                try await work.value
+                do { return try await work.value } catch is CancellationError where Task.isCancelled {
+                    // Whoever is cancelled does not wait any more, and the body has not ended.
+                    return try await Task(executorPreference: EventLoop.current) { try await work.value }.value
+                }
             } onCancel: {
                 work.cancel()
             }
