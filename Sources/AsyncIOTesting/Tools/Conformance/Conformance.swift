@@ -1,5 +1,6 @@
 import AsyncIO
 import AsyncIOKernel
+import AsyncIOLoop
 import SystemPackage
 
 /// A sentence of a contract that an implementation does not keep.
@@ -86,5 +87,17 @@ func demandCancellation(from what: String, _ body: () async throws -> some Any) 
 
 /// Lets others run until the condition holds. Whether it ever does is for the test's own time limit.
 package func until(_ condition: () async throws -> Bool) async rethrows {
-    while try await !condition() { await Task.yield() }
+    while try await !condition() { await letOthersGoOn() }
+}
+
+/// Lets others run for a few turns.
+func letOthersGoOn(_ turns: Int = 1) async {
+    for _ in 0..<turns {
+        // In a simulated world, no time passes while anybody is ready.
+        if SystemCall.isSimulated, !Task.isCancelled, let loop = EventLoop.current {
+            try? await loop.sleep(for: .microseconds(10))
+        } else {
+            await Task.yield()
+        }
+    }
 }

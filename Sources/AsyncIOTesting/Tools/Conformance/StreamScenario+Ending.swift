@@ -63,8 +63,9 @@ extension StreamScenario {
             let end = try await other.read(upTo: 10)
             try demand(end == nil, "received \(end as Any)")
             try await other.write("yes")
-            let answer = try await one.read(upTo: 10)
-            try demand(answer == Array("yes".utf8), "received \(answer as Any)")
+            var answer: [UInt8] = []
+            while answer.count < 3, let bytes = try await one.read(upTo: 10) { answer += bytes }
+            try demand(answer == Array("yes".utf8), "received \(answer)")
         },
 
         StreamScenario("half-close is refused while a write is under way") { stand in
@@ -109,7 +110,7 @@ extension StreamScenario {
                 let (one, other) = try await stand.pair()
                 let reader = stand.start("reader") { try await one.read(upTo: 10) }
                 let writer = stand.start("writer") { try await one.write(StreamPattern.part(count: stand.bulk)) }
-                for _ in 0..<Int.random(in: 0...20, using: &random) { await Task.yield() }
+                await letOthersGoOn(Int.random(in: 0...20, using: &random))
                 if Bool.random(using: &random) { one.close() } else { one.abort() }
                 for error in [
                     try await demandError(.canceled, .badFileDescriptor, from: "a read during close") {
@@ -163,7 +164,7 @@ extension StreamScenario {
         StreamScenario("the peer's reader hears of an abort", needs: .abortIsSeen) { stand in
             let (one, other) = try await stand.pair()
             let reader = stand.start("reader") { try await other.read(upTo: 10) }
-            for _ in 0..<5 { await Task.yield() }
+            await letOthersGoOn(5)
             one.abort()
             try await demandError(.connectionReset, from: "a read while the peer breaks off") { try await reader.value }
         },

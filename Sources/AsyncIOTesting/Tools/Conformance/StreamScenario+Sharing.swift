@@ -15,7 +15,7 @@ extension StreamScenario {
                     let count = Int.random(in: 1...2_000, using: &random)
                     try await one.write(StreamPattern.piece(at: sent, count: count))
                     sent += count
-                    for _ in 0..<Int.random(in: 0...4, using: &random) { await Task.yield() }
+                    await letOthersGoOn(Int.random(in: 0...4, using: &random))
                 }
                 try await one.closeWriting()
                 return sent
@@ -28,7 +28,7 @@ extension StreamScenario {
                     var reader = PatternReader(other, from: before)
                     return try await reader.read(upTo: limit, way: way) ? reader.count - before : -1
                 }
-                for _ in 0..<Int.random(in: 0...3, using: &random) { await Task.yield() }
+                await letOthersGoOn(Int.random(in: 0...3, using: &random))
                 task.cancel()
                 do {
                     let count = try await task.value
@@ -53,7 +53,7 @@ extension StreamScenario {
                     var reader = PatternReader(other)
                     return try await reader.read(upTo: 10, way: round)
                 }
-                for _ in 0..<round % 7 { await Task.yield() }
+                await letOthersGoOn(round % 7)
                 task.cancel()
                 try await demandCancellation(from: "a read") { try await task.value }
             }
@@ -92,7 +92,7 @@ extension StreamScenario {
                     let chunks = (0..<total / step).map { StreamPattern.piece(at: $0 * step, count: step) }
                     try await one.write(contentsOf: chunks)
                 }
-                for _ in 0..<round { await Task.yield() }
+                await letOthersGoOn(round)
                 task.cancel()
                 try await demandCancellation(from: "a write that nobody reads") { try await task.value }
                 one.close()
@@ -171,7 +171,7 @@ extension StreamScenario {
             let (one, other) = try await stand.pair()
             for _ in 0..<50 {
                 let task = stand.start("first") { try await other.read(upTo: 10) }
-                for _ in 0..<3 { await Task.yield() }
+                await letOthersGoOn(3)
                 task.cancel()
                 try await demandCancellation(from: "a read") { try await task.value }
                 try await one.write([1])
