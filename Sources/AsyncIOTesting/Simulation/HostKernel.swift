@@ -63,6 +63,13 @@ final class HostKernel: @unchecked Sendable {
     /// How many descriptors are open.
     var openDescriptors: Int { open }
 
+    /// Each open descriptor, and what it refers to.
+    var descriptorNames: [String] {
+        descriptions.enumerated().compactMap { index, description in
+            description.map { "\(index + Int(Self.firstNumber)) \($0.label)" }
+        }
+    }
+
     subscript(number: CInt) -> OpenDescription? {
         let index = Int(number) - Self.firstNumber
         return index >= 0 && index < descriptions.count ? descriptions[index] : nil

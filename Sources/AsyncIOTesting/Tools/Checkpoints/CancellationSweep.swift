@@ -140,34 +140,46 @@ public func cancelAtEveryAwait<Subject: Sendable>(
     body: @escaping @concurrent @Sendable (Subject) async throws -> Void,
     check: @escaping @concurrent @Sendable (Subject, CancellationSweep.Run) async throws -> Void = { _, _ in }
 ) async throws -> CancellationSweep {
-    var runs: [CancellationSweep.Run] = []
-    var failures: [CancellationFailures.Failure] = []
-    var suspensions = 0
-
-    func visit(_ point: CancellationPoint) async throws -> Bool {
-        let visit = try await withVirtualTime(options: options) { time in
-            try await SweptRun.perform(point, time, limit, accepting, setUp, body, check)
+    try await CancellationSweep.perform(at: moments, atMost: atMost) { point in
+        try await withVirtualTime(options: options) { time in
+            try await SweptRun.perform(
+                point, SweepGround(time), limit, accepting, { try await setUp(time) }, body, check)
         }
-        runs.append(visit.run)
-        if point.number == 0 { suspensions = visit.suspensions }
-        failures += visit.faults.map { CancellationFailures.Failure(point: point, detail: $0) }
-        return visit.run.wasCancelled
     }
+}
 
-    _ = try await visit(CancellationPoint(number: 0, moment: .waiting))
-    for moment in failures.isEmpty ? moments : [] {
-        var number = 1
-        while try await visit(CancellationPoint(number: number, moment: moment)) {
-            number += 1
-            guard number <= atMost else {
-                let point = CancellationPoint(number: number, moment: moment)
-                failures.append(.init(point: point, detail: "the body has more than \(atMost) suspensions"))
-                break
+extension CancellationSweep {
+    /// Visits each point, by a run.
+    static func perform(
+        at moments: [CancellationPoint.Moment], atMost: Int, _ perform: (CancellationPoint) async throws -> SweptRun
+    ) async throws -> CancellationSweep {
+        var runs: [CancellationSweep.Run] = []
+        var failures: [CancellationFailures.Failure] = []
+        var suspensions = 0
+
+        func visit(_ point: CancellationPoint) async throws -> Bool {
+            let visit = try await perform(point)
+            runs.append(visit.run)
+            if point.number == 0 { suspensions = visit.suspensions }
+            failures += visit.faults.map { CancellationFailures.Failure(point: point, detail: $0) }
+            return visit.run.wasCancelled
+        }
+
+        _ = try await visit(CancellationPoint(number: 0, moment: .waiting))
+        for moment in failures.isEmpty ? moments : [] {
+            var number = 1
+            while try await visit(CancellationPoint(number: number, moment: moment)) {
+                number += 1
+                guard number <= atMost else {
+                    let point = CancellationPoint(number: number, moment: moment)
+                    failures.append(.init(point: point, detail: "the body has more than \(atMost) suspensions"))
+                    break
+                }
             }
         }
+        if !failures.isEmpty { throw CancellationFailures(failures: failures, runs: runs.count) }
+        return CancellationSweep(runs: runs, suspensions: suspensions)
     }
-    if !failures.isEmpty { throw CancellationFailures(failures: failures, runs: runs.count) }
-    return CancellationSweep(runs: runs, suspensions: suspensions)
 }
 
 /// Runs a body that brings everything it works on again and again, cancelled at each of its suspensions.

@@ -25,8 +25,8 @@ public struct Leaks: Error, Hashable, Sendable, CustomStringConvertible {
         public init(rawValue: Int) { self.rawValue = rawValue }
         /// Tasks, operations, timers and abandoned bodies of the loop.
         public static let loop = Kinds(rawValue: 1)
-        /// The descriptors of the whole process, of which other tests may open some meanwhile: for tests that run
-        /// alone (`.serialized`, or a process of their own).
+        /// The descriptors of a simulated host; elsewhere those of the whole process, of which other tests may open
+        /// some meanwhile: for tests that run alone (`.serialized`, or a process of their own).
         public static let descriptors = Kinds(rawValue: 2)
     }
 
@@ -110,8 +110,8 @@ final class LeakCheck: @unchecked Sendable {
     func end() async -> Leaks {
         await settle()
         var leaks = look()
-        let end = Instant.monotonicNow.advanced(by: Self.patience)
-        while !leaks.isEmpty && isRealTime && Instant.monotonicNow < end {
+        let end = now.advanced(by: Self.patience)
+        while !leaks.isEmpty && isRealTime && now < end {
             try? await loop.sleep(for: .milliseconds(1))
             leaks = look()
         }
@@ -119,7 +119,9 @@ final class LeakCheck: @unchecked Sendable {
         return leaks
     }
 
-    private var isRealTime: Bool { !(loop.driver is VirtualDriver) && !loop.isSimulated }
+    /// In a simulated world, the time of that.
+    private var now: Instant { loop.driver is SimulatedDriver ? loop.driver.now : Instant.monotonicNow }
+    private var isRealTime: Bool { !(loop.driver is VirtualDriver) }
 
     /// Lets everybody run who is ready, and those who become ready by it.
     private func settle() async {
@@ -161,7 +163,9 @@ final class LeakCheck: @unchecked Sendable {
             leaks.timers = statistics.pendingTimers
             leaks.abandoned = statistics.abandonedTasks
         }
-        if kinds.contains(.descriptors) { leaks.descriptors = openDescriptors() }
+        if kinds.contains(.descriptors) {
+            leaks.descriptors = (loop.driver as? SimulatedDriver)?.kernel.descriptorNames ?? openDescriptors()
+        }
         return leaks
     }
 

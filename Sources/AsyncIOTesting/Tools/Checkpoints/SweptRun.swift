@@ -2,6 +2,31 @@ import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
 
+/// Where a body is cancelled: a loop in virtual time, or a host of a simulated world.
+struct SweepGround {
+    let loop: EventLoop
+    /// Whether what the set-up has left counts as a leak, as far as the check has not ended it.
+    let countsSetUp: Bool
+    /// Lets everybody come as far as they can.
+    let settle: () async throws -> Void
+    /// Told of the instant that only a hung run reaches, and of nil when it has ended.
+    var expectEnd: (Instant?) -> Void = { _ in }
+
+    init(_ time: VirtualTime) {
+        loop = time.loop
+        countsSetUp = true
+        settle = { try await time.waitUntilIdle() }
+        expectEnd = { time.driver.lastResort = $0 }
+    }
+
+    /// A host, to be used on its loop.
+    init(_ host: SimulatedHost) throws {
+        loop = try host.loop
+        countsSetUp = false
+        settle = { [loop] in try await loop.sleep(for: .milliseconds(10)) }
+    }
+}
+
 /// One run of a body that is cancelled at one point, on the loop of its clock.
 struct SweptRun: Sendable {
     let run: CancellationSweep.Run
@@ -10,19 +35,22 @@ struct SweptRun: Sendable {
     let faults: [String]
 
     static func perform<Subject: Sendable>(
-        _ point: CancellationPoint, _ time: VirtualTime, _ limit: Duration, _ accepting: (any Error) -> Bool,
-        _ setUp: (VirtualTime) async throws -> Subject,
+        _ point: CancellationPoint, _ ground: SweepGround, _ limit: Duration, _ accepting: (any Error) -> Bool,
+        _ setUp: () async throws -> Subject,
         _ body: @escaping @concurrent @Sendable (Subject) async throws -> Void,
         _ check: @escaping @concurrent @Sendable (Subject, CancellationSweep.Run) async throws -> Void
     ) async throws -> SweptRun {
-        let leakCheck = await LeakCheck.begin(on: time.loop)
-        let subject = try await setUp(time)
+        var earlyCheck: LeakCheck?
+        if ground.countsSetUp { earlyCheck = await LeakCheck.begin(on: ground.loop) }
+        let subject = try await setUp()
         // What has been started for the body is in its place when it begins.
-        try await time.waitUntilIdle()
+        try await ground.settle()
+        let leakCheck =
+            if let earlyCheck { earlyCheck } else { await LeakCheck.begin(on: ground.loop, [.loop, .descriptors]) }
 
         let trigger = Trigger(point)
         let census = leakCheck.census
-        let bodyEnd = await guarded("body", time, limit, census, hearing: trigger.hear) {
+        let bodyEnd = await guarded("body", ground, limit, census, hearing: trigger.hear) {
             trigger.bodyBegins()
             defer { trigger.bodyEnds() }
             try await body(subject)
@@ -37,7 +65,7 @@ struct SweptRun: Sendable {
         case .hung, .spins: return SweptRun(run: run, suspensions: trigger.suspensions, faults: faults)
         case .returned, .cancelled, .threw: break
         }
-        let checkEnd = await guarded("check", time, limit, census, hearing: { _ in }) {
+        let checkEnd = await guarded("check", ground, limit, census, hearing: { _ in }) {
             try await check(subject, run)
         } started: { _ in
         }
@@ -68,15 +96,15 @@ struct SweptRun: Sendable {
 
     /// Runs a body in a task of its own, and gives it up when the limit has passed.
     private static func guarded(
-        _ name: String, _ time: VirtualTime, _ limit: Duration, _ census: TaskCensus,
+        _ name: String, _ ground: SweepGround, _ limit: Duration, _ census: TaskCensus,
         hearing hear: @escaping (LoopEvent) -> Void, _ body: @escaping @Sendable () async throws -> Void,
         started: (Task<Void, Never>) -> Void
     ) async -> CancellationSweep.Ending {
         let ending = Condition<CancellationSweep.Ending?>(nil)
         let hasEnded = AsyncEvent(name: "end of the \(name)")
-        let end = time.now.advanced(by: limit)
-        time.driver.lastResort = end
-        let watchdog = time.loop.callAt(end) {
+        let end = ground.loop.now.advanced(by: limit)
+        ground.expectEnd(end)
+        let watchdog = ground.loop.callAt(end) {
             ending.withLock { $0 = .hung }
             hasEnded.set()
         }
@@ -89,7 +117,7 @@ struct SweptRun: Sendable {
             ending.withLock { if $0 == nil { $0 = .spins } }
             hasEnded.set()
         }
-        let task = Task(name: name, executorPreference: time.loop) {
+        let task = Task(name: name, executorPreference: ground.loop) {
             let result: CancellationSweep.Ending
             do {
                 try await body()
@@ -99,11 +127,11 @@ struct SweptRun: Sendable {
             hasEnded.set()
         }
         started(task)
-        let wait = Task(executorPreference: time.loop) { try? await hasEnded.wait() }
+        let wait = Task(executorPreference: ground.loop) { try? await hasEnded.wait() }
         await wait.value
         census.listener = nil
         watchdog.cancel()
-        time.driver.lastResort = nil
+        ground.expectEnd(nil)
         task.cancel()
         return ending.withLock { $0 } ?? .hung
     }
