@@ -30,7 +30,7 @@ struct ActorTests {
         }
     }
 
-    @Test("an actor that lives on the loop reads and writes in turns with others", arguments: Setting.all)
+    @Test("an actor that lives on the loop reads and writes in turns with others", arguments: Setting.everywhere)
     func onLoop(setting: Setting) async throws {
         try await exchange(setting) { stream, loop in
             let actor = OnLoop(loop)
@@ -39,7 +39,7 @@ struct ActorTests {
         }
     }
 
-    @Test("so does one that lives nowhere in particular", arguments: Setting.all)
+    @Test("so does one that lives nowhere in particular", arguments: Setting.everywhere)
     func anywhere(setting: Setting) async throws {
         try await exchange(setting) { stream, _ in
             let actor = Anywhere()
@@ -48,7 +48,7 @@ struct ActorTests {
         }
     }
 
-    @Test("so does the main actor", arguments: Setting.all)
+    @Test("so does the main actor", arguments: Setting.everywhere)
     func onMain(setting: Setting) async throws {
         try await exchange(setting) { stream, _ in try await Self.mainEcho(stream) }
     }

@@ -40,7 +40,7 @@ struct BindTests {
         }
     }
 
-    @Test("is shared by listeners that agree to it", arguments: Setting.all)
+    @Test("is shared by listeners that agree to it", arguments: Setting.everywhere)
     func reusePort(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let options = TCPOptions(reusePort: true)
@@ -50,7 +50,7 @@ struct BindTests {
         }
     }
 
-    @Test("on an address of another machine is refused", arguments: Setting.all)
+    @Test("on an address of another machine is refused", arguments: Setting.everywhere)
     func foreignAddress(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let error = try await ioError { try await TCPListener.bind("192.0.2.1", 7_000, on: loop) }
@@ -59,7 +59,7 @@ struct BindTests {
         }
     }
 
-    @Test("by name, and on names that do not exist", arguments: Setting.all)
+    @Test("by name, and on names that do not exist", arguments: Setting.everywhere)
     func names(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let listener = try await TCPListener.bind("localhost", 0, on: loop)
@@ -90,7 +90,7 @@ struct BindTests {
         }
     }
 
-    @Test("options reach both sides' sockets", arguments: Setting.all)
+    @Test("options reach both sides' sockets", arguments: Setting.everywhere)
     func options(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let keepAlive = TCPOptions.KeepAlive(idle: .seconds(33), interval: .milliseconds(7_900), count: 4)
@@ -129,7 +129,9 @@ struct BindTests {
         return value
     }
 
-    @Test("kernel buffers have the size that was asked for, of accepted connections as well", arguments: Setting.all)
+    @Test(
+        "kernel buffers have the size that was asked for, of accepted connections as well",
+        arguments: Setting.everywhere)
     func buffers(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             var options = TCPOptions()

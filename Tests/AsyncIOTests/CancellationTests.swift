@@ -8,7 +8,7 @@ import Testing
 @Suite("Cancellation", .timeLimit(.minutes(30)))
 struct CancellationTests {
     /// Complete or throw, never both: a byte that the kernel has given away reaches the caller.
-    @Test("of a read, at any moment, loses no byte", arguments: Setting.all, [1 as UInt64, 2, 3])
+    @Test("of a read, at any moment, loses no byte", arguments: Setting.everywhere, [1 as UInt64, 2, 3])
     func readLosesNothing(setting: Setting, seed: UInt64) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -68,7 +68,7 @@ struct CancellationTests {
         return sent
     }
 
-    @Test("before an operation lets it do nothing", arguments: Setting.all)
+    @Test("before an operation lets it do nothing", arguments: Setting.everywhere)
     func before(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)

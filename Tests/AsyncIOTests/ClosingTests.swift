@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Closing", .timeLimit(.minutes(30)))
 struct ClosingTests {
-    @Test("ends a read that waits, and says why", arguments: Setting.all)
+    @Test("ends a read that waits, and says why", arguments: Setting.everywhere)
     func pendingRead(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -42,7 +42,7 @@ struct ClosingTests {
         }
     }
 
-    @Test("twice is once, and use afterwards is an error that says so", arguments: Setting.all)
+    @Test("twice is once, and use afterwards is an error that says so", arguments: Setting.everywhere)
     func useAfterClose(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -64,7 +64,7 @@ struct ClosingTests {
     }
 
     /// A27: the number belongs to somebody else by now.
-    @Test("makes a stream harmless whose number another one has got", arguments: Setting.all)
+    @Test("makes a stream harmless whose number another one has got", arguments: Setting.everywhere)
     func reusedNumber(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             for _ in 0..<50 {

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Connecting", .timeLimit(.minutes(30)))
 struct ConnectTests {
-    @Test("to a port where nobody listens is refused, with the address in the text", arguments: Setting.all)
+    @Test("to a port where nobody listens is refused, with the address in the text", arguments: Setting.everywhere)
     func refused(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let error = try await ioError { try await TCPStream.connect("127.0.0.1", 1, on: loop) }
@@ -88,7 +88,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("by name tries the addresses in turn", arguments: Setting.all)
+    @Test("by name tries the addresses in turn", arguments: Setting.everywhere)
     func names(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             // localhost is ::1 as well where there is IPv6: only one of the two answers.
@@ -108,7 +108,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("to a name that does not exist, or cannot, says so with the name", arguments: Setting.all)
+    @Test("to a name that does not exist, or cannot, says so with the name", arguments: Setting.everywhere)
     func badNames(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let resolver = ConnectOptions(resolver: StaticResolver())
@@ -165,7 +165,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("from an address that is not ours, or of the other version, says so", arguments: Setting.all)
+    @Test("from an address that is not ours, or of the other version, says so", arguments: Setting.everywhere)
     func wrongLocalAddress(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let foreign = ConnectOptions(localAddress: .ipv4(192, 0, 2, 1, port: 0))
@@ -180,7 +180,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("from the very port that is dialled does not go round for ever", arguments: Setting.all)
+    @Test("from the very port that is dialled does not go round for ever", arguments: Setting.everywhere)
     func selfConnectByChoice(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let address = try Self.closedEvenPort(of: .loopback(port: 0))
@@ -192,7 +192,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("options of the socket hold for the connection", arguments: Setting.all)
+    @Test("options of the socket hold for the connection", arguments: Setting.everywhere)
     func socketOptions(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
@@ -223,7 +223,7 @@ struct ConnectTests {
         await #expect(throws: EventLoopError.noLoop) { try await TCPListener.bind("127.0.0.1", 0) }
     }
 
-    @Test("to a unix address of a TCP stream is refused, not crashed", arguments: Setting.all)
+    @Test("to a unix address of a TCP stream is refused, not crashed", arguments: Setting.everywhere)
     func unixAddress(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let address = try SocketAddress.unix(path: "/nowhere/at/all")

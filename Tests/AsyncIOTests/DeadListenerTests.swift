@@ -10,7 +10,8 @@ import Testing
 @Suite("A listener that can accept no more")
 struct DeadListenerTests {
     @Test(
-        "ends its server with an error that says so, when the connections that live have ended", arguments: Setting.all)
+        "ends its server with an error that says so, when the connections that live have ended",
+        arguments: Setting.everywhere)
     func ends(setting: Setting) async throws {
         let errors = Errors()
         try await withLoop(setting, reports: errors) { loop in

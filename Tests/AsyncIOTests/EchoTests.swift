@@ -9,7 +9,7 @@ import Testing
 struct EchoTests {
     static let sizes = [1, 2, 1_000, 4_096, 65_535, 65_536, 65_537, 1_000_003, 8 * 1024 * 1024]
 
-    @Test("come back from an echo server as they were sent", arguments: Setting.all)
+    @Test("come back from an echo server as they were sent", arguments: Setting.everywhere)
     func echo(setting: Setting) async throws {
         let all = Bytes.pattern(Self.sizes.max() ?? 0)
         try await withLoop(setting) { loop in
@@ -34,7 +34,7 @@ struct EchoTests {
         }
     }
 
-    @Test("go both ways at the same time", arguments: Setting.all)
+    @Test("go both ways at the same time", arguments: Setting.everywhere)
     func bothWays(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -67,7 +67,7 @@ struct EchoTests {
         }
     }
 
-    @Test("fill a buffer of the caller's behind what it holds", arguments: Setting.all)
+    @Test("fill a buffer of the caller's behind what it holds", arguments: Setting.everywhere)
     func intoBuffer(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -84,7 +84,7 @@ struct EchoTests {
         }
     }
 
-    @Test("are not asked for without room for one", arguments: Setting.all)
+    @Test("are not asked for without room for one", arguments: Setting.everywhere)
     func noRoom(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -105,7 +105,7 @@ struct EchoTests {
         }
     }
 
-    @Test("are written from arrays, spans, buffers and texts", arguments: Setting.all)
+    @Test("are written from arrays, spans, buffers and texts", arguments: Setting.everywhere)
     func writeForms(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)

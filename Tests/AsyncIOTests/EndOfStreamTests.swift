@@ -26,7 +26,7 @@ struct EndOfStreamTests {
         }
     }
 
-    @Test("is seen behind any number of bytes, by a reader that comes later", arguments: Setting.all)
+    @Test("is seen behind any number of bytes, by a reader that comes later", arguments: Setting.everywhere)
     func lateReader(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             for count in stride(from: 1, through: 70_000, by: 997) {
@@ -113,7 +113,7 @@ struct EndOfStreamTests {
         }
     }
 
-    @Test("of writing refuses further writes, and reading goes on", arguments: Setting.all)
+    @Test("of writing refuses further writes, and reading goes on", arguments: Setting.everywhere)
     func writeAfterEnd(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("The order of callbacks")
 struct CallbackOrderTests {
-    @Test("connectionMade comes first, and attaching waits for it", arguments: Setting.all)
+    @Test("connectionMade comes first, and attaching waits for it", arguments: Setting.everywhere)
     func made(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { $0.feed([1, 2]) }
@@ -18,7 +18,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("data, then its end, then the loss of the connection", arguments: Setting.all)
+    @Test("data, then its end, then the loss of the connection", arguments: Setting.everywhere)
     func wholeLife(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { stream in
@@ -33,7 +33,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("an eofReceived that returns true leaves the connection open for writing", arguments: Setting.all)
+    @Test("an eofReceived that returns true leaves the connection open for writing", arguments: Setting.everywhere)
     func staysOpen(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop, Script(eof: { _ in true })) { $0.feedEnd() }
@@ -46,7 +46,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("at the end of the peer's data nothing is read any more, and reading is over", arguments: Setting.all)
+    @Test("at the end of the peer's data nothing is read any more, and reading is over", arguments: Setting.everywhere)
     func readsOnce(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop, Script(eof: { _ in true })) { $0.feedEnd() }
@@ -60,7 +60,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("an eofReceived that returns false closes, after what it has written was sent", arguments: Setting.all)
+    @Test("an eofReceived that returns false closes, after what it has written was sent", arguments: Setting.everywhere)
     func closesAfterEOF(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let script = Script(eof: { transport in
@@ -79,7 +79,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("a broken connection is lost with the error, after what had come", arguments: Setting.all)
+    @Test("a broken connection is lost with the error, after what had come", arguments: Setting.everywhere)
     func broken(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { stream in
@@ -90,7 +90,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("a write that fails loses the connection with its error", arguments: Setting.all)
+    @Test("a write that fails loses the connection with its error", arguments: Setting.everywhere)
     func brokenWrite(_ setting: Setting) async throws {
         let failure = IOError(.brokenPipe, operation: "write", subject: "the peer")
         try await withLoop(setting) { loop in
@@ -101,7 +101,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("a buffered write that fails later loses the connection as well", arguments: Setting.all)
+    @Test("a buffered write that fails later loses the connection as well", arguments: Setting.everywhere)
     func brokenLater(_ setting: Setting) async throws {
         let failure = IOError(.brokenPipe, operation: "write", subject: "the peer")
         try await withLoop(setting) { loop in
@@ -116,7 +116,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("connectionLost is never called from inside another callback", arguments: Setting.all)
+    @Test("connectionLost is never called from inside another callback", arguments: Setting.everywhere)
     func neverInside(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let script = Script(data: { transport, _ in
@@ -140,7 +140,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("closing and aborting again and again changes nothing", arguments: Setting.all)
+    @Test("closing and aborting again and again changes nothing", arguments: Setting.everywhere)
     func closeTwice(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)
@@ -160,7 +160,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("after close nothing more is received, while the buffer is still being sent", arguments: Setting.all)
+    @Test("after close nothing more is received, while the buffer is still being sent", arguments: Setting.everywhere)
     func deafAfterClose(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { $0.jam() }
@@ -177,7 +177,7 @@ struct CallbackOrderTests {
         }
     }
 
-    @Test("the default implementations drop data, and close at its end", arguments: Setting.all)
+    @Test("the default implementations drop data, and close at its end", arguments: Setting.everywhere)
     func defaults(_ setting: Setting) async throws {
         actor Silent: StreamProtocol {
             nonisolated let loop: EventLoop

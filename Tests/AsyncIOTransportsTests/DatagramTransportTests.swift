@@ -96,7 +96,7 @@ extension Postman: CustomReflectable {
 struct DatagramTransportTests {
     private static let here = SocketAddress.loopback(port: 0)
 
-    @Test("datagrams come whole, with their sender, also empty ones", arguments: Setting.all)
+    @Test("datagrams come whole, with their sender, also empty ones", arguments: Setting.everywhere)
     func echo(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, echo) = try await loop.createDatagramEndpoint(local: Self.here) { Postman(loop: $0, .echo) }
@@ -118,7 +118,7 @@ struct DatagramTransportTests {
         }
     }
 
-    @Test("with a remote address, it sends there by itself, and hears nobody else", arguments: Setting.all)
+    @Test("with a remote address, it sends there by itself, and hears nobody else", arguments: Setting.everywhere)
     func connected(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, _) = try await loop.createDatagramEndpoint(local: Self.here) { Postman(loop: $0, .echo) }
@@ -133,7 +133,7 @@ struct DatagramTransportTests {
         }
     }
 
-    @Test("that nobody is there is told, and the transport goes on", arguments: Setting.all)
+    @Test("that nobody is there is told, and the transport goes on", arguments: Setting.everywhere)
     func refused(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (place, former) = try await loop.createDatagramEndpoint(local: Self.here) { Postman(loop: $0) }
@@ -156,7 +156,7 @@ struct DatagramTransportTests {
         }
     }
 
-    @Test("what cannot be sent is told later, not inside the send, and harms nothing", arguments: Setting.all)
+    @Test("what cannot be sent is told later, not inside the send, and harms nothing", arguments: Setting.everywhere)
     func unsendable(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             // Each answer fails as well: no end, but no recursion either.
@@ -180,7 +180,7 @@ struct DatagramTransportTests {
         }
     }
 
-    @Test("what a callback throws is reported, and the transport goes on", arguments: Setting.all)
+    @Test("what a callback throws is reported, and the transport goes on", arguments: Setting.everywhere)
     func throwing(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -201,7 +201,7 @@ struct DatagramTransportTests {
         #expect(reports.all.compactMap { $0.error as? Refusal } == [Refusal()])
     }
 
-    @Test("a connectionMade that throws ends the transport", arguments: Setting.all)
+    @Test("a connectionMade that throws ends the transport", arguments: Setting.everywhere)
     func throwingMade(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -250,7 +250,7 @@ struct DatagramTransportTests {
         }
     }
 
-    @Test("beyond the hard limit datagrams are dropped, and the protocol told", arguments: Setting.all)
+    @Test("beyond the hard limit datagrams are dropped, and the protocol told", arguments: Setting.everywhere)
     func hardLimit(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             try await Self.jammed(on: loop, limits: WriteBufferLimits(high: 1_000, hard: 10_000)) {
@@ -300,7 +300,7 @@ struct DatagramTransportTests {
         }
     }
 
-    @Test("long Unix datagrams come whole, or are told to be too long; none is cut", arguments: Setting.all)
+    @Test("long Unix datagrams come whole, or are told to be too long; none is cut", arguments: Setting.everywhere)
     func longUnix(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let errors = Log<IOError>()
@@ -345,7 +345,7 @@ struct DatagramTransportTests {
     /// Called elsewhere, the loop may always be through with the close before the first send arrives.
     @Test(
         "a send after close is dropped, and reported once, also when the protocol knows of the close",
-        arguments: Setting.all, [true, false])
+        arguments: Setting.everywhere, [true, false])
     func afterClose(_ setting: Setting, isKnown: Bool) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -363,7 +363,7 @@ struct DatagramTransportTests {
         #expect(reports.all.compactMap { ($0.error as? IOError)?.code } == [.badFileDescriptor])
     }
 
-    @Test("at the loop's end transports are closed, and their protocols told", arguments: Setting.all)
+    @Test("at the loop's end transports are closed, and their protocols told", arguments: Setting.everywhere)
     func loopEnds(_ setting: Setting) async throws {
         let reports = Errors()
         let postmen = Log<Postman>()

@@ -54,7 +54,7 @@ enum Callback: String, CaseIterable, Sendable {
 struct FailingProtocolTests {
     @Test(
         "what a callback throws loses its connection with it, and is reported",
-        arguments: Setting.all, Callback.allCases)
+        arguments: Setting.everywhere, Callback.allCases)
     func throwing(_ setting: Setting, _ callback: Callback) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -76,7 +76,7 @@ struct FailingProtocolTests {
         #expect(reports.contexts == ["Transport(ScriptedStream)"])
     }
 
-    @Test("what connectionLost throws is reported, and all is over", arguments: Setting.all)
+    @Test("what connectionLost throws is reported, and all is over", arguments: Setting.everywhere)
     func throwingLost(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -87,7 +87,7 @@ struct FailingProtocolTests {
         #expect(reports.all.compactMap { $0.error as? Refusal } == [Refusal()])
     }
 
-    @Test("what a callback has written before it throws is not taken back", arguments: Setting.all)
+    @Test("what a callback has written before it throws is not taken back", arguments: Setting.everywhere)
     func writtenBefore(_ setting: Setting) async throws {
         try await withLoop(setting, reports: Errors()) { loop in
             let script = Script(data: { transport, _ in
@@ -103,7 +103,7 @@ struct FailingProtocolTests {
 
     @Test(
         "close inside a callback: nothing more is called but connectionLost",
-        arguments: Setting.all, Callback.allCases)
+        arguments: Setting.everywhere, Callback.allCases)
     func closing(_ setting: Setting, _ callback: Callback) async throws {
         try await withLoop(setting, reports: Errors()) { loop in
             let script = callback.script { transport in
@@ -125,7 +125,7 @@ struct FailingProtocolTests {
 
     @Test(
         "abort inside a callback: nothing more is called but connectionLost",
-        arguments: Setting.all, Callback.allCases)
+        arguments: Setting.everywhere, Callback.allCases)
     func aborting(_ setting: Setting, _ callback: Callback) async throws {
         try await withLoop(setting, reports: Errors()) { loop in
             let script = callback.script { transport in
@@ -140,7 +140,7 @@ struct FailingProtocolTests {
         }
     }
 
-    @Test("close, abort and write inside connectionLost do nothing", arguments: Setting.all)
+    @Test("close, abort and write inside connectionLost do nothing", arguments: Setting.everywhere)
     func insideLost(_ setting: Setting) async throws {
         try await withLoop(setting, reports: Errors()) { loop in
             let script = Script(lost: { transport, _ in

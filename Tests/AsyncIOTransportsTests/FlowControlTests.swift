@@ -25,7 +25,7 @@ struct FlowControlTests {
         }
     }
 
-    @Test("it is resumed once, when no more than the low-water mark is left", arguments: Setting.all)
+    @Test("it is resumed once, when no more than the low-water mark is left", arguments: Setting.everywhere)
     func resumes(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop, limits: WriteBufferLimits(high: 100_000, low: 50_000)) { $0.jam() }
@@ -44,7 +44,7 @@ struct FlowControlTests {
         }
     }
 
-    @Test("a producer that listens keeps the buffer small and is never told twice", arguments: Setting.all)
+    @Test("a producer that listens keeps the buffer small and is never told twice", arguments: Setting.everywhere)
     func producer(_ setting: Setting) async throws {
         actor Producer: StreamProtocol {
             nonisolated let loop: EventLoop
@@ -104,7 +104,7 @@ struct FlowControlTests {
         }
     }
 
-    @Test("a high-water mark of zero pauses at any byte that waits, and at no other", arguments: Setting.all)
+    @Test("a high-water mark of zero pauses at any byte that waits, and at no other", arguments: Setting.everywhere)
     func zero(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let script = Script(made: { try $0.setWriteBufferLimits(high: 0) }, data: { $0.write($1) })
@@ -123,7 +123,7 @@ struct FlowControlTests {
         }
     }
 
-    @Test("moving a mark over the buffer's size tells the protocol", arguments: Setting.all)
+    @Test("moving a mark over the buffer's size tells the protocol", arguments: Setting.everywhere)
     func movesMarks(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { $0.jam() }
@@ -156,7 +156,7 @@ struct FlowControlTests {
 
     @Test(
         "a peer that never reads costs the hard limit and no more: the connection is broken off",
-        arguments: Setting.all)
+        arguments: Setting.everywhere)
     func hardLimit(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -178,7 +178,7 @@ struct FlowControlTests {
         #expect(reports.all.compactMap { ($0.error as? IOError)?.code } == [.noBufferSpace])
     }
 
-    @Test("a single write of any size is taken", arguments: Setting.all)
+    @Test("a single write of any size is taken", arguments: Setting.everywhere)
     func largeWrite(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let limits = try WriteBufferLimits(high: 10, hard: 100)

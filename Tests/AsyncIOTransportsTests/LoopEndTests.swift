@@ -9,7 +9,8 @@ import Testing
 struct LoopEndTests {
     private static let ended = "\(CancellationError())"
 
-    @Test("transports that are alive are closed, and their protocols told, in every state", arguments: Setting.all)
+    @Test(
+        "transports that are alive are closed, and their protocols told, in every state", arguments: Setting.everywhere)
     func alive(_ setting: Setting) async throws {
         let reports = Errors()
         let stages = Log<Stage>()
@@ -41,7 +42,9 @@ struct LoopEndTests {
         #expect(reports.lines == [])
     }
 
-    @Test("a server, its clients, and those who dialled end with the loop, without a task left", arguments: Setting.all)
+    @Test(
+        "a server, its clients, and those who dialled end with the loop, without a task left",
+        arguments: Setting.everywhere)
     func servers(_ setting: Setting) async throws {
         let reports = Errors()
         let witnesses = Log<Witness>()

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Transports over pairs in memory")
 struct MemoryTransportTests {
-    @Test("a conversation, with half-closes both ways", arguments: Setting.all)
+    @Test("a conversation, with half-closes both ways", arguments: Setting.everywhere)
     func conversation(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (left, right) = MemoryStream.pair()
@@ -32,7 +32,7 @@ struct MemoryTransportTests {
         }
     }
 
-    @Test("a pair that holds one byte carries everything", arguments: Setting.all)
+    @Test("a pair that holds one byte carries everything", arguments: Setting.everywhere)
     func narrow(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (left, right) = MemoryStream.pair(capacity: 1)

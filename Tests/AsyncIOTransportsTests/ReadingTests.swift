@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Pausing and resuming reading")
 struct ReadingTests {
-    @Test("reading that is paused in connectionMade reads nothing at all", arguments: Setting.all)
+    @Test("reading that is paused in connectionMade reads nothing at all", arguments: Setting.everywhere)
     func inMade(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop, Script(made: { $0.pauseReading() })) { $0.feed([1, 2]) }
@@ -24,7 +24,9 @@ struct ReadingTests {
         }
     }
 
-    @Test("nothing is received between pauseReading and resumeReading, and nothing is lost", arguments: Setting.all)
+    @Test(
+        "nothing is received between pauseReading and resumeReading, and nothing is lost", arguments: Setting.everywhere
+    )
     func between(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)
@@ -47,7 +49,7 @@ struct ReadingTests {
         }
     }
 
-    @Test("a protocol that pauses in every dataReceived gets one chunk for each resume", arguments: Setting.all)
+    @Test("a protocol that pauses in every dataReceived gets one chunk for each resume", arguments: Setting.everywhere)
     func oneByOne(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let script = Script(data: { transport, _ in transport.pauseReading() })
@@ -65,7 +67,7 @@ struct ReadingTests {
         }
     }
 
-    @Test("the peer's end waits for resumeReading as bytes do", arguments: Setting.all)
+    @Test("the peer's end waits for resumeReading as bytes do", arguments: Setting.everywhere)
     func endWaits(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)
@@ -81,7 +83,7 @@ struct ReadingTests {
         }
     }
 
-    @Test("that the connection broke does not wait", arguments: Setting.all)
+    @Test("that the connection broke does not wait", arguments: Setting.everywhere)
     func failureDoesNotWait(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)
@@ -92,7 +94,7 @@ struct ReadingTests {
         }
     }
 
-    @Test("a paused transport closes and aborts like any other", arguments: Setting.all, [true, false])
+    @Test("a paused transport closes and aborts like any other", arguments: Setting.everywhere, [true, false])
     func closesPaused(_ setting: Setting, _ isAborted: Bool) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop, Script(made: { $0.pauseReading() })) { $0.feed([1]) }

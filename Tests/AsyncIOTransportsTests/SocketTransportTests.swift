@@ -93,7 +93,7 @@ struct SocketTransportTests {
         }
     }
 
-    @Test("64 MiB there and back, with little kept on either side", arguments: Setting.all)
+    @Test("64 MiB there and back, with little kept on either side", arguments: Setting.everywhere)
     func largeEcho(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let total = 64 << 20
@@ -219,7 +219,7 @@ struct SocketTransportTests {
         }
     }
 
-    @Test("over a Unix socket pair, and over pipes", arguments: Setting.all, [true, false])
+    @Test("over a Unix socket pair, and over pipes", arguments: Setting.everywhere, [true, false])
     func otherStreams(_ setting: Setting, _ isPipe: Bool) async throws {
         try await withLoop(setting) { loop in
             let echo = Witness(loop: loop, .echo)
@@ -241,7 +241,7 @@ struct SocketTransportTests {
         }
     }
 
-    @Test("a pipe that can only be written does not read", arguments: Setting.all)
+    @Test("a pipe that can only be written does not read", arguments: Setting.everywhere)
     func oneWay(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (reading, writing) = try await PipeStream.oneWay(on: loop)

@@ -39,7 +39,7 @@ struct SwitchedProtocolTests {
         func connectionLost(_ error: (any Error)?) { Issue.record("the former protocol was told") }
     }
 
-    @Test("as for STARTTLS: what comes next is the new one's, and so is the end", arguments: Setting.all)
+    @Test("as for STARTTLS: what comes next is the new one's, and so is the end", arguments: Setting.everywhere)
     func startTLS(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stream = ScriptedStream()
@@ -57,7 +57,7 @@ struct SwitchedProtocolTests {
         }
     }
 
-    @Test("who takes over a transport that is paused hears pauseWriting first", arguments: Setting.all)
+    @Test("who takes over a transport that is paused hears pauseWriting first", arguments: Setting.everywhere)
     func paused(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop, limits: WriteBufferLimits(high: 10)) { $0.jam() }
@@ -76,7 +76,7 @@ struct SwitchedProtocolTests {
         }
     }
 
-    @Test("nobody takes over a connection that is lost", arguments: Setting.all)
+    @Test("nobody takes over a connection that is lost", arguments: Setting.everywhere)
     func lost(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)

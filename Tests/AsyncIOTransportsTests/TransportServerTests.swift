@@ -34,7 +34,7 @@ final class Casting: Sendable {
 
 @Suite("A server of transports")
 struct TransportServerTests {
-    @Test("each connection gets a protocol of its own", arguments: Setting.all)
+    @Test("each connection gets a protocol of its own", arguments: Setting.everywhere)
     func ownProtocol(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting(.echo)
@@ -59,7 +59,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("a transport knows both addresses", arguments: Setting.all)
+    @Test("a transport knows both addresses", arguments: Setting.everywhere)
     func addresses(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting()
@@ -80,7 +80,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("a server that starts later keeps those who come until then", arguments: Setting.all)
+    @Test("a server that starts later keeps those who come until then", arguments: Setting.everywhere)
     func startsLater(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting()
@@ -99,7 +99,8 @@ struct TransportServerTests {
         }
     }
 
-    @Test("close stops listening and leaves connections alone; waitClosed waits for them", arguments: Setting.all)
+    @Test(
+        "close stops listening and leaves connections alone; waitClosed waits for them", arguments: Setting.everywhere)
     func closes(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting(.echo)
@@ -128,7 +129,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("a server that never served is closed at once, and does not start again", arguments: Setting.all)
+    @Test("a server that never served is closed at once, and does not start again", arguments: Setting.everywhere)
     func closedBeforeStart(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await loop.createServer("127.0.0.1", 0, start: .later) { Witness(loop: $0) }
@@ -141,7 +142,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("closeClients closes each, after what it has written", arguments: Setting.all)
+    @Test("closeClients closes each, after what it has written", arguments: Setting.everywhere)
     func closesClients(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting(Script(made: { $0.write("hello") }))
@@ -183,7 +184,8 @@ struct TransportServerTests {
         }
     }
 
-    @Test("serveForever serves until it is cancelled; then all have ended, and it throws", arguments: Setting.all)
+    @Test(
+        "serveForever serves until it is cancelled; then all have ended, and it throws", arguments: Setting.everywhere)
     func servesForever(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -210,7 +212,7 @@ struct TransportServerTests {
 
     @Test(
         "serveForever returns when somebody closes the server, and its last connection has ended",
-        arguments: Setting.all)
+        arguments: Setting.everywhere)
     func returns(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await loop.createServer("127.0.0.1", 0) { Witness(loop: $0) }
@@ -223,7 +225,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("a factory that throws costs its connection, and the server goes on", arguments: Setting.all)
+    @Test("a factory that throws costs its connection, and the server goes on", arguments: Setting.everywhere)
     func factoryThrows(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -257,7 +259,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("a client's factory that throws closes the connection", arguments: Setting.all)
+    @Test("a client's factory that throws closes the connection", arguments: Setting.everywhere)
     func clientFactoryThrows(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting()
@@ -271,7 +273,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("a Unix server serves at its path, and takes its file away", arguments: Setting.all)
+    @Test("a Unix server serves at its path, and takes its file away", arguments: Setting.everywhere)
     func unix(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let path = "/tmp/asyncio-transports-\(UInt64.random(in: 0 ... .max)).sock"
@@ -293,7 +295,7 @@ struct TransportServerTests {
         }
     }
 
-    @Test("beyond the connection limit, those who come wait until one has gone", arguments: Setting.all)
+    @Test("beyond the connection limit, those who come wait until one has gone", arguments: Setting.everywhere)
     func limited(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let casting = Casting()

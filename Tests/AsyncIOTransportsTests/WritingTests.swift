@@ -20,7 +20,7 @@ struct WritingTests {
         }
     }
 
-    @Test("small writes of one callback leave together, in order", arguments: Setting.all)
+    @Test("small writes of one callback leave together, in order", arguments: Setting.everywhere)
     func together(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let script = Script(made: { transport in
@@ -35,7 +35,7 @@ struct WritingTests {
         }
     }
 
-    @Test("a list of chunks is one write", arguments: Setting.all)
+    @Test("a list of chunks is one write", arguments: Setting.everywhere)
     func chunks(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)
@@ -47,7 +47,7 @@ struct WritingTests {
         }
     }
 
-    @Test("writing nothing does nothing, and closing afterwards does not wait", arguments: Setting.all)
+    @Test("writing nothing does nothing, and closing afterwards does not wait", arguments: Setting.everywhere)
     func nothing(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop)
@@ -61,7 +61,7 @@ struct WritingTests {
         }
     }
 
-    @Test("whatever is taken when, all bytes leave in order", arguments: Setting.all, Randomness.seeds)
+    @Test("whatever is taken when, all bytes leave in order", arguments: Setting.everywhere, Randomness.seeds)
     func inOrder(_ setting: Setting, _ seed: UInt64) async throws {
         try await withLoop(setting) { loop in
             var random = Randomness(seed: seed)
@@ -83,7 +83,7 @@ struct WritingTests {
         }
     }
 
-    @Test("writeEOF finishes our side after what is buffered, and reading goes on", arguments: Setting.all)
+    @Test("writeEOF finishes our side after what is buffered, and reading goes on", arguments: Setting.everywhere)
     func halfClose(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { $0.jam() }
@@ -104,7 +104,7 @@ struct WritingTests {
         }
     }
 
-    @Test("writeEOF and close inside one callback: the bytes, the end, the loss", arguments: Setting.all)
+    @Test("writeEOF and close inside one callback: the bytes, the end, the loss", arguments: Setting.everywhere)
     func halfCloseAndClose(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let script = Script(made: { transport in
@@ -119,7 +119,7 @@ struct WritingTests {
         }
     }
 
-    @Test("a write after writeEOF is dropped, and reported once", arguments: Setting.all)
+    @Test("a write after writeEOF is dropped, and reported once", arguments: Setting.everywhere)
     func afterEOF(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -136,7 +136,7 @@ struct WritingTests {
         #expect(reports.lines.first?.contains("writeEOF") == true)
     }
 
-    @Test("a write after close is dropped, and reported once", arguments: Setting.all)
+    @Test("a write after close is dropped, and reported once", arguments: Setting.everywhere)
     func afterClose(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -154,7 +154,7 @@ struct WritingTests {
         #expect(reports.all.compactMap { ($0.error as? IOError)?.code } == [.badFileDescriptor])
     }
 
-    @Test("a write to a connection that the peer has ended is dropped in silence", arguments: Setting.all)
+    @Test("a write to a connection that the peer has ended is dropped in silence", arguments: Setting.everywhere)
     func afterLoss(_ setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
@@ -166,7 +166,7 @@ struct WritingTests {
         #expect(reports.lines == [])
     }
 
-    @Test("abort drops what is buffered, and breaks the stream off", arguments: Setting.all)
+    @Test("abort drops what is buffered, and breaks the stream off", arguments: Setting.everywhere)
     func abort(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { $0.jam() }
@@ -180,7 +180,7 @@ struct WritingTests {
         }
     }
 
-    @Test("abort ends a close that waits for the peer", arguments: Setting.all)
+    @Test("abort ends a close that waits for the peer", arguments: Setting.everywhere)
     func abortWhileClosing(_ setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let stage = try await Stage(on: loop) { $0.jam() }

@@ -36,10 +36,12 @@ package final class Errors: Sendable {
     package init() {}
 
     package var handler: EventLoop.ErrorHandler {
-        EventLoop.ErrorHandler { error in
-            self.collected.withLock { $0.append(error) }
-            self.collected.broadcast()
-        }
+        EventLoop.ErrorHandler { self.add($0) }
+    }
+
+    package func add(_ error: UnhandledError) {
+        collected.withLock { $0.append(error) }
+        collected.broadcast()
     }
 
     package var all: [UnhandledError] { collected.withLock { $0 } }

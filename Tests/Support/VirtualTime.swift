@@ -13,3 +13,12 @@ package func withVirtualTime<Success: Sendable>(
         }
     }
 }
+
+/// Runs a test's body on a loop whose time is virtual, with others in the world or without, under the watchdog.
+@discardableResult
+package func withVirtualTime<Success: Sendable>(
+    _ setting: Setting, errors: Errors = Errors(), limit: Duration = .seconds(400),
+    _ body: @escaping @Sendable (EventLoop) async throws -> Success
+) async throws -> Success {
+    try await withLoop(setting, reports: errors, limit: limit, body)
+}

@@ -16,7 +16,7 @@ final class SimulatedDriver: Driver, LoopSimulator {
     let kernel: HostKernel
     private(set) var standIn: StandInHolder?
     /// Kept alive as long as somebody keeps the loop; ``World/end()`` takes the loops away from it.
-    private let world: World
+    let world: World
     private let pace: HostPace
     /// Edges that nobody has been told of.
     @safe @exclusivity(unchecked) private var edges: [(handle: Handle, bits: UInt32)] = []

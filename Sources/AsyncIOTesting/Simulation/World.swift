@@ -1,6 +1,6 @@
 import AsyncIO
 public import AsyncIOKernel
-import AsyncIOLoop
+package import AsyncIOLoop
 
 /// A simulated world: hosts, the network between them, and one clock.
 ///
@@ -16,6 +16,8 @@ public final class World: @unchecked Sendable {
     public private(set) var hosts: [SimulatedHost] = [] { didSet { livesHaveChanged = true } }
     /// Whether an error on a host that nobody awaits fails the simulation. Otherwise it only stands in the timeline.
     public var failsOnUnhandledErrors = true
+    /// Who is told of errors on hosts that nobody awaits, instead of ``failsOnUnhandledErrors``.
+    package var errorHandler: (@Sendable (UnhandledError) -> Void)?
     /// The network between the hosts.
     public private(set) lazy var network = SimulatedNetwork(self)
 
@@ -38,6 +40,8 @@ public final class World: @unchecked Sendable {
     @safe @exclusivity(unchecked) private var lives: [HostLife] = []
     /// Somebody has started or ended.
     @safe @exclusivity(unchecked) var livesHaveChanged = true
+    /// Those who wait until nothing else can run.
+    var idlers: [AsyncEvent] = []
     private let options: Simulation
     @safe @exclusivity(unchecked) private var turnsInPlace = 0
     private var timeToStop: Instant
@@ -158,7 +162,9 @@ public final class World: @unchecked Sendable {
     }
 
     func unhandled(_ error: UnhandledError, on host: String) {
-        if failsOnUnhandledErrors {
+        if let errorHandler {
+            errorHandler(error)
+        } else if failsOnUnhandledErrors {
             fail(SimulationError.unhandled(host: host, "\(error)"))
         } else if !isEnding {
             note("\(host): \(error)")
@@ -215,8 +221,14 @@ public final class World: @unchecked Sendable {
         lives = [director?.life].compactMap(\.self) + hosts.compactMap(\.life) + buried
     }
 
-    /// Nothing can run now: time jumps to whatever comes next.
+    /// Nothing can run now: who waits for that goes on, or time jumps to whatever comes next.
     private func goOn() {
+        if !idlers.isEmpty {
+            let woken = idlers
+            idlers = []
+            for idle in woken { idle.set() }
+            return
+        }
         turnsInPlace = 0
         removeTheQuiet()
         var next = agenda.next ?? .distantFuture

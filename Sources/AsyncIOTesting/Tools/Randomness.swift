@@ -6,7 +6,7 @@ package struct Randomness: RandomNumberGenerator {
     private var state: UInt64
 
     /// What `ASYNCIO_SEED` asks for.
-    private static let wanted = unsafe getenv("ASYNCIO_SEED").flatMap { unsafe UInt64(String(cString: $0)) }
+    package static let wanted = unsafe getenv("ASYNCIO_SEED").flatMap { unsafe UInt64(String(cString: $0)) }
 
     /// A few seeds that never change and a fresh one, or the one that `ASYNCIO_SEED` asks for.
     package static let seeds: [UInt64] = wanted.map { [$0] } ?? [0, 1, .random(in: .min ... .max)]

@@ -4,9 +4,9 @@ import Testing
 
 @Suite("Tasks as they complete")
 struct AsCompletedTests {
-    @Test("each comes once, in the order of the ends, with its place")
-    func order() async throws {
-        try await withVirtualTime { loop in
+    @Test("each comes once, in the order of the ends, with its place", arguments: Setting.timeless)
+    func order(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = [30, 10, 20].map { time in Task(executorPreference: loop) { try await loop.after(time) } }
             var seen: [Int] = []
             for try await (index, result) in asCompleted(tasks) { seen += [index, try result.get()] }
@@ -14,9 +14,9 @@ struct AsCompletedTests {
         }
     }
 
-    @Test("errors are results and end nothing")
-    func errors() async throws {
-        try await withVirtualTime { loop in
+    @Test("errors are results and end nothing", arguments: Setting.timeless)
+    func errors(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = (0..<4).map { number in loop.submit { if number == 1 { throw Failure() } } }
             var failed: [Int] = []
             var count = 0
@@ -29,9 +29,9 @@ struct AsCompletedTests {
         }
     }
 
-    @Test("ending the iteration early cancels no task")
-    func early() async throws {
-        try await withVirtualTime { loop in
+    @Test("ending the iteration early cancels no task", arguments: Setting.timeless)
+    func early(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = [10, 20].map { time in loop.submit { try await loop.after(time) } }
             for try await (index, _) in asCompleted(tasks) {
                 #expect(index == 0)
@@ -41,9 +41,9 @@ struct AsCompletedTests {
         }
     }
 
-    @Test("each iteration sees all tasks")
-    func again() async throws {
-        try await withVirtualTime { loop in
+    @Test("each iteration sees all tasks", arguments: Setting.timeless)
+    func again(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let completed = asCompleted((0..<3).map { number in loop.submit { number } })
             for _ in 0..<2 {
                 var sum = 0
@@ -53,16 +53,16 @@ struct AsCompletedTests {
         }
     }
 
-    @Test("no tasks, no turns")
-    func none() async throws {
-        try await withVirtualTime { _ in
+    @Test("no tasks, no turns", arguments: Setting.timeless)
+    func none(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             for try await _ in asCompleted([Task<Int, Never>]()) { Issue.record("something out of nothing") }
         }
     }
 
-    @Test("the same task twice comes twice")
-    func twice() async throws {
-        try await withVirtualTime { loop in
+    @Test("the same task twice comes twice", arguments: Setting.timeless)
+    func twice(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit { 5 }
             var places: Set<Int> = []
             for try await (index, _) in asCompleted([task, task]) { places.insert(index) }
@@ -70,10 +70,12 @@ struct AsCompletedTests {
         }
     }
 
-    @Test("errors that the iteration had and nobody took go to the error handler, once; those taken do not")
-    func untakenErrors() async throws {
+    @Test(
+        "errors that the iteration had and nobody took go to the error handler, once; those taken do not",
+        arguments: Setting.timeless)
+    func untakenErrors(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let tasks = (0..<4).map { number in
                 loop.spawn(name: "task \(number)") { () async throws -> Int in
                     if number < 3 { throw Failure(number: number) }
@@ -92,10 +94,10 @@ struct AsCompletedTests {
         #expect(errors.all.allSatisfy { $0.place.contains("AsCompletedTests.swift") })
     }
 
-    @Test("the first of several errors is taken, the others go to the error handler")
-    func waitFirstErrors() async throws {
+    @Test("the first of several errors is taken, the others go to the error handler", arguments: Setting.timeless)
+    func waitFirstErrors(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let tasks = (0..<3).map { number in
                 loop.spawn { () async throws -> Int in throw Failure(number: number) }
             }
@@ -105,10 +107,10 @@ struct AsCompletedTests {
         #expect(errors.all.count == 2)
     }
 
-    @Test("an error that another one awaits as well is his: it is not reported")
-    func sharedErrors() async throws {
+    @Test("an error that another one awaits as well is his: it is not reported", arguments: Setting.timeless)
+    func sharedErrors(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let task = loop.spawn { () async throws -> Int in
                 _ = try await loop.after(10)
                 throw Failure(number: 1)
@@ -123,9 +125,9 @@ struct AsCompletedTests {
         #expect(errors.all.isEmpty)
     }
 
-    @Test("cancelling the iteration ends it at once, and leaves the tasks alone")
-    func cancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelling the iteration ends it at once, and leaves the tasks alone", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit { try await loop.after(100) }
             let iteration = loop.submit { for try await _ in asCompleted([task]) {} }
             await loop.settle()
@@ -138,9 +140,9 @@ struct AsCompletedTests {
 
 @Suite("Work as it completes")
 struct CompletedWorkTests {
-    @Test("results come in the order of the ends, each once", arguments: [1, 3, 100])
-    func order(limit: Int) async throws {
-        try await withVirtualTime { loop in
+    @Test("results come in the order of the ends, each once", arguments: [1, 3, 100], Setting.timeless)
+    func order(limit: Int, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             var seen: [Int] = []
             for try await (index, result) in asCompleted([30, 10, 20], limit: limit, { try await loop.after($0) }) {
                 #expect(try result.get() == [30, 10, 20][index])
@@ -150,9 +152,11 @@ struct CompletedWorkTests {
         }
     }
 
-    @Test("never more than the limit are under way, results that nobody took among them", arguments: [1, 2, 5])
-    func limit(limit: Int) async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "never more than the limit are under way, results that nobody took among them", arguments: [1, 2, 5],
+        Setting.timeless)
+    func limit(limit: Int, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (started, occupancy) = (Counter(), Occupancy())
             var taken = 0
             let results = asCompleted(0..<20, limit: limit) { _ in
@@ -169,9 +173,9 @@ struct CompletedWorkTests {
         }
     }
 
-    @Test("ending the iteration early cancels what runs, and takes no more inputs")
-    func early() async throws {
-        try await withVirtualTime { loop in
+    @Test("ending the iteration early cancels what runs, and takes no more inputs", arguments: Setting.timeless)
+    func early(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (taken, occupancy) = (Counter(), Occupancy())
             let inputs = sequence(first: 1) { $0 + 1 }.lazy.map { number in
                 taken.add()
@@ -190,9 +194,9 @@ struct CompletedWorkTests {
         }
     }
 
-    @Test("cancelling the task that iterates cancels the work")
-    func cancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelling the task that iterates cancels the work", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let occupancy = Occupancy()
             let iteration = loop.submit {
                 for try await _ in asCompleted(
@@ -209,10 +213,10 @@ struct CompletedWorkTests {
         }
     }
 
-    @Test("an error is a result and cancels nobody")
-    func errors() async throws {
+    @Test("an error is a result and cancels nobody", arguments: Setting.timeless)
+    func errors(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             var (failed, succeeded) = (0, 0)
             for try await (_, result) in asCompleted(
                 0..<10, limit: 3,
@@ -229,18 +233,20 @@ struct CompletedWorkTests {
         #expect(errors.all.isEmpty)
     }
 
-    @Test("no inputs, no turns; without a loop it says so")
-    func none() async throws {
-        try await withVirtualTime { _ in
+    @Test("no inputs, no turns; without a loop it says so", arguments: Setting.timeless)
+    func none(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             for try await _ in asCompleted([Int](), limit: 2, { $0 }) { Issue.record("something out of nothing") }
         }
         await #expect(throws: EventLoopError.noLoop) { for try await _ in asCompleted([1], limit: 2, { $0 }) {} }
     }
 
-    @Test("errors of work that nobody took, and of work that is left behind, go to the error handler")
-    func untakenErrors() async throws {
+    @Test(
+        "errors of work that nobody took, and of work that is left behind, go to the error handler",
+        arguments: Setting.timeless)
+    func untakenErrors(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let work = asCompleted(0..<4, limit: 4, name: "work") { number in
                 if number == 3 { try? await untilCancelled(loop) }
                 throw Failure(number: number)
@@ -256,9 +262,9 @@ struct CompletedWorkTests {
         #expect(errors.all.allSatisfy { $0.place.contains("AsCompletedTests.swift") })
     }
 
-    @Test("the work has the caller's task locals and deadlines")
-    func locals() async throws {
-        try await withVirtualTime { _ in
+    @Test("the work has the caller's task locals and deadlines", arguments: Setting.timeless)
+    func locals(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             try await Mark.$value.withValue(7) {
                 try await withTimeout(.seconds(10)) { deadline in
                     for try await (_, result) in asCompleted(0..<2, limit: 2, { _ in (Mark.value, Deadline.effective) })

@@ -140,9 +140,9 @@ struct CancellationTokenTests {
         #expect(log.all == [true, true])
     }
 
-    @Test("those who wait go on when it is cancelled, or at once when it has been")
-    func wait() async throws {
-        try await withVirtualTime { loop in
+    @Test("those who wait go on when it is cancelled, or at once when it has been", arguments: Setting.timeless)
+    func wait(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let token = CancellationToken()
             let waiting = (0..<3).map { _ in loop.submit { try await token.waitUntilCancelled() } }
             await until { token.waitingTasks.count == 3 }
@@ -153,9 +153,9 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("waiting can itself be cancelled, and then the token is as it was")
-    func waitCancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("waiting can itself be cancelled, and then the token is as it was", arguments: Setting.timeless)
+    func waitCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let token = CancellationToken()
             let waiting = loop.submit { try await token.waitUntilCancelled() }
             await until { token.waitingTasks.count == 1 }
@@ -166,9 +166,11 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("a wait of a task that is cancelled already throws, even if the token is cancelled, too")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a wait of a task that is cancelled already throws, even if the token is cancelled, too",
+        arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let token = CancellationToken()
             token.cancel()
             let task = loop.submit {
@@ -181,9 +183,11 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("a body that runs under a token is cancelled with it, or with its parent", arguments: [true, false])
-    func run(parent: Bool) async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a body that runs under a token is cancelled with it, or with its parent", arguments: [true, false],
+        Setting.timeless)
+    func run(parent: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let token = CancellationToken()
             let child = token.child()
             let ended = Counter()
@@ -200,9 +204,9 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("a body's value and error come through, and the task itself is not cancelled")
-    func runEnds() async throws {
-        try await withVirtualTime { loop in
+    @Test("a body's value and error come through, and the task itself is not cancelled", arguments: Setting.timeless)
+    func runEnds(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let token = CancellationToken()
             try await expect(token.run { try await loop.after(10) }, is: 10)
             await #expect(throws: Failure.self) { try await token.run { throw Failure() } }
@@ -216,9 +220,9 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("cancelling the task that runs a body cancels the body, and not the token")
-    func runCancelledFromOutside() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelling the task that runs a body cancels the body, and not the token", arguments: Setting.timeless)
+    func runCancelledFromOutside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (token, ended) = (CancellationToken(), Counter())
             let task = loop.submit {
                 try await token.run {
@@ -234,9 +238,9 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("under a cancelled token nothing runs")
-    func runCancelledBefore() async throws {
-        try await withVirtualTime { _ in
+    @Test("under a cancelled token nothing runs", arguments: Setting.timeless)
+    func runCancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let (token, ran) = (CancellationToken(), Counter())
             token.cancel()
             await #expect(throws: CancellationError.self) { _ = try await token.run { ran.add() } }
@@ -244,9 +248,9 @@ struct CancellationTokenTests {
         }
     }
 
-    @Test("cancelled from another thread, bodies end and waiters go on")
-    func threads() async throws {
-        try await Guest.run { loop in
+    @Test("cancelled from another thread, bodies end and waiters go on", arguments: Setting.onRealLoop)
+    func threads(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let token = CancellationToken()
             let tasks = (0..<20).map { _ in
                 loop.submit {

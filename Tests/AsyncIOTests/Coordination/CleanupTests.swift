@@ -4,9 +4,9 @@ import Testing
 
 @Suite("withCleanup")
 struct CleanupTests {
-    @Test("the clean-up runs after the body, and is told its value, which comes back")
-    func value() async throws {
-        try await withVirtualTime { loop in
+    @Test("the clean-up runs after the body, and is told its value, which comes back", arguments: Setting.timeless)
+    func value(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<String>()
             let value = try await withCleanup(limit: .seconds(1)) {
                 _ = try await loop.after(10)
@@ -20,9 +20,10 @@ struct CleanupTests {
         }
     }
 
-    @Test("after an error of the body the clean-up runs, is told, and the error comes back")
-    func error() async throws {
-        try await withVirtualTime { _ in
+    @Test(
+        "after an error of the body the clean-up runs, is told, and the error comes back", arguments: Setting.timeless)
+    func error(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let log = Log<Bool>()
             await #expect(throws: Failure(number: 1)) {
                 try await withCleanup(limit: .seconds(1)) {
@@ -35,9 +36,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("cancelled in the body, the clean-up runs and is not cancelled")
-    func cancelledInBody() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelled in the body, the clean-up runs and is not cancelled", arguments: Setting.timeless)
+    func cancelledInBody(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<String>()
             let task = loop.submit {
                 try await withCleanup(limit: .seconds(1)) {
@@ -56,9 +57,11 @@ struct CleanupTests {
         }
     }
 
-    @Test("cancelled in the clean-up, the clean-up is finished, and the body's value comes back")
-    func cancelledInCleanup() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled in the clean-up, the clean-up is finished, and the body's value comes back",
+        arguments: Setting.timeless)
+    func cancelledInCleanup(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (begun, done) = (Gate(), Counter())
             let task = loop.submit {
                 try await withCleanup(limit: .seconds(1)) {
@@ -76,9 +79,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("cancelled before, body and clean-up run all the same, and the body sees it")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelled before, body and clean-up run all the same, and the body sees it", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Bool>()
             let task = loop.submit {
                 try? await untilCancelled(loop)
@@ -95,9 +98,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("an error of the clean-up does not hide the body's: both are there")
-    func bothFail() async throws {
-        try await withVirtualTime { _ in
+    @Test("an error of the clean-up does not hide the body's: both are there", arguments: Setting.timeless)
+    func bothFail(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             do {
                 try await withCleanup(limit: .seconds(1), name: "goodbye") {
                     throw Failure(number: 1)
@@ -116,9 +119,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("an error of the clean-up after a body that went well is thrown")
-    func cleanupFails() async throws {
-        try await withVirtualTime { _ in
+    @Test("an error of the clean-up after a body that went well is thrown", arguments: Setting.timeless)
+    func cleanupFails(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             do {
                 _ = try await withCleanup(limit: .seconds(1)) {
                     5
@@ -133,9 +136,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("a clean-up that exceeds its limit is cancelled, awaited, and named")
-    func exceeded() async throws {
-        try await withVirtualTime { loop in
+    @Test("a clean-up that exceeds its limit is cancelled, awaited, and named", arguments: Setting.timeless)
+    func exceeded(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, ended) = (loop.now, Counter())
             do {
                 try await withCleanup(limit: .milliseconds(50), name: "goodbye") {
@@ -155,9 +158,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("a clean-up that exceeds its limit and throws: its error is not lost")
-    func exceededAndFailed() async throws {
-        try await withVirtualTime { loop in
+    @Test("a clean-up that exceeds its limit and throws: its error is not lost", arguments: Setting.timeless)
+    func exceededAndFailed(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             do {
                 try await withCleanup(limit: .milliseconds(50), name: "goodbye") {
                     throw Failure(number: 1)
@@ -198,9 +201,11 @@ struct CleanupTests {
         #expect(result.all == ["cleanup \"cleanup\" took longer than 0.3 seconds and was cancelled"])
     }
 
-    @Test("the limit is the clean-up's own: a long body does not use it up, and no timer is left")
-    func limitIsTheCleanups() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "the limit is the clean-up's own: a long body does not use it up, and no timer is left",
+        arguments: Setting.timeless)
+    func limitIsTheCleanups(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             try await withCleanup(limit: .milliseconds(50)) {
                 _ = try await loop.after(10_000)
             } cleanup: { _ in
@@ -211,9 +216,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("the clean-up has the caller's task locals and runs on its loop")
-    func locals() async throws {
-        try await withVirtualTime { loop in
+    @Test("the clean-up has the caller's task locals and runs on its loop", arguments: Setting.timeless)
+    func locals(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Int>()
             try await Mark.$value.withValue(3) {
                 try await withCleanup(limit: .seconds(1)) {
@@ -225,9 +230,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("a deadline that ends the body does not bind the clean-up, nor shielded work")
-    func deadlines() async throws {
-        try await withVirtualTime { loop in
+    @Test("a deadline that ends the body does not bind the clean-up, nor shielded work", arguments: Setting.timeless)
+    func deadlines(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Bool>()
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.milliseconds(10)) {
@@ -254,9 +259,9 @@ struct CleanupTests {
         }
     }
 
-    @Test("clean-ups within each other run from the inside out")
-    func nested() async throws {
-        try await withVirtualTime { loop in
+    @Test("clean-ups within each other run from the inside out", arguments: Setting.timeless)
+    func nested(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<String>()
             let task = loop.submit {
                 try await withCleanup(limit: .seconds(1)) {

@@ -1,5 +1,6 @@
 import AsyncIO
 import AsyncIOTestSupport
+import AsyncIOTesting
 import Glibc
 import Testing
 
@@ -14,7 +15,14 @@ extension EventLoop {
     }
 
     /// Lets everybody else have several turns.
-    func settle() async { for _ in 0..<20 { await EventLoop.yield() } }
+    func settle() async {
+        // A simulation may let the others wait longer than that.
+        if let world = World.current {
+            try? await world.waitUntilIdle()
+        } else {
+            for _ in 0..<20 { await EventLoop.yield() }
+        }
+    }
 
     /// Time since an instant.
     func elapsed(since start: Instant) -> Duration { start.duration(to: now) }

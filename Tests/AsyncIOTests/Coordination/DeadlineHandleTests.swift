@@ -4,9 +4,9 @@ import Testing
 
 @Suite("The deadline in force")
 struct DeadlineHandleTests {
-    @Test("rescheduling later keeps a body alive that goes on making progress")
-    func later() async throws {
-        try await withVirtualTime { loop in
+    @Test("rescheduling later keeps a body alive that goes on making progress", arguments: Setting.timeless)
+    func later(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             try await withTimeout(.seconds(2)) { deadline in
                 for _ in 0..<10 {
@@ -18,9 +18,9 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("rescheduling earlier expires earlier")
-    func earlier() async throws {
-        try await withVirtualTime { loop in
+    @Test("rescheduling earlier expires earlier", arguments: Setting.timeless)
+    func earlier(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(100)) { deadline in
@@ -32,9 +32,9 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("rescheduling into the past expires at once")
-    func intoThePast() async throws {
-        try await withVirtualTime { loop in
+    @Test("rescheduling into the past expires at once", arguments: Setting.timeless)
+    func intoThePast(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(100)) { deadline in
                     #expect(deadline.reschedule(to: .distantPast))
@@ -46,9 +46,9 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("rescheduling to never, and back")
-    func never() async throws {
-        try await withVirtualTime { loop in
+    @Test("rescheduling to never, and back", arguments: Setting.timeless)
+    func never(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(1)) { deadline in
                     deadline.reschedule(to: .distantFuture)
@@ -60,9 +60,9 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("what has expired, or is over, cannot be moved")
-    func tooLate() async throws {
-        try await withVirtualTime { loop in
+    @Test("what has expired, or is over, cannot be moved", arguments: Setting.timeless)
+    func tooLate(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let kept = Log<Deadline>()
             try await withTimeout(.seconds(1)) { deadline in
                 kept.add(deadline)
@@ -78,9 +78,11 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("the time that is left can be read, and the effective deadline is the earliest around")
-    func effective() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "the time that is left can be read, and the effective deadline is the earliest around",
+        arguments: Setting.timeless)
+    func effective(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             #expect(Deadline.current == nil)
             #expect(Deadline.effective == nil)
             #expect(Deadline.timeLeft == nil)
@@ -103,9 +105,9 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("another thread may move it")
-    func fromElsewhere() async throws {
-        try await Guest.run { loop in
+    @Test("another thread may move it", arguments: Setting.onRealLoop)
+    func fromElsewhere(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(1000)) { deadline in
                     try await onThread { _ = deadline.reschedule(to: .distantPast) }
@@ -115,9 +117,9 @@ struct DeadlineHandleTests {
         }
     }
 
-    @Test("a deadline of another clock is measured against that clock")
-    func otherClock() async throws {
-        try await withVirtualTime { loop in
+    @Test("a deadline of another clock is measured against that clock", arguments: Setting.timeless)
+    func otherClock(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let end = loop.clock.now.advanced(by: .seconds(3))
             await #expect(throws: TimeoutError.self) {
                 try await withDeadline(end, clock: loop.clock) { try await loop.sleep(for: .seconds(5)) }
@@ -142,9 +144,9 @@ struct DeadlineHandleTests {
         #expect(value1 == 1)
     }
 
-    @Test("Swift's own waits are cut short as well: Task.sleep, streams, groups")
-    func foreignWaits() async throws {
-        try await Guest.run { loop in
+    @Test("Swift's own waits are cut short as well: Task.sleep, streams, groups", arguments: Setting.onLoop)
+    func foreignWaits(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.milliseconds(1)) {
                     try await Task.sleep(for: .seconds(1000))  // sleeps: cut short by the limit
@@ -167,10 +169,12 @@ struct DeadlineHandleTests {
 
 @Suite("Timeouts that abandon")
 struct AbandonTests {
-    @Test("a body that ignores cancellation is left behind, counted, and counted out when it ends")
-    func abandoned() async throws {
+    @Test(
+        "a body that ignores cancellation is left behind, counted, and counted out when it ends",
+        arguments: Setting.onLoop)
+    func abandoned(setting: Setting) async throws {
         let gate = Gate()
-        try await Guest.run { loop in
+        try await withLoop(setting) { loop in
             let error = await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.milliseconds(1), orAbandon: "deaf") { await gate.pass() }
             }
@@ -185,12 +189,12 @@ struct AbandonTests {
         }
     }
 
-    @Test("its late error is reported with the name; one in time is the caller's")
-    func lateError() async throws {
+    @Test("its late error is reported with the name; one in time is the caller's", arguments: Setting.onLoop)
+    func lateError(setting: Setting) async throws {
         struct Mishap: Error {}
         let errors = Errors()
         let gate = Gate()
-        try await Guest.run(.guest(errors: errors)) { loop in
+        try await withLoop(setting, reports: errors) { loop in
             await #expect(throws: Mishap.self) {
                 try await withTimeout(.seconds(1000), orAbandon: "prompt") { throw Mishap() }
             }
@@ -207,10 +211,10 @@ struct AbandonTests {
         #expect(errors.all.first?.error is Mishap)
     }
 
-    @Test("the caller's cancellation abandons at once, too")
-    func cancelled() async throws {
+    @Test("the caller's cancellation abandons at once, too", arguments: Setting.onLoop)
+    func cancelled(setting: Setting) async throws {
         let gate = Gate()
-        try await Guest.run { loop in
+        try await withLoop(setting) { loop in
             let begun = Gate()
             let task = Task(executorPreference: loop) {
                 try await withTimeout(.seconds(1000), orAbandon: "deaf") {
@@ -226,9 +230,9 @@ struct AbandonTests {
         }
     }
 
-    @Test("a body in time gives its value, and nothing is counted")
-    func inTime() async throws {
-        try await Guest.run { loop in
+    @Test("a body in time gives its value, and nothing is counted", arguments: Setting.onLoop)
+    func inTime(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let value2 = try await withTimeout(.seconds(1000), orAbandon: "quick") { 5 }
             #expect(value2 == 5)
             let mark = try await Mark.$value.withValue(7) {

@@ -22,9 +22,10 @@ struct DeadlineRegressionTests {
         }
     }
 
-    @Test("a cancelled task that asks for the same value again and again lets the others run")
-    func asksAgainAndAgain() async throws {
-        try await Guest.run { loop in
+    @Test(
+        "a cancelled task that asks for the same value again and again lets the others run", arguments: Setting.onLoop)
+    func asksAgainAndAgain(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let gate = Gate()
             let slow = loop.spawn(name: "slow") {
                 await gate.pass()
@@ -43,9 +44,10 @@ struct DeadlineRegressionTests {
         }
     }
 
-    @Test("what a limit has ended is no longer in force for tasks that were started inside")
-    func inherited() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "what a limit has ended is no longer in force for tasks that were started inside", arguments: Setting.timeless)
+    func inherited(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let gate = Gate()
             let task = try await withTimeout(.seconds(1)) {
                 Task(executorPreference: loop) {
@@ -58,9 +60,11 @@ struct DeadlineRegressionTests {
         }
     }
 
-    @Test("tasks that start each other inside of a deadline do not hang on to those that are over")
-    func chain() async throws {
-        try await withVirtualTime { _ in
+    @Test(
+        "tasks that start each other inside of a deadline do not hang on to those that are over",
+        arguments: Setting.timeless)
+    func chain(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let seen = Log<WeakDeadline>()
             try await startNext(10, seen).value
             #expect(seen.count == 10)

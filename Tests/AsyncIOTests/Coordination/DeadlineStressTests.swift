@@ -56,10 +56,12 @@ struct DeadlineStressTests {
         await thread.shutdown()
     }
 
-    @Test("a queue that is emptied under tiny limits loses nothing: what a late body has got is returned")
-    func nothingLost() async throws {
+    @Test(
+        "a queue that is emptied under tiny limits loses nothing: what a late body has got is returned",
+        arguments: Setting.onLoop)
+    func nothingLost(setting: Setting) async throws {
         let rounds = Stress.isOn ? 200_000 : 3000
-        try await Guest.run { loop in
+        try await withLoop(setting) { loop in
             let queue = AsyncQueue<Int>(capacity: 1)
             async let putting: Void = {
                 for number in 0..<rounds { try await queue.put(number) }

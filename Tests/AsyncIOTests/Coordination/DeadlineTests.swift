@@ -14,9 +14,9 @@ private func nap(_ loop: EventLoop, _ duration: Duration) async -> Bool {
 
 @Suite("Timeouts and deadlines")
 struct DeadlineTests {
-    @Test("a body that ends in time gives its value, and no timer is left")
-    func inTime() async throws {
-        try await withVirtualTime { loop in
+    @Test("a body that ends in time gives its value, and no timer is left", arguments: Setting.timeless)
+    func inTime(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let value = try await withTimeout(.seconds(10)) {
                 try await loop.sleep(for: .seconds(9))
@@ -29,9 +29,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a body that takes longer is cancelled at the instant, and the error says so")
-    func expires() async throws {
-        try await withVirtualTime { loop in
+    @Test("a body that takes longer is cancelled at the instant, and the error says so", arguments: Setting.timeless)
+    func expires(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let error = await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(10)) { try await loop.sleep(for: .seconds(11)) }
@@ -42,9 +42,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("the caller is not cancelled by it, and goes on with waits of its own")
-    func callerGoesOn() async throws {
-        try await withVirtualTime { loop in
+    @Test("the caller is not cancelled by it, and goes on with waits of its own", arguments: Setting.timeless)
+    func callerGoesOn(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             for _ in 0..<3 {
                 await #expect(throws: TimeoutError.self) {
                     try await withTimeout(.seconds(1)) { try await loop.sleep(for: .seconds(5)) }
@@ -55,9 +55,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("what else the caller has going is not touched: children, handlers")
-    func siblingsGoOn() async throws {
-        try await withVirtualTime { loop in
+    @Test("what else the caller has going is not touched: children, handlers", arguments: Setting.timeless)
+    func siblingsGoOn(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             async let background = nap(loop, .seconds(100))
             let handled = Counter()
             await withTaskCancellationHandler {
@@ -72,9 +72,11 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a body that ends with a value after the expiration has it returned: nothing it got is lost")
-    func lateValue() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a body that ends with a value after the expiration has it returned: nothing it got is lost",
+        arguments: Setting.timeless)
+    func lateValue(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let value = try await withTimeout(.seconds(1)) {
                 _ = await nap(loop, .seconds(5))
                 return "connection"
@@ -83,9 +85,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("an error of the body's own stays what it is, also after the expiration")
-    func ownError() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error of the body's own stays what it is, also after the expiration", arguments: Setting.timeless)
+    func ownError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             await #expect(throws: Mishap.self) { try await withTimeout(.seconds(1)) { throw Mishap() } }
             await #expect(throws: Mishap.self) {
                 try await withTimeout(.seconds(1)) {
@@ -96,9 +98,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a foreign cancellation stays one")
-    func foreignCancellation() async throws {
-        try await withVirtualTime { loop in
+    @Test("a foreign cancellation stays one", arguments: Setting.timeless)
+    func foreignCancellation(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = Task(executorPreference: loop) {
                 try await withTimeout(.seconds(10)) { try await loop.sleep(for: .seconds(100)) }
             }
@@ -110,9 +112,9 @@ struct DeadlineTests {
 
     @Test(
         "cancellation and expiration at once: the cancellation stays one, whichever came first",
-        arguments: [true, false])
-    func atOnce(cancelledFirst: Bool) async throws {
-        try await withVirtualTime { loop in
+        arguments: [true, false], Setting.timeless)
+    func atOnce(cancelledFirst: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let end = loop.now.advanced(by: .seconds(10))
             let slot = Log<Task<Void, any Error>>()
             // Timers of one instant fire in the order in which they were made.
@@ -129,9 +131,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("an error and an expiration at once: the body's error")
-    func errorAtOnce() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error and an expiration at once: the body's error", arguments: Setting.timeless)
+    func errorAtOnce(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let end = loop.now.advanced(by: .seconds(10))
             await #expect(throws: Mishap.self) {
                 try await withDeadline(end) {
@@ -142,18 +144,18 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a body that throws CancellationError by itself, in time, has not timed out")
-    func cancellationOfItsOwn() async throws {
-        try await withVirtualTime { _ in
+    @Test("a body that throws CancellationError by itself, in time, has not timed out", arguments: Setting.timeless)
+    func cancellationOfItsOwn(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             await #expect(throws: CancellationError.self) {
                 try await withTimeout(.seconds(1)) { throw CancellationError() }
             }
         }
     }
 
-    @Test("nested: the inner one expires, the outer one does not notice")
-    func innerExpires() async throws {
-        try await withVirtualTime { loop in
+    @Test("nested: the inner one expires, the outer one does not notice", arguments: Setting.timeless)
+    func innerExpires(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let text = try await withTimeout(.seconds(10)) {
                 do {
                     try await withTimeout(.seconds(1)) { try await loop.sleep(for: .seconds(100)) }
@@ -167,9 +169,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("nested: the outer one expires, and inside it is a cancellation")
-    func outerExpires() async throws {
-        try await withVirtualTime { loop in
+    @Test("nested: the outer one expires, and inside it is a cancellation", arguments: Setting.timeless)
+    func outerExpires(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let seen = Log<String>()
             let error = await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(1)) {
@@ -186,9 +188,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("nested with the same instant: the outer one's error, once")
-    func sameInstant() async throws {
-        try await withVirtualTime { loop in
+    @Test("nested with the same instant: the outer one's error, once", arguments: Setting.timeless)
+    func sameInstant(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let end = loop.now.advanced(by: .seconds(1))
             let seen = Log<String>()
             await #expect(throws: TimeoutError.self) {
@@ -206,9 +208,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("an inner TimeoutError that the body lets through is the inner one's")
-    func innerErrorPasses() async throws {
-        try await withVirtualTime { loop in
+    @Test("an inner TimeoutError that the body lets through is the inner one's", arguments: Setting.timeless)
+    func innerErrorPasses(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let error = await #expect(throws: TimeoutError.self) {
                 try await withTimeout(.seconds(10)) {
                     try await withTimeout(.seconds(1)) { try await loop.sleep(for: .seconds(100)) }
@@ -218,9 +220,11 @@ struct DeadlineTests {
         }
     }
 
-    @Test("expiring within clean-up: the clean-up's waits are cancelled as well, and the body's error stays")
-    func expiresInCleanUp() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "expiring within clean-up: the clean-up's waits are cancelled as well, and the body's error stays",
+        arguments: Setting.timeless)
+    func expiresInCleanUp(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let seen = Log<Bool>()
             await #expect(throws: Mishap.self) {
                 try await withTimeout(.seconds(1)) {
@@ -236,9 +240,11 @@ struct DeadlineTests {
         }
     }
 
-    @Test("after the expiration every wait of the body is cancelled again: it is a state, not an event")
-    func levelTriggered() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "after the expiration every wait of the body is cancelled again: it is a state, not an event",
+        arguments: Setting.timeless)
+    func levelTriggered(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let seen = Log<Bool>()
             try await withTimeout(.seconds(1)) {
                 for _ in 0..<4 { seen.add(await nap(loop, .seconds(100))) }
@@ -250,9 +256,9 @@ struct DeadlineTests {
 
     @Test(
         "zero and the past cancel from the start: a body without waits still gives its value",
-        arguments: [0, -1, -1000])
-    func past(seconds: Int) async throws {
-        try await withVirtualTime { loop in
+        arguments: [0, -1, -1000], Setting.timeless)
+    func past(seconds: Int, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let value1 = try await withTimeout(.seconds(seconds)) { 7 }
             #expect(value1 == 7)
             await #expect(throws: TimeoutError.self) {
@@ -264,9 +270,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("an infinite limit never expires and costs no timer")
-    func infinite() async throws {
-        try await withVirtualTime { loop in
+    @Test("an infinite limit never expires and costs no timer", arguments: Setting.timeless)
+    func infinite(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             for limit in [Duration.seconds(Int64.max), .seconds(1e18)] {
                 try await withTimeout(limit) { deadline in
                     #expect(deadline.expiration == .distantFuture)
@@ -278,9 +284,9 @@ struct DeadlineTests {
         }
     }
 
-    @Test("the body's local state is its own to change")
-    func localState() async throws {
-        try await withVirtualTime { loop in
+    @Test("the body's local state is its own to change", arguments: Setting.timeless)
+    func localState(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             var parts: [Int] = []
             final class NotSendable { var number = 1 }
             let object = NotSendable()
@@ -297,8 +303,8 @@ struct DeadlineTests {
         }
     }
 
-    @Test("the body runs in the caller's isolation")
-    func isolation() async throws {
+    @Test("the body runs in the caller's isolation", arguments: Setting.timeless)
+    func isolation(setting: Setting) async throws {
         actor Account {
             var balance = 0
             func work(_ loop: EventLoop) async throws {
@@ -312,17 +318,17 @@ struct DeadlineTests {
                 self.assertIsolated()
             }
         }
-        try await withVirtualTime { loop in
+        try await withVirtualTime(setting) { loop in
             let account = Account()
             try await account.work(loop)
             #expect(await account.balance == 2)
         }
     }
 
-    @Test("task locals reach the body and its children")
-    func taskLocals() async throws {
+    @Test("task locals reach the body and its children", arguments: Setting.timeless)
+    func taskLocals(setting: Setting) async throws {
         enum Request { @TaskLocal static var name = "none" }
-        try await withVirtualTime { _ in
+        try await withVirtualTime(setting) { _ in
             try await Request.$name.withValue("r1") {
                 try await withTimeout(.seconds(1)) {
                     #expect(Request.name == "r1")

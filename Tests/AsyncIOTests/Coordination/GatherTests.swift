@@ -4,9 +4,11 @@ import Testing
 
 @Suite("gather")
 struct GatherTests {
-    @Test("values of different types come back in the order of the arguments, not of the ends")
-    func types() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "values of different types come back in the order of the arguments, not of the ends",
+        arguments: Setting.timeless)
+    func types(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (number, text, nothing): (Int, String, Void) = try await gather(
                 { try await loop.after(30) }, { "\(try await loop.after(10))" }, { _ = try await loop.after(20) })
             #expect(number == 30)
@@ -15,9 +17,9 @@ struct GatherTests {
         }
     }
 
-    @Test("all run at the same time: the whole takes as long as the longest")
-    func concurrent() async throws {
-        try await withVirtualTime { loop in
+    @Test("all run at the same time: the whole takes as long as the longest", arguments: Setting.timeless)
+    func concurrent(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             _ = try await gather(
                 { try await loop.after(30) }, { try await loop.after(40) }, { try await loop.after(20) })
@@ -25,9 +27,9 @@ struct GatherTests {
         }
     }
 
-    @Test("one piece of work gives its value, and none gives nothing")
-    func few() async throws {
-        try await withVirtualTime { loop in
+    @Test("one piece of work gives its value, and none gives nothing", arguments: Setting.timeless)
+    func few(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let one = try await gather({ try await loop.after(1) })
             #expect(one == 1)
             let none: () = try await gather()
@@ -35,9 +37,9 @@ struct GatherTests {
         }
     }
 
-    @Test("the first error cancels the others, and is thrown when all have ended")
-    func firstError() async throws {
-        try await withVirtualTime { loop in
+    @Test("the first error cancels the others, and is thrown when all have ended", arguments: Setting.timeless)
+    func firstError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (cancelled, start) = (Counter(), loop.now)
             await #expect(throws: Failure(number: 1)) {
                 _ = try await gather(
@@ -62,10 +64,12 @@ struct GatherTests {
         }
     }
 
-    @Test("of two errors the earlier is thrown and the later goes to the loop's error handler")
-    func laterError() async throws {
+    @Test(
+        "of two errors the earlier is thrown and the later goes to the loop's error handler",
+        arguments: Setting.timeless)
+    func laterError(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             await #expect(throws: Failure(number: 1)) {
                 _ = try await gather(
                     {
@@ -78,10 +82,10 @@ struct GatherTests {
         #expect(errors.contexts == ["gather, after its first error"])
     }
 
-    @Test("what siblings throw because they were cancelled is not reported")
-    func quietCancellation() async throws {
+    @Test("what siblings throw because they were cancelled is not reported", arguments: Setting.timeless)
+    func quietCancellation(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             await #expect(throws: Failure.self) {
                 _ = try await gather({ try await untilCancelled(loop) }, { throw Failure() })
             }
@@ -89,9 +93,11 @@ struct GatherTests {
         #expect(errors.all.isEmpty)
     }
 
-    @Test("cancelled from outside, the children are cancelled and awaited, and the call throws CancellationError")
-    func outside() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled from outside, the children are cancelled and awaited, and the call throws CancellationError",
+        arguments: Setting.timeless)
+    func outside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ended = Counter()
             let task = loop.submit {
                 try await gather(
@@ -112,9 +118,9 @@ struct GatherTests {
         }
     }
 
-    @Test("a cancelled call whose children all have a value returns them")
-    func completes() async throws {
-        try await withVirtualTime { loop in
+    @Test("a cancelled call whose children all have a value returns them", arguments: Setting.timeless)
+    func completes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit {
                 try await gather(
                     {
@@ -133,9 +139,9 @@ struct GatherTests {
         }
     }
 
-    @Test("a task that is cancelled already starts nothing")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test("a task that is cancelled already starts nothing", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let started = Counter()
             let task = loop.submit {
                 try? await untilCancelled(loop)
@@ -151,9 +157,9 @@ struct GatherTests {
         }
     }
 
-    @Test("a child that throws CancellationError by itself is an error like others")
-    func ownCancellation() async throws {
-        try await withVirtualTime { loop in
+    @Test("a child that throws CancellationError by itself is an error like others", arguments: Setting.timeless)
+    func ownCancellation(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let cancelled = Counter()
             await #expect(throws: CancellationError.self) {
                 _ = try await gather(
@@ -168,9 +174,9 @@ struct GatherTests {
         }
     }
 
-    @Test("children run on the loop, with the caller's task locals")
-    func home() async throws {
-        try await withVirtualTime { loop in
+    @Test("children run on the loop, with the caller's task locals", arguments: Setting.timeless)
+    func home(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             try await Mark.$value.withValue(7) {
                 let (here, mark) = try await gather({ loop.isCurrent }, { Mark.value })
                 #expect(here)

@@ -4,9 +4,9 @@ import Testing
 
 @Suite("race")
 struct RaceTests {
-    @Test("the first success wins, and the rest is cancelled and awaited")
-    func wins() async throws {
-        try await withVirtualTime { loop in
+    @Test("the first success wins, and the rest is cancelled and awaited", arguments: Setting.timeless)
+    func wins(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (ended, start) = (Counter(), loop.now)
             let value = try await race(
                 {
@@ -25,17 +25,17 @@ struct RaceTests {
         }
     }
 
-    @Test("an error does not end a race for the first success")
-    func errorsDoNotWin() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error does not end a race for the first success", arguments: Setting.timeless)
+    func errorsDoNotWin(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let value = try await race({ throw Failure() }, { try await loop.after(10) })
             #expect(value == 10)
         }
     }
 
-    @Test("an error ends a race for the first to finish")
-    func firstToFinish() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error ends a race for the first to finish", arguments: Setting.timeless)
+    func firstToFinish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             await #expect(throws: Failure(number: 4)) {
                 try await race(
@@ -52,9 +52,9 @@ struct RaceTests {
         }
     }
 
-    @Test("if all fail, the error has every error, in the order of the contenders")
-    func allFail() async throws {
-        try await withVirtualTime { loop in
+    @Test("if all fail, the error has every error, in the order of the contenders", arguments: Setting.timeless)
+    func allFail(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             do {
                 _ = try await raceEach([30, 10, 20]) { number -> Int in
                     throw Failure(number: try await loop.after(number))
@@ -67,9 +67,9 @@ struct RaceTests {
         }
     }
 
-    @Test("a race of one is a race, and a race of none has no winner")
-    func few() async throws {
-        try await withVirtualTime { loop in
+    @Test("a race of one is a race, and a race of none has no winner", arguments: Setting.timeless)
+    func few(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let contenders: [@Sendable () async throws -> Int] = [{ try await loop.after(3) }]
             try await expect(race(contenders), is: 3)
             await #expect(throws: RaceError.self) { _ = try await raceEach([Int]()) { $0 } }
@@ -81,9 +81,9 @@ struct RaceTests {
         }
     }
 
-    @Test("a loser that succeeds all the same is handed to the one who discards")
-    func discards() async throws {
-        try await withVirtualTime { loop in
+    @Test("a loser that succeeds all the same is handed to the one who discards", arguments: Setting.timeless)
+    func discards(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let discarded = Log<Int>()
             let value = try await race(
                 { 1 },
@@ -100,9 +100,9 @@ struct RaceTests {
         }
     }
 
-    @Test("a success after the deciding error is handed to the one who discards")
-    func discardsAfterError() async throws {
-        try await withVirtualTime { loop in
+    @Test("a success after the deciding error is handed to the one who discards", arguments: Setting.timeless)
+    func discardsAfterError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let discarded = Log<Int>()
             await #expect(throws: Failure.self) {
                 _ = try await race(
@@ -116,9 +116,9 @@ struct RaceTests {
         }
     }
 
-    @Test("discarding is not cancelled, though the caller is")
-    func discardingIsShielded() async throws {
-        try await withVirtualTime { loop in
+    @Test("discarding is not cancelled, though the caller is", arguments: Setting.timeless)
+    func discardingIsShielded(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Bool>()
             let task = loop.submit {
                 try await race(
@@ -142,9 +142,11 @@ struct RaceTests {
         }
     }
 
-    @Test("cancelled from outside, all are cancelled and awaited, and the call throws CancellationError")
-    func outside() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled from outside, all are cancelled and awaited, and the call throws CancellationError",
+        arguments: Setting.timeless)
+    func outside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let occupancy = Occupancy()
             let task = loop.submit {
                 try await raceEach(0..<3) { _ in
@@ -159,9 +161,9 @@ struct RaceTests {
         }
     }
 
-    @Test("a task that is cancelled already starts nobody")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test("a task that is cancelled already starts nobody", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let started = Counter()
             let task = loop.submit {
                 try? await untilCancelled(loop)
@@ -174,9 +176,9 @@ struct RaceTests {
         }
     }
 
-    @Test("of two that succeed in the same turn, exactly one wins and one is discarded")
-    func tie() async throws {
-        try await withVirtualTime { loop in
+    @Test("of two that succeed in the same turn, exactly one wins and one is discarded", arguments: Setting.timeless)
+    func tie(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             for _ in 0..<50 {
                 let discarded = Log<Int>()
                 let value = try await race(
@@ -188,9 +190,9 @@ struct RaceTests {
         }
     }
 
-    @Test("wherever the cancellation comes, no value is lost: returned or discarded")
-    func cancelledAnywhere() async throws {
-        try await withVirtualTime { loop in
+    @Test("wherever the cancellation comes, no value is lost: returned or discarded", arguments: Setting.timeless)
+    func cancelledAnywhere(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             for turns in 0..<30 {
                 let (made, kept) = (Counter(), Counter())
                 let task = loop.submit {

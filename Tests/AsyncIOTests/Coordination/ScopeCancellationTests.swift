@@ -4,9 +4,11 @@ import Testing
 
 @Suite("Cancelling a task scope")
 struct ScopeCancellationTests {
-    @Test("cancelled from outside: body and children are cancelled and awaited, and it stays CancellationError")
-    func outside() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled from outside: body and children are cancelled and awaited, and it stays CancellationError",
+        arguments: Setting.timeless)
+    func outside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let occupancy = Occupancy()
             let task = loop.submit {
                 try await withTaskScope { scope in
@@ -23,9 +25,11 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("cancelled from outside after the body's end: what was cut short is not passed off as done")
-    func outsideAfterBody() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled from outside after the body's end: what was cut short is not passed off as done",
+        arguments: Setting.timeless)
+    func outsideAfterBody(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit {
                 try await withTaskScope { scope in
                     try scope.spawn { try await untilCancelled(loop) }
@@ -38,9 +42,11 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("cancelled from outside, with all ending well in spite of it: the value comes back")
-    func outsideIgnored() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled from outside, with all ending well in spite of it: the value comes back", arguments: Setting.timeless
+    )
+    func outsideIgnored(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit {
                 try await withTaskScope { scope in
                     try scope.spawn { await deaf(loop, 20) }
@@ -53,9 +59,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("error and cancellation from outside at once: the errors come, none is silent")
-    func errorAndCancellation() async throws {
-        try await withVirtualTime { loop in
+    @Test("error and cancellation from outside at once: the errors come, none is silent", arguments: Setting.timeless)
+    func errorAndCancellation(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit {
                 try await withTaskScope { scope in
                     try scope.spawn(name: "bad") {
@@ -76,9 +82,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("a task that is cancelled already starts nothing")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test("a task that is cancelled already starts nothing", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ran = Counter()
             let task = loop.submit {
                 try? await untilCancelled(loop)
@@ -91,9 +97,11 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("cancelled by cancel() from inside, a scope whose body returns nothing ends without an error")
-    func cancelInside() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled by cancel() from inside, a scope whose body returns nothing ends without an error",
+        arguments: Setting.timeless)
+    func cancelInside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let cancelled = Counter()
             try await withTaskScope { scope in
                 try scope.spawn {
@@ -110,9 +118,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("cancelled by cancel() from outside or by a child, likewise")
-    func cancelOutside() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelled by cancel() from outside or by a child, likewise", arguments: Setting.timeless)
+    func cancelOutside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             try await withTaskScope { scope in
                 _ = loop.callLater(.milliseconds(10)) { scope.cancel() }
                 try await untilCancelled(loop)
@@ -124,9 +132,11 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("cancelled by cancel(), the value of a body that has one is kept; one that was cut short has none")
-    func cancelWithValue() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "cancelled by cancel(), the value of a body that has one is kept; one that was cut short has none",
+        arguments: Setting.timeless)
+    func cancelWithValue(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let value = try await withTaskScope { scope in
                 try scope.spawn { try await untilCancelled(loop) }
                 scope.cancel()
@@ -142,9 +152,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("after cancel(), an error is an error")
-    func cancelAndError() async throws {
-        try await withVirtualTime { loop in
+    @Test("after cancel(), an error is an error", arguments: Setting.timeless)
+    func cancelAndError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             await #expect(throws: TaskScopeError.self) {
                 try await withTaskScope { scope in
                     try scope.spawn {
@@ -158,9 +168,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("after cancel(), the caller's own cancellation is still told")
-    func cancelAndOutside() async throws {
-        try await withVirtualTime { loop in
+    @Test("after cancel(), the caller's own cancellation is still told", arguments: Setting.timeless)
+    func cancelAndOutside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit {
                 try await withTaskScope { scope in
                     scope.cancel()
@@ -175,9 +185,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("a child spawned in a cancelled scope runs, and is cancelled from the start")
-    func spawnAfterCancel() async throws {
-        try await withVirtualTime { _ in
+    @Test("a child spawned in a cancelled scope runs, and is cancelled from the start", arguments: Setting.timeless)
+    func spawnAfterCancel(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let log = Log<Bool>()
             try await withTaskScope { scope in
                 scope.cancel()
@@ -187,9 +197,11 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("a child spawned by clean-up, after a cancellation from outside, runs and is cancelled, too")
-    func spawnAfterOutside() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a child spawned by clean-up, after a cancellation from outside, runs and is cancelled, too",
+        arguments: Setting.timeless)
+    func spawnAfterOutside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Bool>()
             let task = loop.submit {
                 try await withTaskScope { scope in
@@ -204,9 +216,9 @@ struct ScopeCancellationTests {
         }
     }
 
-    @Test("wherever the cancellation comes, nobody is left inside")
-    func cancelledAnywhere() async throws {
-        try await withVirtualTime { loop in
+    @Test("wherever the cancellation comes, nobody is left inside", arguments: Setting.timeless)
+    func cancelledAnywhere(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             for turns in 0..<40 {
                 let occupancy = Occupancy()
                 let task = loop.submit {

@@ -4,9 +4,9 @@ import Testing
 
 @Suite("Starting a child of a scope")
 struct ScopeStartTests {
-    @Test("the call returns what the child says when it is ready, and the child goes on")
-    func ready() async throws {
-        try await withVirtualTime { loop in
+    @Test("the call returns what the child says when it is ready, and the child goes on", arguments: Setting.timeless)
+    func ready(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, ended) = (loop.now, Counter())
             try await withTaskScope { scope in
                 let port = try await scope.start(name: "server") { started in
@@ -23,18 +23,20 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("a child may be ready without a word to say")
-    func readyWithNothing() async throws {
-        try await withVirtualTime { _ in
+    @Test("a child may be ready without a word to say", arguments: Setting.timeless)
+    func readyWithNothing(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             try await withTaskScope { scope in
                 try await scope.start { (started: Started<Void>) in started() }
             }
         }
     }
 
-    @Test("an error before the child was ready is thrown to the caller, and is no error of the scope")
-    func errorBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "an error before the child was ready is thrown to the caller, and is no error of the scope",
+        arguments: Setting.timeless)
+    func errorBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let value = try await withTaskScope { scope in
                 await #expect(throws: Failure(number: 1)) {
                     let _: Int = try await scope.start { _ in
@@ -49,9 +51,9 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("an error after the child was ready is one of the scope")
-    func errorAfter() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error after the child was ready is one of the scope", arguments: Setting.timeless)
+    func errorAfter(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             do {
                 try await withTaskScope { scope in
                     let _: Int = try await scope.start(name: "server") { started in
@@ -66,9 +68,9 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("a child that ends without a word is an error of the caller's")
-    func neverReady() async throws {
-        try await withVirtualTime { _ in
+    @Test("a child that ends without a word is an error of the caller's", arguments: Setting.timeless)
+    func neverReady(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             try await withTaskScope { scope in
                 await #expect(throws: NotStartedError(name: "server")) {
                     let _: Int = try await scope.start(name: "server") { _ in }
@@ -77,9 +79,11 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("a caller that is cancelled cancels the child that is not ready, and waits for its end")
-    func callerCancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a caller that is cancelled cancels the child that is not ready, and waits for its end",
+        arguments: Setting.timeless)
+    func callerCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ended = Counter()
             try await withTaskScope { scope in
                 let caller = loop.submit {
@@ -99,9 +103,11 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("a child that fails in the moment in which the caller is cancelled: its error is thrown, not lost")
-    func failsWithCancellation() async throws {
-        try await Guest.run { loop in
+    @Test(
+        "a child that fails in the moment in which the caller is cancelled: its error is thrown, not lost",
+        arguments: Setting.onRealLoop)
+    func failsWithCancellation(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             // One operation a turn: the caller lets others run before it looks for the child's word.
             let fairness = Fairness(operationsPerJob: 1)
             let other = try LoopThread(options: .guest(name: "caller's", fairness: fairness))
@@ -149,9 +155,9 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("what a child throws that its caller has left is an error of the scope")
-    func abandonedChildFails() async throws {
-        try await withVirtualTime { loop in
+    @Test("what a child throws that its caller has left is an error of the scope", arguments: Setting.timeless)
+    func abandonedChildFails(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             do {
                 try await withTaskScope { scope in
                     let caller = loop.submit {
@@ -171,9 +177,9 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("a caller that is cancelled later does not touch the child that is ready")
-    func callerCancelledLater() async throws {
-        try await withVirtualTime { loop in
+    @Test("a caller that is cancelled later does not touch the child that is ready", arguments: Setting.timeless)
+    func callerCancelledLater(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Bool>()
             try await withTaskScope { scope in
                 let caller = loop.submit {
@@ -192,9 +198,10 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("an error of a child whose caller has gone is one of the scope: it is not silent")
-    func errorWithoutCaller() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "an error of a child whose caller has gone is one of the scope: it is not silent", arguments: Setting.timeless)
+    func errorWithoutCaller(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let result = Log<Bool>()
             do {
                 try await withTaskScope { scope in
@@ -215,9 +222,9 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("a scope that is cancelled meanwhile cancels the child, and the call throws")
-    func scopeCancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("a scope that is cancelled meanwhile cancels the child, and the call throws", arguments: Setting.timeless)
+    func scopeCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             try await withTaskScope { scope in
                 let caller = loop.submit { let _: Int = try await scope.start { _ in try await untilCancelled(loop) } }
                 await loop.settle()
@@ -239,9 +246,9 @@ struct ScopeStartTests {
         }
     }
 
-    @Test("from another thread, too")
-    func threads() async throws {
-        try await Guest.run { loop in
+    @Test("from another thread, too", arguments: Setting.onRealLoop)
+    func threads(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             try await withTaskScope { scope in
                 let task = Task.detached { try await scope.start { $0(EventLoop.current === loop) } }
                 try await expect(task.value, is: true)

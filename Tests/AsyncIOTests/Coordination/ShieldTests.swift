@@ -4,10 +4,10 @@ import Testing
 
 @Suite("shield")
 struct ShieldTests {
-    @Test("without a cancellation it is a call: value, error, task locals")
-    func plain() async throws {
+    @Test("without a cancellation it is a call: value, error, task locals", arguments: Setting.timeless)
+    func plain(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             try await expect(shield { try await loop.after(10) }, is: 10)
             await #expect(throws: Failure(number: 2)) { try await shield { throw Failure(number: 2) } }
             let mark = try await Mark.$value.withValue(5) { try await shield { Mark.value } }
@@ -16,9 +16,9 @@ struct ShieldTests {
         #expect(errors.all.isEmpty, "an error that somebody received is not reported")
     }
 
-    @Test("a cancelled caller leaves at once, and the work goes on to its end")
-    func cancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("a cancelled caller leaves at once, and the work goes on to its end", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, ended) = (loop.now, Log<Bool>())
             let task = loop.submit {
                 try await shield {
@@ -35,10 +35,12 @@ struct ShieldTests {
         }
     }
 
-    @Test("an error after the caller has left goes to the loop's error handler, with name and place")
-    func lateError() async throws {
+    @Test(
+        "an error after the caller has left goes to the loop's error handler, with name and place",
+        arguments: Setting.timeless)
+    func lateError(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let task = loop.submit {
                 try await shield(name: "commit") {
                     _ = try await loop.after(100)
@@ -55,10 +57,10 @@ struct ShieldTests {
         #expect(errors.all.first?.place.hasPrefix("AsyncIOTests/ShieldTests.swift:") == true)
     }
 
-    @Test("a value after the caller has left is dropped without a word")
-    func lateValue() async throws {
+    @Test("a value after the caller has left is dropped without a word", arguments: Setting.timeless)
+    func lateValue(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let task = loop.submit { try await shield { try await loop.after(100) } }
             await loop.settle()
             task.cancel()
@@ -68,9 +70,9 @@ struct ShieldTests {
         #expect(errors.all.isEmpty)
     }
 
-    @Test("a task that is cancelled already starts nothing")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop in
+    @Test("a task that is cancelled already starts nothing", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ran = Counter()
             let task = loop.submit {
                 try? await untilCancelled(loop)
@@ -84,9 +86,9 @@ struct ShieldTests {
         }
     }
 
-    @Test("a shield within a shield: the inner work goes on, too")
-    func nested() async throws {
-        try await withVirtualTime { loop in
+    @Test("a shield within a shield: the inner work goes on, too", arguments: Setting.timeless)
+    func nested(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ended = Counter()
             let task = loop.submit {
                 try await shield {
@@ -163,9 +165,9 @@ struct ShieldTests {
         await #expect(throws: EventLoopError.closed("guest")) { try await shield(on: loop) {} }
     }
 
-    @Test("a caller that is cancelled while its work goes on costs no processor time")
-    func costsNothing() async throws {
-        try await Guest.run { loop in
+    @Test("a caller that is cancelled while its work goes on costs no processor time", arguments: Setting.onLoop)
+    func costsNothing(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (begun, gate) = (Gate(), Gate())
             let task = loop.submit {
                 try await withThrowingTaskGroup(of: Void.self) { group in

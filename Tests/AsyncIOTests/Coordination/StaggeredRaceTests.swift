@@ -4,9 +4,9 @@ import Testing
 
 @Suite("A staggered race")
 struct StaggeredRaceTests {
-    @Test("the next attempt begins when the delay has passed")
-    func delay() async throws {
-        try await withVirtualTime { loop in
+    @Test("the next attempt begins when the delay has passed", arguments: Setting.timeless)
+    func delay(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, begun) = (loop.now, Log<Duration>())
             let (index, value) = try await staggeredRace([1000, 1000, 40, 1], delay: .milliseconds(250)) { time in
                 begun.add(loop.elapsed(since: start))
@@ -19,9 +19,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("an attempt that fails lets the next begin at once")
-    func failure() async throws {
-        try await withVirtualTime { loop in
+    @Test("an attempt that fails lets the next begin at once", arguments: Setting.timeless)
+    func failure(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let (index, _) = try await staggeredRace(0..<5, delay: .seconds(1)) { number in
                 _ = try await loop.after(10)
@@ -32,9 +32,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("an earlier attempt may still win; the later ones are cancelled and awaited")
-    func earlierWins() async throws {
-        try await withVirtualTime { loop in
+    @Test("an earlier attempt may still win; the later ones are cancelled and awaited", arguments: Setting.timeless)
+    func earlierWins(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let occupancy = Occupancy()
             let (index, _) = try await staggeredRace([100, 1000, 1000], delay: .milliseconds(30)) { time in
                 try await occupancy.visit { try await loop.after(time) }
@@ -45,9 +45,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("the failure of an earlier attempt does not hurry the next")
-    func earlierFails() async throws {
-        try await withVirtualTime { loop in
+    @Test("the failure of an earlier attempt does not hurry the next", arguments: Setting.timeless)
+    func earlierFails(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, begun) = (loop.now, Log<Duration>())
             _ = try await staggeredRace(0..<3, delay: .milliseconds(100)) { number in
                 begun.add(loop.elapsed(since: start))
@@ -58,9 +58,11 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("the first attempt that succeeds soon is the only one, and no further input is taken")
-    func onlyOne() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "the first attempt that succeeds soon is the only one, and no further input is taken",
+        arguments: Setting.timeless)
+    func onlyOne(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let taken = Counter()
             let inputs = (0..<10).lazy.map { number in
                 taken.add()
@@ -71,9 +73,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("if all fail, the error has all errors in the order of the attempts")
-    func allFail() async throws {
-        try await withVirtualTime { loop in
+    @Test("if all fail, the error has all errors in the order of the attempts", arguments: Setting.timeless)
+    func allFail(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             do {
                 _ = try await staggeredRace([300, 200, 10], delay: .milliseconds(50)) { time -> Int in
                     throw Failure(number: try await loop.after(time))
@@ -85,16 +87,16 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("no inputs, no winner")
-    func none() async throws {
-        try await withVirtualTime { _ in
+    @Test("no inputs, no winner", arguments: Setting.timeless)
+    func none(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             await #expect(throws: RaceError.self) { _ = try await staggeredRace([Int](), delay: .zero) { $0 } }
         }
     }
 
-    @Test("a late success is discarded, by somebody who is not cancelled")
-    func discards() async throws {
-        try await withVirtualTime { loop in
+    @Test("a late success is discarded, by somebody who is not cancelled", arguments: Setting.timeless)
+    func discards(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let discarded = Log<Int>()
             let (index, _) = try await staggeredRace([60, 50], delay: .milliseconds(5)) { time in
                 await deaf(loop, time)
@@ -108,9 +110,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("cancelled from outside, the attempts are cancelled and no further one begins")
-    func outside() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelled from outside, the attempts are cancelled and no further one begins", arguments: Setting.timeless)
+    func outside(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let occupancy = Occupancy()
             let task = loop.submit {
                 try await staggeredRace(0..<10, delay: .milliseconds(10)) { _ in
@@ -125,9 +127,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("no delay: one attempt after the other begins, each a turn later")
-    func noDelay() async throws {
-        try await withVirtualTime { loop in
+    @Test("no delay: one attempt after the other begins, each a turn later", arguments: Setting.timeless)
+    func noDelay(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let occupancy = Occupancy()
             let (index, _) = try await staggeredRace([30, 20, 10], delay: .zero) { time in
                 try await occupancy.visit { try await loop.after(time) }
@@ -137,9 +139,9 @@ struct StaggeredRaceTests {
         }
     }
 
-    @Test("no timer is left when it is over")
-    func noTimers() async throws {
-        try await withVirtualTime { loop in
+    @Test("no timer is left when it is over", arguments: Setting.timeless)
+    func noTimers(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             _ = try await staggeredRace(0..<3, delay: .seconds(100)) { try await loop.after($0) }
             await loop.settle()
             #expect(await loop.statistics.pendingTimers == 0)

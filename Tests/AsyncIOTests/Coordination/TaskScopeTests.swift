@@ -4,9 +4,9 @@ import Testing
 
 @Suite("A task scope")
 struct TaskScopeTests {
-    @Test("returns the body's value when body and children have ended")
-    func value() async throws {
-        try await withVirtualTime { loop in
+    @Test("returns the body's value when body and children have ended", arguments: Setting.timeless)
+    func value(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, ended) = (loop.now, Counter())
             let value = try await withTaskScope { scope in
                 for time in [10, 30, 20] {
@@ -23,16 +23,16 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("without children it is a call")
-    func noChildren() async throws {
-        try await withVirtualTime { loop in
+    @Test("without children it is a call", arguments: Setting.timeless)
+    func noChildren(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             try await expect(withTaskScope { _ in try await loop.after(1) }, is: 1)
         }
     }
 
-    @Test("the first error cancels the other children and the body")
-    func firstError() async throws {
-        try await withVirtualTime { loop in
+    @Test("the first error cancels the other children and the body", arguments: Setting.timeless)
+    func firstError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (start, cancelled) = (loop.now, Counter())
             do {
                 try await withTaskScope(name: "service") { scope in
@@ -61,9 +61,10 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("all errors are reported, in the order in which they came, the body's among them")
-    func allErrors() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "all errors are reported, in the order in which they came, the body's among them", arguments: Setting.timeless)
+    func allErrors(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             do {
                 try await withTaskScope { scope in
                     try scope.spawn(name: "first") { throw Failure(number: try await loop.after(10)) }
@@ -84,9 +85,9 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("an error of the body cancels the children, and is reported as the others are")
-    func bodyFails() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error of the body cancels the children, and is reported as the others are", arguments: Setting.timeless)
+    func bodyFails(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let cancelled = Counter()
             do {
                 try await withTaskScope { scope in
@@ -104,9 +105,9 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("a child that throws CancellationError by itself has ended, and is no error")
-    func ownCancellation() async throws {
-        try await withVirtualTime { loop in
+    @Test("a child that throws CancellationError by itself has ended, and is no error", arguments: Setting.timeless)
+    func ownCancellation(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let value = try await withTaskScope { scope in
                 try scope.spawn { throw CancellationError() }
                 return try await loop.after(10)
@@ -115,9 +116,11 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("a body that throws CancellationError by itself has no value: the children go on, and it is thrown")
-    func bodysOwnCancellation() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a body that throws CancellationError by itself has no value: the children go on, and it is thrown",
+        arguments: Setting.timeless)
+    func bodysOwnCancellation(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ended = Counter()
             await #expect(throws: CancellationError.self) {
                 try await withTaskScope { scope in
@@ -132,9 +135,9 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("children spawn children, also after the body has ended")
-    func grandchildren() async throws {
-        try await withVirtualTime { loop in
+    @Test("children spawn children, also after the body has ended", arguments: Setting.timeless)
+    func grandchildren(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Int>()
             try await withTaskScope { scope in
                 try scope.spawn {
@@ -150,9 +153,10 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("after its end a scope takes no children, and says so; cancelling it does nothing")
-    func closed() async throws {
-        try await withVirtualTime { _ in
+    @Test(
+        "after its end a scope takes no children, and says so; cancelling it does nothing", arguments: Setting.timeless)
+    func closed(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let scope = try await withTaskScope(name: "service") { $0 }
             do {
                 try scope.spawn {}
@@ -168,9 +172,9 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("other tasks and other threads spawn children while it is open")
-    func outsiders() async throws {
-        try await Guest.run { loop in
+    @Test("other tasks and other threads spawn children while it is open", arguments: Setting.onRealLoop)
+    func outsiders(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (log, here) = (Log<Int>(), Counter())
             try await withTaskScope { scope in
                 let task = loop.submit {
@@ -191,9 +195,9 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("children have the task locals of the scope's owner, and run on its loop")
-    func structured() async throws {
-        try await withVirtualTime { loop in
+    @Test("children have the task locals of the scope's owner, and run on its loop", arguments: Setting.timeless)
+    func structured(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let log = Log<Int>()
             try await Mark.$value.withValue(1) {
                 try await withTaskScope { scope in
@@ -207,9 +211,11 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("scopes within each other: an error of the inner one is an error of the outer one's body")
-    func nested() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "scopes within each other: an error of the inner one is an error of the outer one's body",
+        arguments: Setting.timeless)
+    func nested(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let cancelled = Counter()
             do {
                 try await withTaskScope(name: "outer") { outer in
@@ -231,9 +237,9 @@ struct TaskScopeTests {
         }
     }
 
-    @Test("children have names, for whoever looks at the tasks")
-    func names() async throws {
-        try await withVirtualTime { _ in
+    @Test("children have names, for whoever looks at the tasks", arguments: Setting.timeless)
+    func names(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let log = Log<String>()
             try await withTaskScope { scope in try scope.spawn(name: "reader") { log.add(Task.name ?? "") } }
             #expect(log.all == ["reader"])

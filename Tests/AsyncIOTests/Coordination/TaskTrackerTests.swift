@@ -4,9 +4,9 @@ import Testing
 
 @Suite("A task tracker")
 struct TaskTrackerTests {
-    @Test("lets who waits go when it is closed and its tasks have ended")
-    func closes() async throws {
-        try await withVirtualTime { loop in
+    @Test("lets who waits go when it is closed and its tasks have ended", arguments: Setting.timeless)
+    func closes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tracker = TaskTracker(name: "sessions")
             for time in [10, 30, 20] { try tracker.spawn(name: "session \(time)") { try await loop.after(time) } }
             #expect(tracker.count == 3)
@@ -22,9 +22,9 @@ struct TaskTrackerTests {
         }
     }
 
-    @Test("an empty tracker keeps who waits until it is closed")
-    func emptyButOpen() async throws {
-        try await withVirtualTime { loop in
+    @Test("an empty tracker keeps who waits until it is closed", arguments: Setting.timeless)
+    func emptyButOpen(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (tracker, waited) = (TaskTracker(), Counter())
             let waiting = loop.submit {
                 try await tracker.wait()
@@ -39,9 +39,9 @@ struct TaskTrackerTests {
         }
     }
 
-    @Test("a closed and empty tracker lets everybody through at once")
-    func closedAndEmpty() async throws {
-        try await withVirtualTime { _ in
+    @Test("a closed and empty tracker lets everybody through at once", arguments: Setting.timeless)
+    func closedAndEmpty(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let tracker = TaskTracker()
             tracker.close()
             try await tracker.wait()
@@ -49,9 +49,9 @@ struct TaskTrackerTests {
         }
     }
 
-    @Test("closing does not refuse tasks: who waits, waits for them, too")
-    func spawnAfterClose() async throws {
-        try await withVirtualTime { loop in
+    @Test("closing does not refuse tasks: who waits, waits for them, too", arguments: Setting.timeless)
+    func spawnAfterClose(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tracker = TaskTracker()
             tracker.close()
             try tracker.spawn { try await loop.after(20) }
@@ -61,9 +61,9 @@ struct TaskTrackerTests {
         }
     }
 
-    @Test("opened again, it keeps who waits")
-    func reopen() async throws {
-        try await withVirtualTime { loop in
+    @Test("opened again, it keeps who waits", arguments: Setting.timeless)
+    func reopen(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (tracker, gate) = (TaskTracker(), Gate())
             try tracker.spawn { await gate.pass() }
             tracker.close()
@@ -79,10 +79,12 @@ struct TaskTrackerTests {
         }
     }
 
-    @Test("tasks end in whatever way: with an error, or cancelled; errors are reported as ever")
-    func endings() async throws {
+    @Test(
+        "tasks end in whatever way: with an error, or cancelled; errors are reported as ever",
+        arguments: Setting.timeless)
+    func endings(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let tracker = TaskTracker()
             try tracker.spawn(name: "fails") { throw Failure() }
             let cancelled = try tracker.spawn { try await untilCancelled(loop) }
@@ -95,9 +97,9 @@ struct TaskTrackerTests {
         #expect(errors.contexts == ["fails"])
     }
 
-    @Test("waiting can be cancelled; the tasks go on")
-    func cancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("waiting can be cancelled; the tasks go on", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tracker = TaskTracker()
             let task = try tracker.spawn { try await loop.after(50) }
             tracker.close()

@@ -6,9 +6,9 @@ import Testing
 
 @Suite("Waiting for tasks")
 struct WaitTests {
-    @Test("for all of them: it ends with the last, and says so")
-    func all() async throws {
-        try await withVirtualTime { loop in
+    @Test("for all of them: it ends with the last, and says so", arguments: Setting.timeless)
+    func all(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let tasks = [30, 10, 20].map { time in loop.submit { try await loop.after(time) } }
             let outcome = try await wait(for: tasks)
@@ -18,9 +18,9 @@ struct WaitTests {
         }
     }
 
-    @Test("for the first: it ends with the earliest, and the others go on")
-    func first() async throws {
-        try await withVirtualTime { loop in
+    @Test("for the first: it ends with the earliest, and the others go on", arguments: Setting.timeless)
+    func first(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = [30, 10, 20].map { time in loop.submit { try await loop.after(time) } }
             let outcome = try await wait(for: tasks, until: .firstCompleted)
             #expect(outcome.done == [1])
@@ -29,18 +29,18 @@ struct WaitTests {
         }
     }
 
-    @Test("for the first: an error counts, too")
-    func firstFails() async throws {
-        try await withVirtualTime { loop in
+    @Test("for the first: an error counts, too", arguments: Setting.timeless)
+    func firstFails(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = [30, 10].map { time in loop.submit { throw Failure(number: try await loop.after(time)) } }
             let outcome = try await wait(for: tasks, until: .firstCompleted)
             #expect(outcome.failed == [1])
         }
     }
 
-    @Test("for the first error: values do not end it, the error does")
-    func firstError() async throws {
-        try await withVirtualTime { loop in
+    @Test("for the first error: values do not end it, the error does", arguments: Setting.timeless)
+    func firstError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let tasks = [10, 20, 30].map { time in
                 loop.submit {
@@ -54,17 +54,17 @@ struct WaitTests {
         }
     }
 
-    @Test("for the first error: without one, it ends with the last")
-    func noError() async throws {
-        try await withVirtualTime { loop in
+    @Test("for the first error: without one, it ends with the last", arguments: Setting.timeless)
+    func noError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = [10, 20].map { time in loop.submit { try await loop.after(time) } }
             try await expect(wait(for: tasks, until: .firstError).pending.isEmpty, is: true)
         }
     }
 
-    @Test("the end of the timeout is no error, and cancels nobody")
-    func timeout() async throws {
-        try await withVirtualTime { loop in
+    @Test("the end of the timeout is no error, and cancels nobody", arguments: Setting.timeless)
+    func timeout(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let tasks = [10, 50].map { time in loop.submit { try await loop.after(time) } }
             let outcome = try await wait(for: tasks, timeout: .milliseconds(20))
@@ -74,9 +74,11 @@ struct WaitTests {
         }
     }
 
-    @Test("a timeout of zero looks once: what has ended is seen", arguments: [Duration.zero, .seconds(-1)])
-    func poll(timeout: Duration) async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "a timeout of zero looks once: what has ended is seen", arguments: [Duration.zero, .seconds(-1)],
+        Setting.timeless)
+    func poll(timeout: Duration, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let ended = Task(executorPreference: loop) { 1 }
             _ = await ended.value
             let other = Task(executorPreference: loop) { try? await loop.after(10) }
@@ -87,34 +89,34 @@ struct WaitTests {
         }
     }
 
-    @Test("no timer is left of a timeout that was not needed")
-    func noTimer() async throws {
-        try await withVirtualTime { loop in
+    @Test("no timer is left of a timeout that was not needed", arguments: Setting.timeless)
+    func noTimer(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             _ = try await wait(for: [loop.submit { 1 }], timeout: .seconds(1000))
             await loop.settle()
             #expect(await loop.statistics.pendingTimers == 0)
         }
     }
 
-    @Test("no handles, no wait", arguments: [WaitEnd.firstCompleted, .firstError, .allCompleted])
-    func none(end: WaitEnd) async throws {
-        try await withVirtualTime { _ in
+    @Test("no handles, no wait", arguments: [WaitEnd.firstCompleted, .firstError, .allCompleted], Setting.timeless)
+    func none(end: WaitEnd, setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ in
             let outcome = try await wait(for: [Task<Int, Never>](), until: end)
             #expect(outcome == WaitOutcome(done: [], failed: [], pending: []))
         }
     }
 
-    @Test("the same handle twice has two places")
-    func twice() async throws {
-        try await withVirtualTime { loop in
+    @Test("the same handle twice has two places", arguments: Setting.timeless)
+    func twice(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit { try await loop.after(1) }
             try await expect(wait(for: [task, task]).done, is: [0, 1])
         }
     }
 
-    @Test("cancelling the wait ends it at once, and leaves the tasks alone")
-    func cancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelling the wait ends it at once, and leaves the tasks alone", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let start = loop.now
             let tasks = [100, 200].map { time in Task(executorPreference: loop) { try await loop.after(time) } }
             let waiting = loop.submit { try await wait(for: tasks) }
@@ -126,9 +128,9 @@ struct WaitTests {
         }
     }
 
-    @Test("plain tasks of both kinds can be waited for, also when they have ended")
-    func plainTasks() async throws {
-        try await withVirtualTime { loop in
+    @Test("plain tasks of both kinds can be waited for, also when they have ended", arguments: Setting.timeless)
+    func plainTasks(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let throwing = [1, 2].map { number in
                 Task(executorPreference: loop) { if number == 2 { throw Failure() } }
             }
@@ -139,9 +141,9 @@ struct WaitTests {
         }
     }
 
-    @Test("handles of different types go together")
-    func mixed() async throws {
-        try await withVirtualTime { loop in
+    @Test("handles of different types go together", arguments: Setting.timeless)
+    func mixed(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let handles: [any TaskHandle] = [
                 loop.submit { 1 }, Task(executorPreference: loop) { "two" },
                 Task(executorPreference: loop) { throw Failure() },
@@ -151,9 +153,11 @@ struct WaitTests {
         }
     }
 
-    @Test("waiting again and again for a task that does not end leaves one watch behind, and then none")
-    func flat() async throws {
-        try await withVirtualTime { loop in
+    @Test(
+        "waiting again and again for a task that does not end leaves one watch behind, and then none",
+        arguments: Setting.timeless)
+    func flat(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let gate = Gate()
             let task = Task(executorPreference: loop) { await gate.pass() }
             let before = watchedTaskCount
@@ -171,9 +175,9 @@ struct WaitTests {
         await #expect(throws: EventLoopError.noLoop) { _ = try await wait(for: [task], timeout: .seconds(1)) }
     }
 
-    @Test("tasks of other threads and loops can be waited for")
-    func threads() async throws {
-        try await Guest.run { loop in
+    @Test("tasks of other threads and loops can be waited for", arguments: Setting.onRealLoop)
+    func threads(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let thread = try LoopThread(options: .guest(name: "other"))
             let gate = Gate()
             let handles: [any TaskHandle] = [
@@ -185,10 +189,12 @@ struct WaitTests {
         }
     }
 
-    @Test("an error of a background task that somebody waits for is in his hands, and not reported")
-    func notReported() async throws {
+    @Test(
+        "an error of a background task that somebody waits for is in his hands, and not reported",
+        arguments: Setting.timeless)
+    func notReported(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let task = loop.spawn { throw Failure(number: try await loop.after(5)) }
             let outcome = try await wait(for: [task])
             #expect(outcome.failed == [0])
@@ -202,9 +208,9 @@ struct WaitTests {
 
 @Suite("Waiting for the first task")
 struct WaitFirstTests {
-    @Test("its place and value come back, the others go on")
-    func first() async throws {
-        try await withVirtualTime { loop in
+    @Test("its place and value come back, the others go on", arguments: Setting.timeless)
+    func first(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let tasks = [30, 10, 20].map { time in Task(executorPreference: loop) { try await loop.after(time) } }
             let (index, result) = try await waitFirst(of: tasks)
             #expect(index == 1)
@@ -213,18 +219,20 @@ struct WaitFirstTests {
         }
     }
 
-    @Test("an error is a result")
-    func error() async throws {
-        try await withVirtualTime { loop in
+    @Test("an error is a result", arguments: Setting.timeless)
+    func error(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let (_, result) = try await waitFirst(of: [loop.submit { throw Failure(number: 2) }])
             #expect(throws: Failure(number: 2)) { try result.get() }
         }
     }
 
-    @Test("errors that a cancelled wait has seen and not told go to the error handler; those it tells do not")
-    func untoldErrors() async throws {
+    @Test(
+        "errors that a cancelled wait has seen and not told go to the error handler; those it tells do not",
+        arguments: Setting.timeless)
+    func untoldErrors(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop in
+        try await withVirtualTime(setting, errors: errors) { loop in
             let failing = loop.spawn(name: "untold") { () async throws -> Int in
                 throw Failure(number: try await loop.after(10))
             }
@@ -262,9 +270,9 @@ struct WaitFirstTests {
         _ = try await task.value
     }
 
-    @Test("cancelling the wait leaves the tasks alone")
-    func cancelled() async throws {
-        try await withVirtualTime { loop in
+    @Test("cancelling the wait leaves the tasks alone", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop in
             let task = loop.submit { try await loop.after(100) }
             let waiting = loop.submit { _ = try await waitFirst(of: [task]) }
             await loop.settle()

@@ -26,7 +26,7 @@ struct UDPBatchTests {
         return (server, client)
     }
 
-    @Test("arrive as they were sent, with and without offload", arguments: Setting.all, offloads)
+    @Test("arrive as they were sent, with and without offload", arguments: Setting.everywhere, offloads)
     func roundTrip(setting: Setting, offload: (Bool, Bool)) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets(offload, on: loop)
@@ -68,7 +68,7 @@ struct UDPBatchTests {
         return batch
     }
 
-    @Test("go to the peers that they name", arguments: Setting.all)
+    @Test("go to the peers that they name", arguments: Setting.everywhere)
     func peers(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let servers = try await (
@@ -92,7 +92,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("say how many were sent when one in the middle cannot be", arguments: Setting.all, [true, false])
+    @Test("say how many were sent when one in the middle cannot be", arguments: Setting.everywhere, [true, false])
     func partial(setting: Setting, segments: Bool) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((segments, false), on: loop)
@@ -109,7 +109,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("are told once that the peer has gone", arguments: Setting.all)
+    @Test("are told once that the peer has gone", arguments: Setting.everywhere)
     func refused(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, true), on: loop)
@@ -127,7 +127,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("leave one by one where the kernel refuses to cut them", arguments: Setting.all)
+    @Test("leave one by one where the kernel refuses to cut them", arguments: Setting.everywhere)
     func refusedSegments(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, true), on: loop)
@@ -145,7 +145,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("to where nothing can be sent do not keep the kernel from cutting others", arguments: Setting.all)
+    @Test("to where nothing can be sent do not keep the kernel from cutting others", arguments: Setting.everywhere)
     func refusedDestination(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -161,7 +161,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("of none are no operation", arguments: Setting.all)
+    @Test("of none are no operation", arguments: Setting.everywhere)
     func none(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -170,7 +170,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("coalesced by the kernel, are cut at the limit one by one", arguments: Setting.all, [true, false])
+    @Test("coalesced by the kernel, are cut at the limit one by one", arguments: Setting.everywhere, [true, false])
     func limits(setting: Setting, coalesces: Bool) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, coalesces), on: loop)
@@ -186,7 +186,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("are shown in place, and what a body did not see comes next", arguments: Setting.all, [true, false])
+    @Test("are shown in place, and what a body did not see comes next", arguments: Setting.everywhere, [true, false])
     func inPlace(setting: Setting, coalesces: Bool) async throws {
         struct Enough: Error {}
         try await withLoop(setting) { loop in
@@ -208,7 +208,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("are gone with their socket", arguments: Setting.all)
+    @Test("are gone with their socket", arguments: Setting.everywhere)
     func closed(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, true), on: loop)

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Tasks at a UDP socket", .timeLimit(.minutes(30)))
 struct UDPLifeTests {
-    @Test("that are cancelled while they receive lose no datagram", arguments: Setting.all)
+    @Test("that are cancelled while they receive lose no datagram", arguments: Setting.everywhere)
     func cancelledReceives(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let roomy = UDPOptions { $0.receiveBuffer = 4 << 20 }
@@ -52,7 +52,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("that are cancelled already neither send nor receive", arguments: Setting.all)
+    @Test("that are cancelled already neither send nor receive", arguments: Setting.everywhere)
     func cancelledBefore(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -75,7 +75,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("receive one at a time, and the second learns the first one's name", arguments: Setting.all)
+    @Test("receive one at a time, and the second learns the first one's name", arguments: Setting.everywhere)
     func rivals(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -98,7 +98,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("are told when it is closed, and loops over its datagrams end", arguments: Setting.all)
+    @Test("are told when it is closed, and loops over its datagrams end", arguments: Setting.everywhere)
     func closed(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             for isLoop in [true, false] {
@@ -133,7 +133,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("close it by letting go", arguments: Setting.all)
+    @Test("close it by letting go", arguments: Setting.everywhere)
     func letGo(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let probe = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -145,7 +145,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("may all send, also when there is no room", arguments: Setting.all)
+    @Test("may all send, also when there is no room", arguments: Setting.everywhere)
     func manySenders(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind(
@@ -169,7 +169,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("that iterate may begin again after an error", arguments: Setting.all)
+    @Test("that iterate may begin again after an error", arguments: Setting.everywhere)
     func iterateAgain(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)

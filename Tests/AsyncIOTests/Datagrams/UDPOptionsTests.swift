@@ -8,7 +8,9 @@ import Testing
 
 @Suite("A UDP socket's options", .timeLimit(.minutes(30)))
 struct UDPOptionsTests {
-    @Test("tell where a datagram was sent to, and what the network said", arguments: Setting.all, UDPTests.loopbacks)
+    @Test(
+        "tell where a datagram was sent to, and what the network said", arguments: Setting.everywhere,
+        UDPTests.loopbacks)
     func reports(setting: Setting, address: SocketAddress) async throws {
         try await withLoop(setting) { loop in
             let all = UDPOptions { options in
@@ -63,7 +65,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("let a server answer from the address that it was asked at", arguments: Setting.all)
+    @Test("let a server answer from the address that it was asked at", arguments: Setting.everywhere)
     func source(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind(
@@ -83,7 +85,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("make it a member of a group, and end that", arguments: Setting.all)
+    @Test("make it a member of a group, and end that", arguments: Setting.everywhere)
     func multicast(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let loopback = try NetworkInterface(named: "lo")
@@ -121,7 +123,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("make it a member of an IPv6 group", arguments: Setting.all)
+    @Test("make it a member of an IPv6 group", arguments: Setting.everywhere)
     func multicastV6(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let loopback = try NetworkInterface(named: "lo")
@@ -142,7 +144,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("share a port, refuse what makes no sense, and allow broadcasts when asked", arguments: Setting.all)
+    @Test("share a port, refuse what makes no sense, and allow broadcasts when asked", arguments: Setting.everywhere)
     func others(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let shared = UDPOptions { $0.reusePort = true }

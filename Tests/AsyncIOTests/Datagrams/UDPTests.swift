@@ -9,7 +9,7 @@ import Testing
 struct UDPTests {
     static let loopbacks: [SocketAddress] = [.loopback(port: 0), .loopback(port: 0, version: .v6)]
 
-    @Test("sends and receives datagrams of every size, with their sender", arguments: Setting.all, loopbacks)
+    @Test("sends and receives datagrams of every size, with their sender", arguments: Setting.everywhere, loopbacks)
     func roundTrip(setting: Setting, address: SocketAddress) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind(to: address, on: loop)
@@ -28,7 +28,7 @@ struct UDPTests {
         }
     }
 
-    @Test("takes an empty datagram for a datagram, and receives the next one", arguments: Setting.all)
+    @Test("takes an empty datagram for a datagram, and receives the next one", arguments: Setting.everywhere)
     func empty(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -61,7 +61,7 @@ struct UDPTests {
         }
     }
 
-    @Test("tells a datagram that was cut from one that was not", arguments: Setting.all)
+    @Test("tells a datagram that was cut from one that was not", arguments: Setting.everywhere)
     func truncated(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -88,7 +88,7 @@ struct UDPTests {
         }
     }
 
-    @Test("connected, receives from its peer alone", arguments: Setting.all)
+    @Test("connected, receives from its peer alone", arguments: Setting.everywhere)
     func connected(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -117,7 +117,7 @@ struct UDPTests {
         }
     }
 
-    @Test("is told once that its peer has gone, and goes on", arguments: Setting.all)
+    @Test("is told once that its peer has gone, and goes on", arguments: Setting.everywhere)
     func refused(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let gone = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -145,7 +145,7 @@ struct UDPTests {
         }
     }
 
-    @Test("not connected, is not disturbed by a peer who has gone", arguments: Setting.all)
+    @Test("not connected, is not disturbed by a peer who has gone", arguments: Setting.everywhere)
     func notDisturbed(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let gone = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -162,7 +162,7 @@ struct UDPTests {
         }
     }
 
-    @Test("names the size of what is too long, and the limit", arguments: Setting.all)
+    @Test("names the size of what is too long, and the limit", arguments: Setting.everywhere)
     func tooLong(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -174,7 +174,7 @@ struct UDPTests {
         }
     }
 
-    @Test("refuses limits that nothing fits in", arguments: Setting.all)
+    @Test("refuses limits that nothing fits in", arguments: Setting.everywhere)
     func limits(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -190,7 +190,7 @@ struct UDPTests {
         }
     }
 
-    @Test("says what cannot be bound", arguments: Setting.all)
+    @Test("says what cannot be bound", arguments: Setting.everywhere)
     func unbindable(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)

@@ -14,7 +14,7 @@ struct UnixDatagramTests {
 
     static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
-    @Test("sends and receives, with the sender's address", arguments: Setting.all)
+    @Test("sends and receives, with the sender's address", arguments: Setting.everywhere)
     func roundTrip(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let path = Self.path()
@@ -42,7 +42,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("takes an empty datagram for a datagram, and tells one that was cut", arguments: Setting.all)
+    @Test("takes an empty datagram for a datagram, and tells one that was cut", arguments: Setting.everywhere)
     func emptyAndCut(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixDatagramSocket.pair(on: loop)
@@ -61,7 +61,8 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("waits for a receiver that does not keep up, and loses nothing", arguments: Setting.all, [true, false])
+    @Test(
+        "waits for a receiver that does not keep up, and loses nothing", arguments: Setting.everywhere, [true, false])
     func backpressure(setting: Setting, isConnected: Bool) async throws {
         try await withLoop(setting) { loop in
             let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)
@@ -92,7 +93,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("goes on when there is room in a queue that others have filled", arguments: Setting.all)
+    @Test("goes on when there is room in a queue that others have filled", arguments: Setting.everywhere)
     func othersQueue(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             // Nothing of our own is in the queue, so no memory of ours becomes free when it is taken: nothing tells us.
@@ -144,7 +145,8 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("that waits for a receiver can be cancelled, and nothing is sent", arguments: Setting.all, [true, false])
+    @Test(
+        "that waits for a receiver can be cancelled, and nothing is sent", arguments: Setting.everywhere, [true, false])
     func cancelled(setting: Setting, isConnected: Bool) async throws {
         try await withLoop(setting) { loop in
             let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)
@@ -171,7 +173,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("is told that its peer has gone", arguments: Setting.all)
+    @Test("is told that its peer has gone", arguments: Setting.everywhere)
     func gone(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let path = Self.path()
@@ -195,7 +197,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("names the size of what is too long, and its buffer's", arguments: Setting.all)
+    @Test("names the size of what is too long, and its buffer's", arguments: Setting.everywhere)
     func tooLong(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (left, _) = try await UnixDatagramSocket.pair(on: loop)
@@ -236,7 +238,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("a batch with room for more than 64 KiB each brings long datagrams whole", arguments: Setting.all)
+    @Test("a batch with room for more than 64 KiB each brings long datagrams whole", arguments: Setting.everywhere)
     func longBatch(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixDatagramSocket.pair(on: loop)
@@ -278,7 +280,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("closes descriptors that nobody asked for", arguments: Setting.all)
+    @Test("closes descriptors that nobody asked for", arguments: Setting.everywhere)
     func strayDescriptors(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)

@@ -40,9 +40,9 @@ struct CachingResolverTests {
         func name(of address: SocketAddress) async throws -> String { "name.test" }
     }
 
-    @Test("an answer is kept until it is too old")
-    func age() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("an answer is kept until it is too old", arguments: Setting.timeless)
+    func age(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let source = Source()
             let cache = CachingResolver(source, maximumAge: .seconds(30))
             for port in 1...3 {
@@ -62,9 +62,9 @@ struct CachingResolverTests {
         }
     }
 
-    @Test("the versions are different questions, and so is a name with a dot at its end")
-    func keys() async throws {
-        try await Guest.run { _ async throws in
+    @Test("the versions are different questions, and so is a name with a dot at its end", arguments: Setting.onLoop)
+    func keys(setting: Setting) async throws {
+        try await withLoop(setting) { _ async throws in
             let source = Source { _ in [.loopback(port: 0), .loopback(port: 0, version: .v6)] }
             let cache = CachingResolver(source)
             for _ in 0..<2 {
@@ -76,9 +76,11 @@ struct CachingResolverTests {
         }
     }
 
-    @Test("that there is no such name is kept for as long as wanted, and no other error ever")
-    func negative() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "that there is no such name is kept for as long as wanted, and no other error ever", arguments: Setting.timeless
+    )
+    func negative(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let source = Source { host in
                 throw ResolutionError(host == "none.test" ? .noSuchName : .tryAgain, subject: host)
             }
@@ -99,9 +101,11 @@ struct CachingResolverTests {
         }
     }
 
-    @Test("tasks that ask the same at once share one question; one that is cancelled does not take it along")
-    func shared() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "tasks that ask the same at once share one question; one that is cancelled does not take it along",
+        arguments: Setting.onLoop)
+    func shared(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let source = Source(isOpen: false)
             let cache = CachingResolver(source)
             let askers = (0..<20).map { _ in loop.submit { try await lookUp("a.test", 5, resolver: cache) } }
@@ -118,9 +122,11 @@ struct CachingResolverTests {
         }
     }
 
-    @Test("when the last asker has gone the question is called off, and the next one asks anew")
-    func abandoned() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "when the last asker has gone the question is called off, and the next one asks anew", arguments: Setting.onLoop
+    )
+    func abandoned(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let source = Source(isOpen: false)
             let cache = CachingResolver(source)
             let askers = (0..<3).map { _ in loop.submit { try await lookUp("a.test", resolver: cache) } }
@@ -135,12 +141,12 @@ struct CachingResolverTests {
         }
     }
 
-    @Test("the first asker's deadline and loop bind nobody else", arguments: Drivers.available)
-    func foreignEnds(driver: DriverChoice) async throws {
+    @Test("the first asker's deadline and loop bind nobody else", arguments: Drivers.available, Setting.onRealLoop)
+    func foreignEnds(driver: DriverChoice, setting: Setting) async throws {
         let source = Source(isOpen: false)
         let cache = CachingResolver(source)
         let first = try LoopThread(options: .guest(driver))
-        try await Guest.run { loop async throws in
+        try await withLoop(setting) { loop async throws in
             let deadlines = Log<Deadline>()
             let hasty = loop.submit {
                 try await withTimeout(.seconds(1_000)) { deadline in

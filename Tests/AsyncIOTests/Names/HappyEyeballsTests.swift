@@ -102,7 +102,7 @@ struct HappyEyeballsTests {
         }
     }
 
-    @Test("both versions are tried, and the one that answers is taken", arguments: Setting.all)
+    @Test("both versions are tried, and the one that answers is taken", arguments: Setting.everywhere)
     func versions(setting: Setting) async throws {
         try await withLoop(setting) { loop async throws in
             let listener = try await TCPListener.bind("::1", 0, on: loop)
@@ -119,7 +119,7 @@ struct HappyEyeballsTests {
         }
     }
 
-    @Test("when all fail, each address is reported with its own error", arguments: Setting.all)
+    @Test("when all fail, each address is reported with its own error", arguments: Setting.everywhere)
     func allFail(setting: Setting) async throws {
         try await withLoop(setting) { loop async throws in
             let broadcast = SocketAddress.ipv4(255, 255, 255, 255, port: 80)
@@ -140,9 +140,11 @@ struct HappyEyeballsTests {
         }
     }
 
-    @Test("when all fail alike, the report has their common code; a single address has its plain error")
-    func common() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "when all fail alike, the report has their common code; a single address has its plain error",
+        arguments: Setting.onLoop)
+    func common(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let error = await #expect(throws: ConnectError.self) {
                 try await TCPStream.connect("host.test", 80, options: options([Self.closed(1), Self.closed(2)]))
             }
@@ -154,9 +156,11 @@ struct HappyEyeballsTests {
         }
     }
 
-    @Test("the limit for all of it names those that had not answered, and keeps the errors of the others")
-    func overallTimeout() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "the limit for all of it names those that had not answered, and keeps the errors of the others",
+        arguments: Setting.onLoop)
+    func overallTimeout(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let (first, second) = (try BlackHole(), try BlackHole())
             // Real time: the silence of the kernel is the subject.
             let limit = Duration.seconds(1)
@@ -184,7 +188,7 @@ struct HappyEyeballsTests {
         }
     }
 
-    @Test("the limit for one address lets the next one begin, and is reported", arguments: Setting.all)
+    @Test("the limit for one address lets the next one begin, and is reported", arguments: Setting.everywhere)
     func attemptTimeout(setting: Setting) async throws {
         try await withLoop(setting) { loop async throws in
             let (hole, limit) = (try BlackHole(), Duration.milliseconds(30))

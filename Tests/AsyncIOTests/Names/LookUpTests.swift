@@ -10,7 +10,7 @@ import Testing
 struct LookUpTests {
     // MARK: The system
 
-    @Test("the system knows this machine, by name and by address", arguments: Setting.all)
+    @Test("the system knows this machine, by name and by address", arguments: Setting.everywhere)
     func localhost(setting: Setting) async throws {
         try await withLoop(setting) { _ async throws in
             let addresses = try await lookUp("localhost", 80)
@@ -22,7 +22,7 @@ struct LookUpTests {
         }
     }
 
-    @Test("a name that nobody has says so", arguments: Setting.all)
+    @Test("a name that nobody has says so", arguments: Setting.everywhere)
     func noSuchName(setting: Setting) async throws {
         try await withLoop(setting) { _ async throws in
             let error = await #expect(throws: ResolutionError.self) { try await lookUp("no-such-host.invalid") }
@@ -101,9 +101,9 @@ struct LookUpTests {
         #expect(error?.reason == .noSuchName && error?.subject == "127.0.0.1")
     }
 
-    @Test("a table answers, fails and is silent as it is told to")
-    func table() async throws {
-        try await Guest.run { loop async throws in
+    @Test("a table answers, fails and is silent as it is told to", arguments: Setting.onLoop)
+    func table(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             var table = StaticResolver(["Api.test": [.ipv4(10, 0, 0, 1, port: 8080)], "b.test.": [.loopback(port: 0)]])
             table["down.test"] = .failure(.tryAgain)
             table["slow.test"] = .silence
@@ -128,9 +128,11 @@ struct LookUpTests {
         }
     }
 
-    @Test("a resolver holds for a task and all that it starts; one that a call names goes before it")
-    func replaced() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "a resolver holds for a task and all that it starts; one that a call names goes before it",
+        arguments: Setting.onLoop)
+    func replaced(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let outer = StaticResolver(["a.test": [.loopback(port: 1)]])
             let inner = StaticResolver(["a.test": [.loopback(port: 2)]])
             let ports = try await withResolver(outer) {
@@ -149,9 +151,9 @@ struct LookUpTests {
         }
     }
 
-    @Test("a listener binds to what the resolver in force says")
-    func binds() async throws {
-        try await Guest.run { _ async throws in
+    @Test("a listener binds to what the resolver in force says", arguments: Setting.onLoop)
+    func binds(setting: Setting) async throws {
+        try await withLoop(setting) { _ async throws in
             let listener = try await withResolver(StaticResolver(["here.test": [.loopback(port: 0)]])) {
                 try await TCPListener.bind("here.test", 0)
             }

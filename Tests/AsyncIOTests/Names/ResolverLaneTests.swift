@@ -30,7 +30,8 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("a system that never answers, asked 100 times, keeps no offloaded work waiting", arguments: Setting.all)
+    @Test(
+        "a system that never answers, asked 100 times, keeps no offloaded work waiting", arguments: Setting.everywhere)
     func neverAnswers(setting: Setting) async throws {
         let system = SlowSystem()
         defer { system.gate.open() }
@@ -59,8 +60,8 @@ struct ResolverLaneTests {
         #expect(system.asked.value == 8)
     }
 
-    @Test("checks names itself, since not everybody asks by way of lookUp", arguments: [false, true])
-    func checksNames(caches: Bool) async throws {
+    @Test("checks names itself, since not everybody asks by way of lookUp", arguments: [false, true], Setting.onLoop)
+    func checksNames(caches: Bool, setting: Setting) async throws {
         let asked = Counter()
         let lane = ResolverLane(
             threads: 1,
@@ -71,7 +72,7 @@ struct ResolverLaneTests {
                 }, name: { _ in "10.0.0.1\0.example.org" }))
         let system = SystemResolver(lane: lane)
         let resolver: any Resolver = caches ? CachingResolver(system) : system
-        try await Guest.run { _ async throws in
+        try await withLoop(setting) { _ async throws in
             for name in ["10.0.0.1\0.example.org", "example.org\0", "127.1", "0x7f.1", "2130706433", "", "a b"] {
                 let error = await #expect(throws: ResolutionError.self, "\(name)") {
                     try await resolver.addresses(of: name, version: nil)
@@ -95,11 +96,11 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("no more threads than the limit, and everybody gets an answer", arguments: [1, 3])
-    func limit(threads: Int) async throws {
+    @Test("no more threads than the limit, and everybody gets an answer", arguments: [1, 3], Setting.onLoop)
+    func limit(threads: Int, setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: threads)
-        try await Guest.run { loop async throws in
+        try await withLoop(setting) { loop async throws in
             let askers = (0..<50).map { number in
                 loop.submit { try await lookUp("host-\(number).test", 80, resolver: SystemResolver(lane: lane)) }
             }
@@ -113,7 +114,7 @@ struct ResolverLaneTests {
         #expect(system.peak.withLock { $0 } == threads)
     }
 
-    @Test("a late answer is dropped, and its thread is there for the next", arguments: Setting.all)
+    @Test("a late answer is dropped, and its thread is there for the next", arguments: Setting.everywhere)
     func late(setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: 1)
@@ -133,12 +134,13 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("the timeout ends the wait, in the queue as on a thread, and says how long it was")
-    func timeout() async throws {
+    @Test(
+        "the timeout ends the wait, in the queue as on a thread, and says how long it was", arguments: Setting.timeless)
+    func timeout(setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: 1)
         defer { system.gate.open() }
-        try await withVirtualTime { loop async throws in
+        try await withVirtualTime(setting) { loop async throws in
             for (name, timeout) in [("asked.test", Duration.seconds(10)), ("queued.test", .seconds(3))] {
                 let start = loop.now
                 let asker = loop.submit {
@@ -176,11 +178,11 @@ struct ResolverLaneTests {
         #expect(lane.statistics.abandoned == 2)
     }
 
-    @Test("a cancelled task asks nobody")
-    func cancelledBefore() async throws {
+    @Test("a cancelled task asks nobody", arguments: Setting.onLoop)
+    func cancelledBefore(setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: 1)
-        try await Guest.run { loop async throws in
+        try await withLoop(setting) { loop async throws in
             let asker = loop.submit {
                 await until { Task.isCancelled }
                 return try await lookUp("a.test", resolver: SystemResolver(lane: lane))
@@ -191,8 +193,10 @@ struct ResolverLaneTests {
         #expect(system.asked.value == 0 && lane.statistics.queued == 0)
     }
 
-    @Test("where no thread can be had, the question fails and says so, and the loop's own thread never asks")
-    func noThreads() async throws {
+    @Test(
+        "where no thread can be had, the question fails and says so, and the loop's own thread never asks",
+        arguments: Setting.onRealLoop)
+    func noThreads(setting: Setting) async throws {
         let (hasThreads, asked) = (Gate(), Counter())
         let lane = ResolverLane(
             threads: 2,
@@ -206,7 +210,7 @@ struct ResolverLaneTests {
                 }
                 try SystemThread.start(name: name, body).detach()
             })
-        try await Guest.run { _ async throws in
+        try await withLoop(setting) { _ async throws in
             for _ in 0..<3 {
                 let error = await #expect(throws: ResolutionError.self) {
                     try await lookUp("a.test", resolver: SystemResolver(lane: lane))
@@ -222,12 +226,12 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("a lane that nobody has any more ends its threads at once")
-    func letGo() async throws {
+    @Test("a lane that nobody has any more ends its threads at once", arguments: Setting.onLoop)
+    func letGo(setting: Setting) async throws {
         // Asked by nobody else, so that the name in the list of threads is this test's own.
         let name = "lane-\(UInt16.random(in: 0 ... .max))"
         @Sendable func threads() -> Int { ProcessTable.threads(named: name) }
-        try await Guest.run { _ async throws in
+        try await withLoop(setting) { _ async throws in
             var lane: ResolverLane? = ResolverLane(name: name, threads: 4)
             for _ in 0..<3 {
                 let resolver = lane.map { SystemResolver(lane: $0) }
@@ -241,8 +245,10 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("answers, cancellations and timeouts in any order leave nothing behind", arguments: Randomness.seeds)
-    func random(seed: UInt64) async throws {
+    @Test(
+        "answers, cancellations and timeouts in any order leave nothing behind", arguments: Randomness.seeds,
+        Setting.onLoop)
+    func random(seed: UInt64, setting: Setting) async throws {
         var random = Randomness(seed: seed)
         let answered = Counter()
         let lane = ResolverLane(
@@ -255,7 +261,7 @@ struct ResolverLaneTests {
         let plan = (0..<3_000).map { _ in
             (Int.random(in: 1...60, using: &random), Int.random(in: 0...40, using: &random))
         }
-        try await Guest.run { loop async throws in
+        try await withLoop(setting) { loop async throws in
             await withDiscardingTaskGroup { group in
                 for (length, patience) in plan {
                     group.addTask {

@@ -6,9 +6,9 @@ import Testing
 /// What tokio tests of `broadcast`.
 @Suite("A broadcast to everybody who listens")
 struct BroadcastTests {
-    @Test("every subscription gets every item, in order")
-    func everybody() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("every subscription gets every item, in order", arguments: Setting.timeless)
+    func everybody(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let news = Broadcast<Int>(capacity: 16)
             let subscriptions = (0..<3).map { _ in news.subscribe() }
             for number in 0..<10 { #expect(news.send(number) == 3) }
@@ -45,9 +45,9 @@ struct BroadcastTests {
         #expect("\(subscription)" == "Broadcast.Subscription(news, 0 items behind)")
     }
 
-    @Test("all who wait for the next item get it")
-    func wakes() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("all who wait for the next item get it", arguments: Setting.timeless)
+    func wakes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let news = Broadcast<Int>(capacity: 1)
             let listeners = (0..<5).map { _ in
                 let subscription = news.subscribe()
@@ -60,9 +60,11 @@ struct BroadcastTests {
         }
     }
 
-    @Test("who lags behind by more than the capacity is told once how much it missed, and goes on with the oldest kept")
-    func lagged() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test(
+        "who lags behind by more than the capacity is told once how much it missed, and goes on with the oldest kept",
+        arguments: Setting.timeless)
+    func lagged(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let news = Broadcast<Int>(capacity: 2, name: "news")
             let slow = news.subscribe()
             let fast = news.subscribe()
@@ -105,9 +107,9 @@ struct BroadcastTests {
         #expect(try subscription.tryNext() == 2)
     }
 
-    @Test("a subscription that skips goes on without an error and counts")
-    func skips() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("a subscription that skips goes on without an error and counts", arguments: Setting.timeless)
+    func skips(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let news = Broadcast<Int>(capacity: 2)
             let subscription = news.subscribe(lagging: .skips)
             for number in 0..<10 { news.send(number) }
@@ -118,9 +120,9 @@ struct BroadcastTests {
         }
     }
 
-    @Test("the error ends a loop, not the subscription: the next loop goes on")
-    func loopsAgain() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("the error ends a loop, not the subscription: the next loop goes on", arguments: Setting.timeless)
+    func loopsAgain(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let news = Broadcast<Int>(capacity: 2)
             let subscription = news.subscribe()
             for number in 0..<3 { news.send(number) }
@@ -140,9 +142,11 @@ struct BroadcastTests {
         #expect(throws: LaggedError(subject: "broadcast", missed: 99_996)) { try subscription.tryNext() }
     }
 
-    @Test("after finish, what is kept can be taken, then comes the end; nothing more is sent")
-    func finish() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "after finish, what is kept can be taken, then comes the end; nothing more is sent", arguments: Setting.timeless
+    )
+    func finish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let news = Broadcast<Int>(capacity: 4)
             let subscription = news.subscribe()
             let waiting = news.subscribe()
@@ -160,9 +164,9 @@ struct BroadcastTests {
         }
     }
 
-    @Test("when the broadcast goes, it finishes")
-    func goes() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("when the broadcast goes, it finishes", arguments: Setting.timeless)
+    func goes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let subscription = {
                 let news = Broadcast<Int>(capacity: 4)
                 let subscription = news.subscribe()
@@ -209,9 +213,9 @@ struct BroadcastTests {
         #expect(ended.all == [1, 11, 20])
     }
 
-    @Test("a listener that is cancelled while it waits misses nothing of what comes later")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a listener that is cancelled while it waits misses nothing of what comes later", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let news = Broadcast<Int>(capacity: 4)
             let subscription = news.subscribe()
             let listener = loop.spawn { try await subscription.next() }
@@ -223,9 +227,9 @@ struct BroadcastTests {
         }
     }
 
-    @Test("a listener for whom an item came before its cancellation has it")
-    func newsThenCancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a listener for whom an item came before its cancellation has it", arguments: Setting.timeless)
+    func newsThenCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let news = Broadcast<Int>(capacity: 4)
             let subscription = news.subscribe()
             let listener = loop.spawn { try await subscription.next() }
@@ -237,9 +241,9 @@ struct BroadcastTests {
         }
     }
 
-    @Test("a task that is cancelled already takes nothing")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a task that is cancelled already takes nothing", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let news = Broadcast<Int>(capacity: 4)
             let subscription = news.subscribe()
             news.send(1)
@@ -250,9 +254,9 @@ struct BroadcastTests {
         }
     }
 
-    @Test("tasks that share a subscription share its items")
-    func shared() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("tasks that share a subscription share its items", arguments: Setting.timeless)
+    func shared(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let news = Broadcast<Int>(capacity: 100)
             let subscription = news.subscribe()
             let listeners = (0..<4).map { _ in
@@ -274,9 +278,10 @@ struct BroadcastTests {
         }
     }
 
-    @Test("listeners on other threads get everything that they are told they did not miss")
-    func acrossThreads() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "listeners on other threads get everything that they are told they did not miss", arguments: Setting.onRealLoop)
+    func acrossThreads(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let threads = try (0..<2).map { _ in try LoopThread() }
             let news = Broadcast<Int>(capacity: 8)
             let listeners = threads.map { thread in

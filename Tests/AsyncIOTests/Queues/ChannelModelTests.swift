@@ -109,12 +109,12 @@ struct ChannelModelTests {
         }
     }
 
-    @Test("random sends, receives, cancellations and ends that go come out the same")
-    func random() async throws {
+    @Test("random sends, receives, cancellations and ends that go come out the same", arguments: Setting.virtual)
+    func random(setting: Setting) async throws {
         var random = Randomness()
         let seed = random.next()
         let note = random.note
-        let failure = try await withVirtualTime { loop async throws -> String? in
+        let failure = try await withVirtualTime(setting) { loop async throws -> String? in
             var random = Randomness(seed: seed)
             var steps = 0
             while steps < Stress.modelSteps / 5 {

@@ -6,9 +6,9 @@ import Testing
 /// What tokio tests of `mpsc`, and trio of its memory channels.
 @Suite("A channel with two ends")
 struct ChannelTests {
-    @Test("what is sent is received, in order")
-    func order() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("what is sent is received, in order", arguments: Setting.timeless)
+    func order(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let (sender, receiver) = Channel<Int>.make(capacity: 16)
             for number in 0..<10 { try await sender.send(number) }
             for number in 0..<10 { #expect(try await receiver.receive() == number) }
@@ -16,9 +16,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("send waits for room, receive for an item")
-    func waits() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("send waits for room, receive for an item", arguments: Setting.timeless)
+    func waits(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (sender, receiver) = Channel.make(of: Int.self, capacity: 1, name: "lines")
             try await sender.send(1)
             #expect(!sender.trySend(2))
@@ -38,9 +38,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("the channel finishes when the last sender goes")
-    func lastSender() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("the channel finishes when the last sender goes", arguments: Setting.timeless)
+    func lastSender(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let receiver: Channel<Int>.Receiver
             var senders: [Channel<Int>.Sender?]
             do {
@@ -59,9 +59,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("a receiver that waits when the last sender goes finds the end")
-    func lastSenderWhileWaiting() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a receiver that waits when the last sender goes finds the end", arguments: Setting.timeless)
+    func lastSenderWhileWaiting(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             var ends: (sender: Channel<Int>.Sender?, receiver: Channel<Int>.Receiver) = Channel<Int>.make(capacity: 1)
             let receiver = ends.receiver
             let receiving = loop.spawn { try await receiver.next() }
@@ -71,9 +71,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("a task that sends keeps its sender until the item is in")
-    func sendingKeeps() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a task that sends keeps its sender until the item is in", arguments: Setting.timeless)
+    func sendingKeeps(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (receiver, sending) = {
                 let (sender, receiver) = Channel<Int>.make(capacity: 1)
                 #expect(sender.trySend(1))
@@ -88,10 +88,11 @@ struct ChannelTests {
         }
     }
 
-    @Test("when the last receiver goes, who sends gets the error, and what was inside ends")
-    func lastReceiver() async throws {
+    @Test(
+        "when the last receiver goes, who sends gets the error, and what was inside ends", arguments: Setting.timeless)
+    func lastReceiver(setting: Setting) async throws {
         let ended = Log<Int>()
-        try await withVirtualTime { _ async throws in
+        try await withVirtualTime(setting) { _ async throws in
             var ends: (sender: Channel<Mortal>.Sender, receiver: Channel<Mortal>.Receiver?) = Channel.make(capacity: 4)
             let sender = ends.sender
             for number in 0..<3 { try await sender.send(Mortal(number) { ended.add($0) }) }
@@ -107,17 +108,21 @@ struct ChannelTests {
         }
     }
 
-    @Test("senders that wait when the last receiver goes get the error")
-    func lastReceiverWhileWaiting() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("senders that wait when the last receiver goes get the error", arguments: Setting.timeless)
+    func lastReceiverWhileWaiting(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             var ends: (sender: Channel<Int>.Sender, receiver: Channel<Int>.Receiver?) = Channel.make(capacity: 1)
             let sender = ends.sender
-            let sending = (0..<4).map { number in
-                loop.spawn {
-                    try await sender.send(number); return true
-                }
+            var sending: [BackgroundTask<Bool>] = []
+            for number in 0..<4 {
+                sending.append(
+                    loop.spawn {
+                        try await sender.send(number)
+                        return true
+                    })
+                await loop.settle()
             }
-            await until { sender.statistics.waitingPutters == 3 }
+            #expect(sender.statistics.waitingPutters == 3)
             ends.receiver = nil
             #expect(await sending[0].queueEnding == .value(true))
             for task in sending[1...] { #expect(await task.queueEnding == .closed(.cancelled)) }
@@ -138,9 +143,9 @@ struct ChannelTests {
         #expect(ended.all == [2, 1])
     }
 
-    @Test("finish() of a sender closes for all of them; what is inside can be received")
-    func finish() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("finish() of a sender closes for all of them; what is inside can be received", arguments: Setting.timeless)
+    func finish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (sender, receiver) = Channel<Int>.make(capacity: 4)
             let other = sender
             try await sender.send(1)
@@ -152,9 +157,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("finish() of the receiver lets nobody send, and what is inside be received")
-    func receiverFinishes() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("finish() of the receiver lets nobody send, and what is inside be received", arguments: Setting.timeless)
+    func receiverFinishes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (sender, receiver) = Channel<Int>.make(capacity: 1)
             try await sender.send(1)
             let sending = loop.spawn {
@@ -168,9 +173,10 @@ struct ChannelTests {
         }
     }
 
-    @Test("cancel() of the receiver drops what is inside and ends iteration with the error")
-    func receiverCancels() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test(
+        "cancel() of the receiver drops what is inside and ends iteration with the error", arguments: Setting.timeless)
+    func receiverCancels(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let (sender, receiver) = Channel<Int>.make(capacity: 2)
             try await sender.send(1)
             receiver.cancel()
@@ -179,9 +185,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("several tasks iterate over one receiver: each item goes to one of them")
-    func severalReceivers() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("several tasks iterate over one receiver: each item goes to one of them", arguments: Setting.timeless)
+    func severalReceivers(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (receivers, sending) = {
                 let (sender, receiver) = Channel<Int>.make(capacity: 3)
                 let receivers = (0..<4).map { _ in
@@ -203,9 +209,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("receive(upTo:) takes what is there")
-    func many() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("receive(upTo:) takes what is there", arguments: Setting.timeless)
+    func many(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let (sender, receiver) = Channel<Int>.make(capacity: .unbounded)
             for number in 0..<5 { try await sender.send(number) }
             #expect(try await receiver.receive(upTo: 4) == [0, 1, 2, 3])
@@ -215,9 +221,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("a cancelled sender keeps its item, a cancelled receiver takes none")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a cancelled sender keeps its item, a cancelled receiver takes none", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (sender, receiver) = Channel<Int>.make(capacity: 1)
             let receiving = loop.spawn { try await receiver.receive() }
             await until { receiver.statistics.waitingGetters == 1 }
@@ -234,9 +240,9 @@ struct ChannelTests {
         }
     }
 
-    @Test("a sender on one loop and a receiver on another: everything arrives in order")
-    func acrossThreads() async throws {
-        let items = try await Guest.run { _ async throws in
+    @Test("a sender on one loop and a receiver on another: everything arrives in order", arguments: Setting.onRealLoop)
+    func acrossThreads(setting: Setting) async throws {
+        let items = try await withLoop(setting) { _ async throws in
             let thread = try LoopThread()
             let (receiver, sending) = {
                 let (sender, receiver) = Channel<Int>.make(capacity: 8)

@@ -14,8 +14,8 @@ struct IntervalTests {
     }
 
     /// Ticks on virtual time; after each one, that many milliseconds of work.
-    static func ticks(of interval: Interval, work: [Int]) async throws -> [Tick] {
-        try await withVirtualTime { loop async throws in
+    static func ticks(_ setting: Setting, of interval: Interval, work: [Int]) async throws -> [Tick] {
+        try await withVirtualTime(setting) { loop async throws in
             let start = loop.now
             var ticks: [Tick] = []
             for milliseconds in work {
@@ -29,72 +29,75 @@ struct IntervalTests {
 
     static func onTime(_ times: Int...) -> [Tick] { times.map { Tick(planned: $0, came: $0) } }
 
-    @Test("ticks at once, then every period", arguments: [Interval.Policy.burst, .delay, .skip])
-    func atOnce(policy: Interval.Policy) async throws {
+    @Test("ticks at once, then every period", arguments: [Interval.Policy.burst, .delay, .skip], Setting.timeless)
+    func atOnce(policy: Interval.Policy, setting: Setting) async throws {
         let interval = Interval(every: .milliseconds(100), policy: policy)
-        #expect(try await Self.ticks(of: interval, work: [0, 10, 99, 100, 0]) == Self.onTime(0, 100, 200, 300, 400))
+        #expect(
+            try await Self.ticks(setting, of: interval, work: [0, 10, 99, 100, 0]) == Self.onTime(0, 100, 200, 300, 400)
+        )
     }
 
-    @Test("ticks after a period, if that is wanted", arguments: [Interval.Policy.burst, .delay, .skip])
-    func afterPeriod(policy: Interval.Policy) async throws {
+    @Test(
+        "ticks after a period, if that is wanted", arguments: [Interval.Policy.burst, .delay, .skip], Setting.timeless)
+    func afterPeriod(policy: Interval.Policy, setting: Setting) async throws {
         let interval = Interval(every: .milliseconds(100), policy: policy, first: .afterPeriod)
-        #expect(try await Self.ticks(of: interval, work: [0, 50, 0]) == Self.onTime(100, 200, 300))
+        #expect(try await Self.ticks(setting, of: interval, work: [0, 50, 0]) == Self.onTime(100, 200, 300))
     }
 
-    @Test("burst: missed ticks come one after the other until the plan is met")
-    func burst() async throws {
-        let ticks = try await Self.ticks(of: Interval(every: .milliseconds(100)), work: [350, 0, 0, 0, 0, 0])
+    @Test("burst: missed ticks come one after the other until the plan is met", arguments: Setting.timeless)
+    func burst(setting: Setting) async throws {
+        let ticks = try await Self.ticks(setting, of: Interval(every: .milliseconds(100)), work: [350, 0, 0, 0, 0, 0])
         let expected = [(0, 0), (100, 350), (200, 350), (300, 350), (400, 400), (500, 500)]
         #expect(ticks == expected.map { Tick(planned: $0.0, came: $0.1) })
     }
 
-    @Test("delay: after a late tick the plan moves")
-    func delay() async throws {
+    @Test("delay: after a late tick the plan moves", arguments: Setting.timeless)
+    func delay(setting: Setting) async throws {
         let interval = Interval(every: .milliseconds(100), policy: .delay)
-        let ticks = try await Self.ticks(of: interval, work: [350, 0, 0, 130, 0, 0])
+        let ticks = try await Self.ticks(setting, of: interval, work: [350, 0, 0, 130, 0, 0])
         let expected = [(0, 0), (100, 350), (450, 450), (550, 550), (650, 680), (780, 780)]
         #expect(ticks == expected.map { Tick(planned: $0.0, came: $0.1) })
     }
 
-    @Test("delay: a tick that is late by a breath does not move the plan")
-    func delayTolerates() async throws {
+    @Test("delay: a tick that is late by a breath does not move the plan", arguments: Setting.timeless)
+    func delayTolerates(setting: Setting) async throws {
         let interval = Interval(every: .milliseconds(100), policy: .delay)
-        let ticks = try await Self.ticks(of: interval, work: [105, 0, 0])
+        let ticks = try await Self.ticks(setting, of: interval, work: [105, 0, 0])
         let expected = [(0, 0), (100, 105), (200, 200)]
         #expect(ticks == expected.map { Tick(planned: $0.0, came: $0.1) })
     }
 
-    @Test("skip: missed ticks are left out, and the next lies on the plan")
-    func skip() async throws {
+    @Test("skip: missed ticks are left out, and the next lies on the plan", arguments: Setting.timeless)
+    func skip(setting: Setting) async throws {
         let interval = Interval(every: .milliseconds(100), policy: .skip)
-        let ticks = try await Self.ticks(of: interval, work: [350, 0, 0, 130, 0, 0])
+        let ticks = try await Self.ticks(setting, of: interval, work: [350, 0, 0, 130, 0, 0])
         let expected = [(0, 0), (100, 350), (400, 400), (500, 500), (600, 630), (700, 700)]
         #expect(ticks == expected.map { Tick(planned: $0.0, came: $0.1) })
     }
 
-    @Test("skip: at a planned instant exactly, the next is the one after it")
-    func skipExactly() async throws {
+    @Test("skip: at a planned instant exactly, the next is the one after it", arguments: Setting.timeless)
+    func skipExactly(setting: Setting) async throws {
         let interval = Interval(every: .milliseconds(100), policy: .skip)
-        let ticks = try await Self.ticks(of: interval, work: [300, 0, 0])
+        let ticks = try await Self.ticks(setting, of: interval, work: [300, 0, 0])
         let expected = [(0, 0), (100, 300), (400, 400)]
         #expect(ticks == expected.map { Tick(planned: $0.0, came: $0.1) })
     }
 
-    @Test("an hour of ticks does not drift", arguments: [Interval.Policy.burst, .skip])
-    func noDrift(policy: Interval.Policy) async throws {
+    @Test("an hour of ticks does not drift", arguments: [Interval.Policy.burst, .skip], Setting.timeless)
+    func noDrift(policy: Interval.Policy, setting: Setting) async throws {
         var random = Randomness()
         let interval = Interval(every: .milliseconds(7), policy: policy)
         let work = (0..<2000).map { _ in Int.random(in: 0...10, using: &random) }
-        let ticks = try await Self.ticks(of: interval, work: work)
+        let ticks = try await Self.ticks(setting, of: interval, work: work)
         let note = random.note
         #expect(ticks.allSatisfy { $0.planned % 7 == 0 }, "\(note)")
         if policy == .burst { #expect(ticks.map(\.planned) == (0..<2000).map { $0 * 7 }, "\(note)") }
         #expect(zip(ticks, ticks.dropFirst()).allSatisfy { $0.planned < $1.planned }, "\(note)")
     }
 
-    @Test("the plan begins with the first tick, not with the making")
-    func beginsLate() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("the plan begins with the first tick, not with the making", arguments: Setting.timeless)
+    func beginsLate(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: .seconds(1))
             try await loop.sleep(for: .seconds(10))
             let start = loop.now
@@ -103,9 +106,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("iterated, it ticks until its task is cancelled")
-    func iterated() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("iterated, it ticks until its task is cancelled", arguments: Setting.timeless)
+    func iterated(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let start = loop.now
             let ticks = Log<Int>()
             let ticker = loop.spawn {
@@ -119,9 +122,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("a tick that was waited for by a cancelled task is still to come")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a tick that was waited for by a cancelled task is still to come", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: .seconds(1))
             let start = try await interval.tick()
             let ticker = loop.spawn { try await interval.tick() }
@@ -136,9 +139,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("reset begins the plan anew, also for a task that waits")
-    func reset() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("reset begins the plan anew, also for a task that waits", arguments: Setting.timeless)
+    func reset(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: .seconds(1))
             let start = try await interval.tick()
             let ticker = loop.spawn {
@@ -155,9 +158,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("reset before the first tick makes it come a period later")
-    func resetFirst() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("reset before the first tick makes it come a period later", arguments: Setting.timeless)
+    func resetFirst(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: .seconds(1))
             let start = loop.now
             interval.reset()
@@ -165,9 +168,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("tasks that share an interval share its ticks")
-    func shared() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("tasks that share an interval share its ticks", arguments: Setting.timeless)
+    func shared(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: .seconds(1))
             let start = loop.now
             let tickers = (0..<3).map { _ in
@@ -179,9 +182,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("missed ticks of a burst let others run in between")
-    func burstTakesTurns() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("missed ticks of a burst let others run in between", arguments: Setting.timeless)
+    func burstTakesTurns(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: .nanoseconds(1))
             _ = try await interval.tick()
             try await loop.sleep(for: .seconds(1))
@@ -192,9 +195,9 @@ struct IntervalTests {
         }
     }
 
-    @Test("a period that never ends ticks once", arguments: [Interval.Policy.burst, .delay, .skip])
-    func endless(policy: Interval.Policy) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a period that never ends ticks once", arguments: [Interval.Policy.burst, .delay, .skip], Setting.timeless)
+    func endless(policy: Interval.Policy, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             for period in [Duration.seconds(Int64.max), .nanoseconds(Int64.max)] {
                 let interval = Interval(every: period, policy: policy)
                 let start = loop.now
@@ -208,9 +211,11 @@ struct IntervalTests {
         }
     }
 
-    @Test("a period of less than a nanosecond is one of a nanosecond", arguments: [Interval.Policy.delay, .skip])
-    func tiny(policy: Interval.Policy) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a period of less than a nanosecond is one of a nanosecond", arguments: [Interval.Policy.delay, .skip],
+        Setting.timeless)
+    func tiny(policy: Interval.Policy, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let interval = Interval(every: Duration(secondsComponent: 0, attosecondsComponent: 1), policy: policy)
             let start = try await interval.tick()
             #expect(try await interval.tick() == start.advanced(by: .nanoseconds(1)))

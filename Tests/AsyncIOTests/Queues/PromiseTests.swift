@@ -8,9 +8,9 @@ import Testing
 struct PromiseTests {
     struct Broken: Error {}
 
-    @Test("who asks before the value comes waits for it, who asks later has it at once")
-    func value() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("who asks before the value comes waits for it, who asks later has it at once", arguments: Setting.timeless)
+    func value(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (promise, resolver) = Promise<Int>.make()
             #expect(!promise.isFulfilled && !resolver.isFulfilled && promise.result == nil)
             loop.callLater(.seconds(3)) { resolver.fulfil(42) }
@@ -22,9 +22,9 @@ struct PromiseTests {
         }
     }
 
-    @Test("all who wait get the value, in the order of coming")
-    func many() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("all who wait get the value, in the order of coming", arguments: Setting.virtual)
+    func many(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (promise, resolver) = Promise<Int>.make(of: Int.self)
             let order = Log<Int>()
             let waiters = (0..<10).map { number in
@@ -44,9 +44,9 @@ struct PromiseTests {
         }
     }
 
-    @Test("an error goes to all who wait and all who ask later")
-    func error() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("an error goes to all who wait and all who ask later", arguments: Setting.timeless)
+    func error(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (promise, resolver) = Promise<Int>.make()
             let waiter = loop.spawn { try await promise.value }
             await until { promise.statistics.waiting == 1 }
@@ -70,9 +70,11 @@ struct PromiseTests {
         }
     }
 
-    @Test("a promise whose resolver is let go is broken: who waits and who asks later is told")
-    func broken() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a promise whose resolver is let go is broken: who waits and who asks later is told",
+        arguments: Setting.timeless)
+    func broken(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             var both: (promise: Promise<Int>, resolver: Promise<Int>.Resolver?) = Promise.make(name: "answer")
             let promise = both.promise
             let waiter = loop.spawn { try await promise.value }
@@ -95,9 +97,11 @@ struct PromiseTests {
         #expect(try both.promise.result?.get() == 1)
     }
 
-    @Test("a waiter that is cancelled stops waiting; the promise and the others do not notice")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a waiter that is cancelled stops waiting; the promise and the others do not notice",
+        arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (promise, resolver) = Promise<Int>.make()
             let first = loop.spawn { try await promise.value }
             let second = loop.spawn { try await promise.value }
@@ -110,9 +114,11 @@ struct PromiseTests {
         }
     }
 
-    @Test("cancelled before it asks, a task gets the cancellation, and result tells it what has come")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "cancelled before it asks, a task gets the cancellation, and result tells it what has come",
+        arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (promise, resolver) = Promise<Int>.make()
             resolver.fulfil(5)
             let late = loop.spawn { try await promise.value }
@@ -124,9 +130,11 @@ struct PromiseTests {
         }
     }
 
-    @Test("in one tick, what comes first decides: the value or the cancellation", arguments: [true, false])
-    func sameTick(valueFirst: Bool) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "in one tick, what comes first decides: the value or the cancellation", arguments: [true, false],
+        Setting.timeless)
+    func sameTick(valueFirst: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (promise, resolver) = Promise<Int>.make()
             let waiter = loop.spawn { try await promise.value }
             await until { promise.waitingTasks.count == 1 }
@@ -147,9 +155,9 @@ struct PromiseTests {
         #expect(throws: Broken.self) { try bad.result?.get() }
     }
 
-    @Test("a promise of nothing is an event that may fail")
-    func void() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("a promise of nothing is an event that may fail", arguments: Setting.timeless)
+    func void(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let (promise, resolver) = Promise<Void>.make(name: "ready")
             #expect("\(promise)" == "Promise(ready, open)" && "\(resolver)" == "Promise.Resolver(ready, open)")
             #expect(resolver.fulfil())
@@ -171,9 +179,9 @@ struct PromiseTests {
         #expect(ended.all == [2, 1])
     }
 
-    @Test("many threads answer, one is first, and all who wait on loops and elsewhere agree")
-    func acrossThreads() async throws {
-        try await Guest.run { loop async throws in
+    @Test("many threads answer, one is first, and all who wait on loops and elsewhere agree", arguments: Setting.onLoop)
+    func acrossThreads(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             for _ in 0..<100 {
                 let (promise, resolver) = Promise<Int>.make()
                 let here = loop.spawn { try await promise.value }
@@ -193,10 +201,12 @@ struct PromiseTests {
         }
     }
 
-    @Test("an error that nobody has asked for is told to the error handler when the promise goes")
-    func unseenError() async throws {
+    @Test(
+        "an error that nobody has asked for is told to the error handler when the promise goes",
+        arguments: Setting.timeless)
+    func unseenError(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { _ in
+        try await withVirtualTime(setting, errors: errors) { _ in
             let unseen = Promise<Int>.make(name: "unseen")
             unseen.resolver.fail(EventLoopError.noLoop)
             let seen = Promise<Int>.make(name: "seen")

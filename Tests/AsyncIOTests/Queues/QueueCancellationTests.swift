@@ -6,9 +6,9 @@ import Testing
 
 @Suite("Cancellation at a queue loses no item and doubles none")
 struct QueueCancellationTests {
-    @Test("a task that is cancelled already takes nothing, although there is something")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a task that is cancelled already takes nothing, although there is something", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2)
             try await queue.put(1)
             let getter = loop.spawn { try await queue.get() }
@@ -28,9 +28,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a cancelled task may still use what does not suspend")
-    func tryAfterCancel() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a cancelled task may still use what does not suspend", arguments: Setting.timeless)
+    func tryAfterCancel(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             let task = loop.spawn { queue.tryPut(1) && queue.tryGet() == 1 }
             task.cancel()
@@ -38,9 +38,11 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a getter cancelled while it waits leaves the queue, and the next item goes to the next getter")
-    func getterWaits() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a getter cancelled while it waits leaves the queue, and the next item goes to the next getter",
+        arguments: Setting.timeless)
+    func getterWaits(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2)
             var getters: [BackgroundTask<Int>] = []
             for number in 1...3 {
@@ -57,9 +59,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a putter cancelled while it waits takes its item back")
-    func putterWaits() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a putter cancelled while it waits takes its item back", arguments: Setting.timeless)
+    func putterWaits(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let ended = Log<Int>()
             let queue = AsyncQueue<Mortal>(capacity: 1)
             try await queue.put(Mortal(0) { ended.add($0) })
@@ -82,9 +84,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a getter that was handed an item before its cancellation has it")
-    func handedThenCancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a getter that was handed an item before its cancellation has it", arguments: Setting.timeless)
+    func handedThenCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2)
             let getter = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -96,9 +98,10 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("an item that comes after the cancellation, in the same tick, stays in the queue")
-    func cancelledThenHanded() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "an item that comes after the cancellation, in the same tick, stays in the queue", arguments: Setting.timeless)
+    func cancelledThenHanded(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2)
             let getter = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -109,9 +112,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a putter whose item was taken in before its cancellation has put it")
-    func admittedThenCancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a putter whose item was taken in before its cancellation has put it", arguments: Setting.timeless)
+    func admittedThenCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             let putter = loop.spawn {
@@ -125,9 +128,11 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("room that comes after the cancellation, in the same tick, goes to the next putter")
-    func cancelledThenRoom() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "room that comes after the cancellation, in the same tick, goes to the next putter", arguments: Setting.timeless
+    )
+    func cancelledThenRoom(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             var putters: [BackgroundTask<Bool>] = []
@@ -146,9 +151,10 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a getter that is cancelled and ended in the same tick ends once", arguments: [true, false])
-    func cancelAndFinish(cancelFirst: Bool) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a getter that is cancelled and ended in the same tick ends once", arguments: [true, false], Setting.timeless)
+    func cancelAndFinish(cancelFirst: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             let getter = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -159,9 +165,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("get(upTo:) that is cancelled while it waits takes nothing")
-    func cancelledMany() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("get(upTo:) that is cancelled while it waits takes nothing", arguments: Setting.timeless)
+    func cancelledMany(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 5)
             let getter = loop.spawn { try await queue.get(upTo: 3) }
             await until { queue.statistics.waitingGetters == 1 }
@@ -172,9 +178,11 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("every getter cancelled in one tick, then one item: it waits for the next who comes")
-    func allCancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "every getter cancelled in one tick, then one item: it waits for the next who comes",
+        arguments: Setting.timeless)
+    func allCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 5)
             let getters = (0..<50).map { _ in loop.spawn { try await queue.get() } }
             await until { queue.statistics.waitingGetters == 50 }
@@ -185,9 +193,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a cancelled task that tries again and again does not keep the loop")
-    func triesAgain() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a cancelled task that tries again and again does not keep the loop", arguments: Setting.timeless)
+    func triesAgain(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             let stop = Gate()
             let stubborn = loop.spawn {
@@ -205,9 +213,9 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("a task that never has to wait takes turns with the others")
-    func takesTurns() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a task that never has to wait takes turns with the others", arguments: Setting.timeless)
+    func takesTurns(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             let stop = Gate()
             let busy = loop.spawn {
@@ -221,9 +229,11 @@ struct QueueCancellationTests {
         }
     }
 
-    @Test("cancelled from another thread at any moment, a getter has the item or the queue has it")
-    func acrossThreads() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "cancelled from another thread at any moment, a getter has the item or the queue has it",
+        arguments: Setting.onLoop)
+    func acrossThreads(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             for _ in 0..<300 {
                 let queue = AsyncQueue<Int>(capacity: 1)
                 let getter = loop.spawn { try await queue.get() }

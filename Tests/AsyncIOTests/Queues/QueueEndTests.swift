@@ -6,9 +6,11 @@ import Testing
 /// asyncio's `shutdown()` is `finish()`, its `shutdown(immediate=True)` is `cancel()`.
 @Suite("A queue that ends")
 struct QueueEndTests {
-    @Test("what is inside a finished queue can still be got, then get throws and next is nil")
-    func finished() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test(
+        "what is inside a finished queue can still be got, then get throws and next is nil", arguments: Setting.timeless
+    )
+    func finished(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 3, name: "jobs")
             try await queue.put(1)
             try await queue.put(2)
@@ -24,9 +26,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("a finished queue takes nothing more")
-    func putAfterFinish() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("a finished queue takes nothing more", arguments: Setting.timeless)
+    func putAfterFinish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             queue.finish()
             #expect(
@@ -37,9 +39,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("getters that wait when the queue finishes find the end")
-    func waitingGetters() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("getters that wait when the queue finishes find the end", arguments: Setting.timeless)
+    func waitingGetters(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             let get = loop.spawn { try await queue.get() }
             let next = loop.spawn { try await queue.next() }
@@ -50,9 +52,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("putters that wait when the queue finishes keep their items")
-    func waitingPutters() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("putters that wait when the queue finishes keep their items", arguments: Setting.timeless)
+    func waitingPutters(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             let putter = loop.spawn {
@@ -65,9 +67,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("a cancelled queue drops what is inside, and everybody gets the error")
-    func cancelled() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("a cancelled queue drops what is inside, and everybody gets the error", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 3, name: "jobs")
             try await queue.put(1)
             queue.cancel()
@@ -83,9 +85,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("everybody who waits when the queue is cancelled gets the error", arguments: [false, true])
-    func cancelledWaiters(full: Bool) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("everybody who waits when the queue is cancelled gets the error", arguments: [false, true], Setting.timeless)
+    func cancelledWaiters(full: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             if full { try await queue.put(1) }
             let waiters = (0..<3).map { _ in
@@ -99,9 +101,11 @@ struct QueueEndTests {
         }
     }
 
-    @Test("finishing and cancelling again changes nothing; cancelling after finishing drops the rest")
-    func twice() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test(
+        "finishing and cancelling again changes nothing; cancelling after finishing drops the rest",
+        arguments: Setting.timeless)
+    func twice(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             try await queue.put(1)
             queue.finish()
@@ -115,9 +119,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("join after finish still waits for what is inside")
-    func joinAfterFinish() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("join after finish still waits for what is inside", arguments: Setting.timeless)
+    func joinAfterFinish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             try await queue.put(1)
             queue.finish()
@@ -134,9 +138,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("cancel reports what it drops as done; what was taken before still counts")
-    func joinAfterCancel() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("cancel reports what it drops as done; what was taken before still counts", arguments: Setting.timeless)
+    func joinAfterCancel(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             for number in 0..<3 { try await queue.put(number) }
             _ = try await queue.get()
@@ -151,9 +155,9 @@ struct QueueEndTests {
         }
     }
 
-    @Test("a queue that is cancelled with everything inside lets joiners go at once")
-    func joinEnds() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a queue that is cancelled with everything inside lets joiners go at once", arguments: Setting.timeless)
+    func joinEnds(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             for number in 0..<3 { try await queue.put(number) }
             let joiner = loop.spawn {
@@ -165,10 +169,10 @@ struct QueueEndTests {
         }
     }
 
-    @Test("what cancel drops ends outside of the lock: its end may ask the queue")
-    func dropped() async throws {
+    @Test("what cancel drops ends outside of the lock: its end may ask the queue", arguments: Setting.timeless)
+    func dropped(setting: Setting) async throws {
         let ended = Log<Int>()
-        try await withVirtualTime { _ async throws in
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Mortal>(capacity: 3)
             for number in 0..<3 {
                 try await queue.put(
@@ -182,9 +186,9 @@ struct QueueEndTests {
         #expect(ended.all.sorted() == [0, 1, 2])
     }
 
-    @Test("iteration ends with finish, and throws with cancel")
-    func iteration() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("iteration ends with finish, and throws with cancel", arguments: Setting.timeless)
+    func iteration(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             for isCancelled in [false, true] {
                 let queue = AsyncQueue<Int>(capacity: 3)
                 let consumer = loop.spawn {

@@ -5,18 +5,18 @@ import Testing
 
 @Suite("Knowing when everything in a queue is done")
 struct QueueJoinTests {
-    @Test("join of a queue that never had an item returns at once")
-    func nothing() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("join of a queue that never had an item returns at once", arguments: Setting.timeless)
+    func nothing(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.join()
             try await queue.join()
         }
     }
 
-    @Test("join waits until every item that was put is reported as done")
-    func all() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("join waits until every item that was put is reported as done", arguments: Setting.timeless)
+    func all(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: .unbounded)
             for number in 0..<100 { try await queue.put(number) }
             let done = Counter()
@@ -35,9 +35,9 @@ struct QueueJoinTests {
         }
     }
 
-    @Test("an item that was taken but not reported still counts")
-    func taken() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("an item that was taken but not reported still counts", arguments: Setting.timeless)
+    func taken(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             #expect(queue.tryGet() == 1)
@@ -52,9 +52,9 @@ struct QueueJoinTests {
         }
     }
 
-    @Test("all who join go on together, and the queue can be used again")
-    func again() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("all who join go on together, and the queue can be used again", arguments: Setting.timeless)
+    func again(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             for round in 0..<3 {
                 try await queue.put(round)
@@ -74,9 +74,9 @@ struct QueueJoinTests {
         }
     }
 
-    @Test("an item handed to a getter that waits counts as well")
-    func handedOver() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("an item handed to a getter that waits counts as well", arguments: Setting.timeless)
+    func handedOver(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             let getter = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -88,9 +88,9 @@ struct QueueJoinTests {
         }
     }
 
-    @Test("a putter that waits does not count before its item is inside")
-    func waiting() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a putter that waits does not count before its item is inside", arguments: Setting.timeless)
+    func waiting(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             let putter = loop.spawn { try await queue.put(2) }
@@ -103,9 +103,9 @@ struct QueueJoinTests {
         }
     }
 
-    @Test("a joiner that is cancelled stops waiting, the others do not")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a joiner that is cancelled stops waiting, the others do not", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             let first = loop.spawn {

@@ -13,9 +13,9 @@ struct QueueOrderTests {
 
     static let byUrgency = QueueOrder<Job>.priority { $0.urgency < $1.urgency }
 
-    @Test("last in, first out")
-    func lifo() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("last in, first out", arguments: Setting.timeless)
+    func lifo(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 10, order: .lifo)
             for number in [1, 3, 2] { try await queue.put(number) }
             #expect(try await queue.get(upTo: 2) == [2, 3])
@@ -24,21 +24,21 @@ struct QueueOrderTests {
         }
     }
 
-    @Test("smallest first")
-    func priority() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("smallest first", arguments: Setting.timeless)
+    func priority(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 10, order: .priority)
             for number in [1, 3, 2] { try await queue.put(number) }
             #expect(try await queue.get(upTo: 3) == [1, 2, 3])
         }
     }
 
-    @Test("equal ones leave in the order in which they came")
-    func stable() async throws {
+    @Test("equal ones leave in the order in which they came", arguments: Setting.timeless)
+    func stable(setting: Setting) async throws {
         var random = Randomness()
         let jobs = (0..<2000).map { Job(urgency: .random(in: 0..<8, using: &random), number: $0) }
         let note = random.note
-        try await withVirtualTime { _ async throws in
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue(capacity: .unbounded, order: Self.byUrgency)
             for job in jobs { try await queue.put(job) }
             let all = try await queue.get(upTo: 2000)
@@ -47,9 +47,9 @@ struct QueueOrderTests {
         }
     }
 
-    @Test("equal ones stay in order while others come and go")
-    func stableInUse() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("equal ones stay in order while others come and go", arguments: Setting.timeless)
+    func stableInUse(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue(capacity: .unbounded, order: Self.byUrgency)
             var last = -1
             for number in 0..<500 {
@@ -65,9 +65,9 @@ struct QueueOrderTests {
         }
     }
 
-    @Test("an item handed to a getter that waits does not pass through the order")
-    func handedOver() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("an item handed to a getter that waits does not pass through the order", arguments: Setting.timeless)
+    func handedOver(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 10, order: .priority)
             let first = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -80,9 +80,11 @@ struct QueueOrderTests {
         }
     }
 
-    @Test("what a putter that waits brings takes its place in the order when there is room", arguments: [true, false])
-    func admitted(lifo: Bool) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "what a putter that waits brings takes its place in the order when there is room", arguments: [true, false],
+        Setting.timeless)
+    func admitted(lifo: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2, order: lifo ? .lifo : .priority)
             for number in [4, 5] { try await queue.put(number) }
             for (index, number) in [1, 6].enumerated() {
@@ -93,9 +95,9 @@ struct QueueOrderTests {
         }
     }
 
-    @Test("a finished queue gives the rest in its order")
-    func finished() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("a finished queue gives the rest in its order", arguments: Setting.timeless)
+    func finished(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 10, order: .priority { $0 > $1 })
             for number in [1, 3, 2] { try await queue.put(number) }
             queue.finish()

@@ -15,9 +15,9 @@ struct QueueTests {
         #expect(queue.statistics.put == 0 && queue.waitingTasks.isEmpty)
     }
 
-    @Test("items leave in the order in which they came")
-    func order() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("items leave in the order in which they came", arguments: Setting.timeless)
+    func order(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: .unbounded)
             for number in 0..<100 { try await queue.put(number) }
             #expect(queue.count == 100)
@@ -26,9 +26,9 @@ struct QueueTests {
         }
     }
 
-    @Test("a queue for one item is full with one")
-    func one() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a queue for one item is full with one", arguments: Setting.timeless)
+    func one(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             try await queue.put(1)
             #expect(queue.isFull && !queue.tryPut(2))
@@ -57,9 +57,9 @@ struct QueueTests {
         #expect(queue.tryGet() == 1 && queue.tryGet() == 2 && queue.tryGet() == nil)
     }
 
-    @Test("get waits for an item")
-    func blockingGet() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("get waits for an item", arguments: Setting.timeless)
+    func blockingGet(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             loop.callLater(.seconds(10)) { _ = queue.tryPut(1) }
             let start = loop.now
@@ -68,9 +68,9 @@ struct QueueTests {
         }
     }
 
-    @Test("put waits for room")
-    func blockingPut() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("put waits for room", arguments: Setting.timeless)
+    func blockingPut(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             #expect(queue.tryPut(1))
             let got = Log<Int?>()
@@ -82,9 +82,9 @@ struct QueueTests {
         }
     }
 
-    @Test("who waits for an item is served in the order of coming")
-    func fairGetters() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("who waits for an item is served in the order of coming", arguments: Setting.timeless)
+    func fairGetters(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 10)
             var getters: [BackgroundTask<Int>] = []
             for number in 0..<10 {
@@ -96,9 +96,9 @@ struct QueueTests {
         }
     }
 
-    @Test("who waits for room is served in the order of coming")
-    func fairPutters() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("who waits for room is served in the order of coming", arguments: Setting.timeless)
+    func fairPutters(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1)
             #expect(queue.tryPut(-1))
             for number in 0..<10 {
@@ -109,9 +109,9 @@ struct QueueTests {
         }
     }
 
-    @Test("nobody overtakes a getter that waits: its item is out of reach at once")
-    func handedOver() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("nobody overtakes a getter that waits: its item is out of reach at once", arguments: Setting.timeless)
+    func handedOver(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 3)
             let getter = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -122,9 +122,9 @@ struct QueueTests {
         }
     }
 
-    @Test("a producer and a consumer take turns at one place", arguments: [1, 2, 7])
-    func pingPong(capacity: Int) async throws {
-        let sum = try await withVirtualTime { loop async throws in
+    @Test("a producer and a consumer take turns at one place", arguments: [1, 2, 7], Setting.timeless)
+    func pingPong(capacity: Int, setting: Setting) async throws {
+        let sum = try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: QueueCapacity(capacity))
             loop.spawn {
                 for number in 1...1000 { try await queue.put(number) }
@@ -142,9 +142,9 @@ struct QueueTests {
         #expect(sum == 500_500)
     }
 
-    @Test("several consumers that iterate share the items, and all end")
-    func severalConsumers() async throws {
-        let taken = try await withVirtualTime { loop async throws in
+    @Test("several consumers that iterate share the items, and all end", arguments: Setting.timeless)
+    func severalConsumers(setting: Setting) async throws {
+        let taken = try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 4)
             let consumers = (0..<5).map { _ in
                 loop.spawn {
@@ -166,9 +166,9 @@ struct QueueTests {
         #expect(taken.allSatisfy { $0 == $0.sorted() && !$0.isEmpty })
     }
 
-    @Test("get(upTo:) takes what is there and waits for the first only")
-    func many() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("get(upTo:) takes what is there and waits for the first only", arguments: Setting.timeless)
+    func many(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 10)
             for number in 0..<5 { try await queue.put(number) }
             #expect(try await queue.get(upTo: 3) == [0, 1, 2])
@@ -181,9 +181,9 @@ struct QueueTests {
         }
     }
 
-    @Test("get(upTo:) with a limit below one takes one")
-    func atLeastOne() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("get(upTo:) with a limit below one takes one", arguments: Setting.timeless)
+    func atLeastOne(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int>(capacity: 10)
             for number in 0..<3 { try await queue.put(number) }
             #expect(try await queue.get(upTo: 0) == [0])
@@ -192,19 +192,22 @@ struct QueueTests {
         }
     }
 
-    @Test("get(upTo:) makes room: those who wait to put have their items taken as well")
-    func manyAdmits() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("get(upTo:) makes room: those who wait to put have their items taken as well", arguments: Setting.timeless)
+    func manyAdmits(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2)
-            for number in 0..<6 { loop.spawn { try await queue.put(number) } }
-            await until { queue.statistics.waitingPutters == 4 }
+            for number in 0..<6 {
+                loop.spawn { try await queue.put(number) }
+                await loop.settle()
+            }
+            #expect(queue.statistics.waitingPutters == 4)
             #expect(try await queue.get(upTo: 100) == [0, 1, 2, 3, 4, 5])
         }
     }
 
-    @Test("statistics count what was put, who had to wait and the most that was inside")
-    func statistics() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("statistics count what was put, who had to wait and the most that was inside", arguments: Setting.timeless)
+    func statistics(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 2)
             let getter = loop.spawn { try await queue.get() }
             await until { queue.statistics.waitingGetters == 1 }
@@ -229,9 +232,9 @@ struct QueueTests {
         #expect(ended.all.sorted() == [0, 1, 2])
     }
 
-    @Test("an item may be optional: nil inside is not the end")
-    func optional() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("an item may be optional: nil inside is not the end", arguments: Setting.timeless)
+    func optional(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let queue = AsyncQueue<Int?>(capacity: 3)
             try await queue.put(nil)
             try await queue.put(1)
@@ -242,9 +245,9 @@ struct QueueTests {
         }
     }
 
-    @Test("a queue confined to its loop does the same without a lock")
-    func withinLoop() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a queue confined to its loop does the same without a lock", arguments: Setting.timeless)
+    func withinLoop(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let queue = AsyncQueue<Int>(capacity: 1, sharing: .withinLoop)
             let putter = loop.spawn { for number in 0..<100 { try await queue.put(number) } }
             for number in 0..<100 { #expect(try await queue.get() == number) }

@@ -7,8 +7,8 @@ import Testing
 @Suite("A rate limiter")
 struct RateLimiterTests {
     /// When each of so many acquisitions in a row is granted, in milliseconds.
-    static func grants(_ limiter: RateLimiter, _ counts: [Int]) async throws -> [Int] {
-        try await withVirtualTime { loop async throws in
+    static func grants(_ setting: Setting, _ limiter: RateLimiter, _ counts: [Int]) async throws -> [Int] {
+        try await withVirtualTime(setting) { loop async throws in
             let start = loop.now
             var times: [Int] = []
             for count in counts {
@@ -19,28 +19,29 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("a full bucket first, then one permit after the other")
-    func steady() async throws {
+    @Test("a full bucket first, then one permit after the other", arguments: Setting.timeless)
+    func steady(setting: Setting) async throws {
         let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 3)
-        #expect(try await Self.grants(limiter, Array(repeating: 1, count: 7)) == [0, 0, 0, 100, 200, 300, 400])
+        #expect(
+            try await Self.grants(setting, limiter, Array(repeating: 1, count: 7)) == [0, 0, 0, 100, 200, 300, 400])
     }
 
-    @Test("without a burst of its own, as many at once as the rate says")
-    func wholeRate() async throws {
+    @Test("without a burst of its own, as many at once as the rate says", arguments: Setting.timeless)
+    func wholeRate(setting: Setting) async throws {
         let limiter = RateLimiter(permits: 2, per: .seconds(1))
         #expect(limiter.burst == 2)
-        #expect(try await Self.grants(limiter, [1, 1, 1, 2]) == [0, 0, 500, 1500])
+        #expect(try await Self.grants(setting, limiter, [1, 1, 1, 2]) == [0, 0, 500, 1500])
     }
 
-    @Test("several permits at a time take as long as one after the other")
-    func several() async throws {
+    @Test("several permits at a time take as long as one after the other", arguments: Setting.timeless)
+    func several(setting: Setting) async throws {
         let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 5)
-        #expect(try await Self.grants(limiter, [5, 5, 1, 4]) == [0, 500, 600, 1000])
+        #expect(try await Self.grants(setting, limiter, [5, 5, 1, 4]) == [0, 500, 600, 1000])
     }
 
-    @Test("a quiet while fills the bucket to the burst, not beyond")
-    func refills() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a quiet while fills the bucket to the burst, not beyond", arguments: Setting.timeless)
+    func refills(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 3)
             for _ in 0..<3 { try await limiter.acquire() }
             #expect(limiter.available == 0)
@@ -53,9 +54,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("nothing is lost to rounding, however often somebody asks")
-    func exact() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("nothing is lost to rounding, however often somebody asks", arguments: Setting.timeless)
+    func exact(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 3, per: .seconds(1), burst: 1)
             try await limiter.acquire()
             let start = loop.now
@@ -72,9 +73,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("tryAcquire takes what is there, and nothing while somebody waits")
-    func tries() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("tryAcquire takes what is there, and nothing while somebody waits", arguments: Setting.timeless)
+    func tries(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 5)
             #expect(try limiter.tryAcquire(3))
             let waiter = loop.spawn {
@@ -88,9 +89,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("one who asks for many is not overtaken by those who ask for few")
-    func fair() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("one who asks for many is not overtaken by those who ask for few", arguments: Setting.timeless)
+    func fair(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 5)
             #expect(try limiter.tryAcquire(5))
             let start = loop.now
@@ -107,9 +108,11 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("when the first is cancelled, the next who can go on does so at once, or at its own time")
-    func firstCancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "when the first is cancelled, the next who can go on does so at once, or at its own time",
+        arguments: Setting.timeless)
+    func firstCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 5)
             #expect(try limiter.tryAcquire(5))
             let start = loop.now
@@ -131,9 +134,11 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("when the first is cancelled on a loop that is busy, the next does not wait for that loop")
-    func firstCancelledElsewhere() async throws {
-        try await Guest.run { loop async throws in
+    @Test(
+        "when the first is cancelled on a loop that is busy, the next does not wait for that loop",
+        arguments: Setting.onRealLoop)
+    func firstCancelledElsewhere(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let other = try LoopThread(options: .guest(name: "busy"))
             let limiter = RateLimiter(permits: 1000, per: .seconds(1), burst: 500)
             #expect(try limiter.tryAcquire(500))
@@ -172,9 +177,11 @@ struct RateLimiterTests {
         #expect(limiter.statistics.used == 2)
     }
 
-    @Test("a cancelled task uses up nothing: before, while it waits, and in the tick of its grant")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a cancelled task uses up nothing: before, while it waits, and in the tick of its grant",
+        arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 1, per: .seconds(1), burst: 1)
             let early = loop.spawn {
                 try await limiter.acquire(); return true
@@ -200,9 +207,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("more permits than the burst are refused at once, with a remedy")
-    func tooMany() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("more permits than the burst are refused at once, with a remedy", arguments: Setting.timeless)
+    func tooMany(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 10, per: .seconds(1), burst: 5, name: "requests")
             let error = await #expect(throws: RateLimitError.self) { try await limiter.acquire(6) }
             #expect(error == RateLimitError(subject: "requests", requested: 6, burst: 5))
@@ -212,9 +219,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("none, or less, is granted at once and changes nothing")
-    func none() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("none, or less, is granted at once and changes nothing", arguments: Setting.timeless)
+    func none(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 1, per: .seconds(1))
             #expect(try limiter.tryAcquire())
             let start = loop.now
@@ -224,9 +231,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("while tasks wait, one timer is set; when none waits any more, none")
-    func oneTimer() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("while tasks wait, one timer is set; when none waits any more, none", arguments: Setting.timeless)
+    func oneTimer(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let limiter = RateLimiter(permits: 1, per: .seconds(1), burst: 1)
             #expect(try limiter.tryAcquire())
             let before = await loop.statistics.pendingTimers
@@ -243,9 +250,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("rates and times at the ends of their types do not overflow")
-    func extremes() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("rates and times at the ends of their types do not overflow", arguments: Setting.timeless)
+    func extremes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let fast = RateLimiter(permits: .max, per: .nanoseconds(1))
             try await fast.acquire(.max)
             try await loop.sleep(for: .seconds(86_400 * 365 * 100))
@@ -261,8 +268,8 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("random acquisitions are granted at the instants that a simple reckoning gives")
-    func model() async throws {
+    @Test("random acquisitions are granted at the instants that a simple reckoning gives", arguments: Setting.timeless)
+    func model(setting: Setting) async throws {
         for seed in Randomness.seeds {
             var random = Randomness(seed: seed)
             let (permits, burst) = (Int.random(in: 1...50, using: &random), Int.random(in: 1...20, using: &random))
@@ -276,7 +283,7 @@ struct RateLimiterTests {
                 expected.append((missing + Int64(permits) - 1) / Int64(permits))
             }
             let limiter = RateLimiter(permits: permits, per: .seconds(1), burst: burst)
-            let times = try await withVirtualTime { loop async throws in
+            let times = try await withVirtualTime(setting) { loop async throws in
                 let start = loop.now.nanoseconds
                 var times: [Int64] = []
                 for count in counts {
@@ -290,9 +297,9 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("tasks on several loops never get more than the rate allows")
-    func acrossThreads() async throws {
-        try await Guest.run { loop async throws in
+    @Test("tasks on several loops never get more than the rate allows", arguments: Setting.onRealLoop)
+    func acrossThreads(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let limiter = RateLimiter(permits: 20_000, per: .seconds(1), burst: 10)
             let threads = try (0..<3).map { _ in try LoopThread() }
             let start = loop.now

@@ -6,9 +6,9 @@ import Testing
 /// What tokio tests of `watch`.
 @Suite("A value that is watched")
 struct WatchTests {
-    @Test("a subscription gives the value now, then the newest after each change")
-    func follows() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a subscription gives the value now, then the newest after each change", arguments: Setting.timeless)
+    func follows(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(1)
             let subscription = watch.subscribe()
             #expect(subscription.hasChanged)
@@ -21,9 +21,9 @@ struct WatchTests {
         }
     }
 
-    @Test("values in between are skipped")
-    func skips() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("values in between are skipped", arguments: Setting.timeless)
+    func skips(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let watch = Watch(0)
             let subscription = watch.subscribe()
             #expect(try await subscription.next() == 0)
@@ -33,9 +33,9 @@ struct WatchTests {
         }
     }
 
-    @Test("setting the same value is a change as well")
-    func same() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("setting the same value is a change as well", arguments: Setting.timeless)
+    func same(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let watch = Watch("a", name: "letter")
             let subscription = watch.subscribe()
             #expect(try await subscription.next() == "a")
@@ -83,9 +83,9 @@ struct WatchTests {
         #expect(watch.value == 2)
     }
 
-    @Test("all who follow get the news")
-    func everybody() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("all who follow get the news", arguments: Setting.timeless)
+    func everybody(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(0)
             let followers = (0..<5).map { _ in
                 let subscription = watch.subscribe()
@@ -98,9 +98,11 @@ struct WatchTests {
         }
     }
 
-    @Test("wait(until:) returns the value that fulfils the condition, at once if it does now")
-    func waits() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "wait(until:) returns the value that fulfils the condition, at once if it does now", arguments: Setting.timeless
+    )
+    func waits(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(0)
             #expect(try await watch.wait { $0 == 0 } == 0)
             let waiter = loop.spawn { try await watch.wait { $0 > 3 } }
@@ -114,10 +116,10 @@ struct WatchTests {
         }
     }
 
-    @Test("a condition that throws ends the waiting with its error")
-    func conditionThrows() async throws {
+    @Test("a condition that throws ends the waiting with its error", arguments: Setting.timeless)
+    func conditionThrows(setting: Setting) async throws {
         struct Unwanted: Error {}
-        try await withVirtualTime { loop async throws in
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(0)
             let waiter = loop.spawn { try await watch.wait { if $0 == 1 { throw Unwanted() } else { false } } }
             await until { watch.waitingTasks.count == 1 }
@@ -126,9 +128,9 @@ struct WatchTests {
         }
     }
 
-    @Test("after finish, a subscription gives the last value if it has not, then ends")
-    func finish() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("after finish, a subscription gives the last value if it has not, then ends", arguments: Setting.timeless)
+    func finish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(1)
             let fresh = watch.subscribe()
             let waiting = watch.subscribe()
@@ -154,9 +156,11 @@ struct WatchTests {
         #expect(watch.value.number == 1 && ended.all == [2, 3])
     }
 
-    @Test("who waits for a condition when the watch finishes gets the error, unless the last value fulfils it")
-    func finishWhileWaiting() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "who waits for a condition when the watch finishes gets the error, unless the last value fulfils it",
+        arguments: Setting.timeless)
+    func finishWhileWaiting(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(1)
             let waiter = loop.spawn { try await watch.wait { $0 == 2 } }
             await until { watch.waitingTasks.count == 1 }
@@ -167,9 +171,9 @@ struct WatchTests {
         }
     }
 
-    @Test("a value that fulfils the condition just before the end is seen")
-    func setAndFinish() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a value that fulfils the condition just before the end is seen", arguments: Setting.timeless)
+    func setAndFinish(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(1)
             let waiter = loop.spawn { try await watch.wait { $0 == 2 } }
             let follower = loop.spawn {
@@ -185,9 +189,9 @@ struct WatchTests {
         }
     }
 
-    @Test("when the watch goes, it finishes")
-    func goes() async throws {
-        try await withVirtualTime { _ async throws in
+    @Test("when the watch goes, it finishes", arguments: Setting.timeless)
+    func goes(setting: Setting) async throws {
+        try await withVirtualTime(setting) { _ async throws in
             let subscription = Watch(3).subscribe()
             #expect(try await subscription.next() == 3)
             #expect(try await subscription.next() == nil)
@@ -204,9 +208,9 @@ struct WatchTests {
         #expect(seen.all == [21])
     }
 
-    @Test("a follower that is cancelled while it waits does not use the news up")
-    func cancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a follower that is cancelled while it waits does not use the news up", arguments: Setting.timeless)
+    func cancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(0)
             let subscription = watch.subscribe()
             #expect(try await subscription.next() == 0)
@@ -219,9 +223,9 @@ struct WatchTests {
         }
     }
 
-    @Test("a follower that is cancelled already takes no news")
-    func cancelledBefore() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a follower that is cancelled already takes no news", arguments: Setting.timeless)
+    func cancelledBefore(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(0)
             let subscription = watch.subscribe()
             let follower = loop.spawn { try await subscription.next() }
@@ -234,9 +238,9 @@ struct WatchTests {
         }
     }
 
-    @Test("a follower let go by news before its cancellation has the news", arguments: [true, false])
-    func sameTick(newsFirst: Bool) async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a follower let go by news before its cancellation has the news", arguments: [true, false], Setting.timeless)
+    func sameTick(newsFirst: Bool, setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let watch = Watch(0)
             let waiter = loop.spawn { try await watch.wait { $0 == 1 } }
             await until { watch.waitingTasks.count == 1 }
@@ -247,9 +251,9 @@ struct WatchTests {
         }
     }
 
-    @Test("updates from many threads all count, and a follower sees the last")
-    func acrossThreads() async throws {
-        try await Guest.run { loop async throws in
+    @Test("updates from many threads all count, and a follower sees the last", arguments: Setting.onLoop)
+    func acrossThreads(setting: Setting) async throws {
+        try await withLoop(setting) { loop async throws in
             let watch = Watch(0)
             let last = loop.spawn { try await watch.wait { $0 == 4000 } }
             try await withThrowingTaskGroup(of: Void.self) { group in

@@ -35,7 +35,7 @@ struct SeveralAddressesTests {
         }
     }
 
-    @Test("all addresses of both versions fit on one port", arguments: Setting.all)
+    @Test("all addresses of both versions fit on one port", arguments: Setting.everywhere)
     func anyOfBoth(setting: Setting) async throws {
         guard Self.hasIPv6 else { return }
         try await withLoop(setting) { loop in
@@ -45,7 +45,7 @@ struct SeveralAddressesTests {
         }
     }
 
-    @Test("a name listens on what it stands for", arguments: Setting.all)
+    @Test("a name listens on what it stands for", arguments: Setting.everywhere)
     func name(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await TCPServer.bind("localhost", 0, on: loop)
@@ -54,7 +54,9 @@ struct SeveralAddressesTests {
         }
     }
 
-    @Test("an address that this machine does not have is left out, unless it is the only one", arguments: Setting.all)
+    @Test(
+        "an address that this machine does not have is left out, unless it is the only one",
+        arguments: Setting.everywhere)
     func absent(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let foreign = SocketAddress.ipv4(192, 0, 2, 1, port: 0)

@@ -16,7 +16,7 @@ struct TCPOptionsTests {
 
     private static let tcp = CInt(IPPROTO_TCP)
 
-    @Test("a live connection's can be changed", arguments: Setting.all)
+    @Test("a live connection's can be changed", arguments: Setting.everywhere)
     func live(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)
@@ -83,7 +83,7 @@ struct TCPOptionsTests {
         }
     }
 
-    @Test("the kernel's numbers of a connection add up", arguments: Setting.all)
+    @Test("the kernel's numbers of a connection add up", arguments: Setting.everywhere)
     func statistics(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)

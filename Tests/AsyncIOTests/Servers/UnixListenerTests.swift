@@ -14,7 +14,7 @@ struct UnixListenerTests {
         while let bytes = try await connection.read() { try await connection.write(bytes) }
     }
 
-    @Test("serves as TCP does, and the file goes with the listener", arguments: Setting.all)
+    @Test("serves as TCP does, and the file goes with the listener", arguments: Setting.everywhere)
     func serves(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["echo.sock"]
@@ -99,7 +99,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("a file that somebody listens on is left alone", arguments: Setting.all)
+    @Test("a file that somebody listens on is left alone", arguments: Setting.everywhere)
     func alive(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["a.sock"]
@@ -135,7 +135,7 @@ struct UnixListenerTests {
     }
 
     /// A26: unlinking by name alone would take the new server's socket away.
-    @Test("a file that has replaced ours survives our end", arguments: Setting.all)
+    @Test("a file that has replaced ours survives our end", arguments: Setting.everywhere)
     func replaced(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["a.sock"]
@@ -177,7 +177,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("a path of 108 bytes is refused with the number", arguments: Setting.all)
+    @Test("a path of 108 bytes is refused with the number", arguments: Setting.everywhere)
     func longPath(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let path = "/tmp/" + String(repeating: "x", count: 103)
@@ -187,7 +187,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("an abstract name has no file, and is free when its listener has gone", arguments: Setting.all)
+    @Test("an abstract name has no file, and is free when its listener has gone", arguments: Setting.everywhere)
     func abstractName(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let name = "asyncio test \(getpid()) \(setting.testDescription)"
@@ -212,7 +212,7 @@ struct UnixListenerTests {
     }
 
     /// A12: connect(2) says EAGAIN where TCP would say EINPROGRESS.
-    @Test("more clients than the queue holds all get in", arguments: Setting.all)
+    @Test("more clients than the queue holds all get in", arguments: Setting.everywhere)
     func fullQueue(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["a.sock"]
@@ -237,7 +237,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("connections are told by number, since they have no address", arguments: Setting.all)
+    @Test("connections are told by number, since they have no address", arguments: Setting.everywhere)
     func names(setting: Setting) async throws {
         struct Failure: Error {}
         let folder = try Scratch()

@@ -8,17 +8,20 @@ import Testing
 
 @Suite("The end of a buffered writer")
 struct BufferedWriterEndTests {
-    @Test("a write that is cancelled while it waits has written nothing, and those behind it go on")
-    func cancelledWrite() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "a write that is cancelled while it waits has written nothing, and those behind it go on",
+        arguments: Setting.timeless)
+    func cancelledWrite(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10, lowWater: 10)
             try await writer.write("full")
             try await writer.flush()
             try await writer.write("012345")
             let first = loop.spawn { try await writer.write("never!") }
+            await loop.settle()
             let second = loop.spawn { try await writer.write("end") }
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             #expect(writer.bufferedCount == 6)
             first.cancel()
             await #expect(throws: CancellationError.self) { try await first.value }
@@ -31,15 +34,15 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("a flush that is cancelled does not keep the bytes from being sent")
-    func cancelledFlush() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a flush that is cancelled does not keep the bytes from being sent", arguments: Setting.timeless)
+    func cancelledFlush(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
             let flush = loop.spawn { try await writer.flush() }
             let closing = loop.spawn { try await writer.closeWriting() }
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             flush.cancel()
             closing.cancel()
             await #expect(throws: CancellationError.self) { try await flush.value }
@@ -52,18 +55,19 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("half-close sends everything first, also what waits for room")
-    func closeWriting() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("half-close sends everything first, also what waits for room", arguments: Setting.timeless)
+    func closeWriting(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10)
             let messages = (0..<50).map { "message \($0) " }
-            let work = messages.map { message in
-                loop.spawn { try await writer.write(message) }
+            var work: [BackgroundTask<Void>] = []
+            for message in messages {
+                work.append(loop.spawn { try await writer.write(message) })
+                await loop.settle()
             }
-            for _ in 0..<5 { await EventLoop.yield() }
             let closing = loop.spawn { try await writer.closeWriting() }
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             let late = await #expect(throws: IOError.self) { try await writer.write("late") }
             #expect(late?.code == .brokenPipe)
             #expect(try await peer.readToEnd() == Array(messages.joined().utf8))
@@ -77,9 +81,11 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("close sends everything; after it, writing says that it is closed, and closing does nothing")
-    func close() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "close sends everything; after it, writing says that it is closed, and closing does nothing",
+        arguments: Setting.timeless)
+    func close(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
@@ -94,9 +100,9 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("close of a peer that never reads waits, and a limit on it breaks off")
-    func closeWithLimit() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("close of a peer that never reads waits, and a limit on it breaks off", arguments: Setting.timeless)
+    func closeWithLimit(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
@@ -108,9 +114,9 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("a failure to send is thrown at the next call, and at each one after")
-    func laterError() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a failure to send is thrown at the next call, and at each one after", arguments: Setting.timeless)
+    func laterError(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             for way in 0..<4 {
                 let (stream, peer) = MemoryStream.pair()
                 let writer = BufferedWriter(stream)
@@ -137,32 +143,33 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("everybody who waits hears of a failure to send")
-    func errorForAll() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("everybody who waits hears of a failure to send", arguments: Setting.timeless)
+    func errorForAll(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10)
             try await writer.write("0123456789")
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             try await writer.write("full")
             let waiting = [
                 loop.spawn { try await writer.write("more") }, loop.spawn { try await writer.flush() },
                 loop.spawn { try await writer.write([UInt8](repeating: 1, count: 100)) },
-                loop.spawn { try await writer.closeWriting() },
             ]
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
+            let closing = loop.spawn { try await writer.closeWriting() }
+            await loop.settle()
             peer.abort()
-            for task in waiting {
+            for task in waiting + [closing] {
                 let error = await #expect(throws: IOError.self) { try await task.value }
                 #expect(error?.code == .connectionReset)
             }
         }
     }
 
-    @Test("a failure that nobody asks for goes to the loop's error handler")
-    func reportedError() async throws {
+    @Test("a failure that nobody asks for goes to the loop's error handler", arguments: Setting.timeless)
+    func reportedError(setting: Setting) async throws {
         let errors = Errors()
-        try await withVirtualTime(errors: errors) { loop async throws in
+        try await withVirtualTime(setting, errors: errors) { loop async throws in
             for isAsked in [false, true] {
                 let (stream, peer) = MemoryStream.pair(name: isAsked ? "asked" : "unasked")
                 let writer = BufferedWriter(stream)
@@ -178,9 +185,9 @@ struct BufferedWriterEndTests {
         #expect(errors.contexts == ["BufferedWriter(MemoryStream(unasked a))"])
     }
 
-    @Test("a large message that is cancelled halfway makes the writer fail, and says why")
-    func largeCancelled() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("a large message that is cancelled halfway makes the writer fail, and says why", arguments: Setting.timeless)
+    func largeCancelled(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream, highWater: 10)
             let large = loop.spawn { try await writer.write([UInt8](repeating: 1, count: 100)) }
@@ -192,14 +199,14 @@ struct BufferedWriterEndTests {
         }
     }
 
-    @Test("abort drops what was not sent, and ends those who wait")
-    func abort() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("abort drops what was not sent, and ends those who wait", arguments: Setting.timeless)
+    func abort(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 4)
             let writer = BufferedWriter(stream)
             try await writer.write("0123456789")
             let flush = loop.spawn { try await writer.flush() }
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             writer.abort()
             let error = await #expect(throws: IOError.self) { try await flush.value }
             #expect(error?.code == .canceled)

@@ -7,9 +7,9 @@ import Testing
 
 @Suite("A buffered writer")
 struct BufferedWriterTests {
-    @Test("sends the small writes of one tick together, at its end, without a flush")
-    func oneCallForATick() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("sends the small writes of one tick together, at its end, without a flush", arguments: Setting.timeless)
+    func oneCallForATick(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair()
             let tap = TapStream(stream)
             let writer = BufferedWriter(tap)
@@ -61,9 +61,11 @@ struct BufferedWriterTests {
         }
     }
 
-    @Test("suspends a write above the high-water mark, until no more than the low-water mark is left")
-    func waterMarks() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "suspends a write above the high-water mark, until no more than the low-water mark is left",
+        arguments: Setting.timeless)
+    func waterMarks(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 10)
             let writer = BufferedWriter(stream, highWater: 100, lowWater: 20)
             try await writer.write([UInt8](repeating: 1, count: 10))
@@ -73,8 +75,9 @@ struct BufferedWriterTests {
             try await writer.write([UInt8](repeating: 3, count: 40))
             #expect(writer.bufferedCount == 100)
             let third = loop.spawn { try await writer.write([4]) }
+            await loop.settle()
             let fourth = loop.spawn { try await writer.write([5]) }
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             let isThrough = Counter()
             Task.detached(executorPreference: loop) {
                 try await third.value
@@ -85,7 +88,7 @@ struct BufferedWriterTests {
             var received = 0
             while received < 110 - 21 {
                 received += try #require(try await peer.read(upTo: 1)).count
-                for _ in 0..<5 { await EventLoop.yield() }
+                await loop.settle()
                 #expect(writer.bufferedCount <= 100)
                 if writer.bufferedCount > 20 { #expect(isThrough.value == 0, "after \(received) bytes") }
             }
@@ -97,26 +100,28 @@ struct BufferedWriterTests {
         }
     }
 
-    @Test("lets nobody in between the marks: a write that waits goes on at the low-water mark, not before")
-    func lowWaterMark() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "lets nobody in between the marks: a write that waits goes on at the low-water mark, not before",
+        arguments: Setting.timeless)
+    func lowWaterMark(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 10)
             let writer = BufferedWriter(stream, highWater: 100, lowWater: 20)
             try await writer.write([UInt8](repeating: 1, count: 10))
             try await writer.flush()
             // One batch is on its way, and another one stands behind it.
             try await writer.write([UInt8](repeating: 2, count: 60))
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             try await writer.write([UInt8](repeating: 3, count: 40))
             let isThrough = Gate()
             let waiting = loop.spawn {
                 try await writer.write([UInt8](repeating: 4, count: 30))
                 isThrough.open()
             }
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             let reader = BufferedReader(peer, readSize: 1)
             _ = try await reader.read(exactly: 60)
-            for _ in 0..<5 { await EventLoop.yield() }
+            await loop.settle()
             #expect(writer.bufferedCount == 40 && !isThrough.isOpen)
             _ = try await reader.read(exactly: 40)
             try await waiting.value
@@ -125,9 +130,9 @@ struct BufferedWriterTests {
         }
     }
 
-    @Test("sends a message that is larger than the buffer from where it is, in its turn")
-    func largeMessage() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("sends a message that is larger than the buffer from where it is, in its turn", arguments: Setting.timeless)
+    func largeMessage(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 10)
             let tap = TapStream(stream)
             let writer = BufferedWriter(tap, highWater: 100)
@@ -205,9 +210,9 @@ struct BufferedWriterTests {
         return numbers
     }
 
-    @Test("takes a message now or not at all with tryWrite")
-    func tryWrite() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("takes a message now or not at all with tryWrite", arguments: Setting.timeless)
+    func tryWrite(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair(capacity: 1)
             let writer = BufferedWriter(stream, highWater: 10)
             #expect(try writer.tryWrite([]))
@@ -223,9 +228,9 @@ struct BufferedWriterTests {
         }
     }
 
-    @Test("costs one message one call, also when it is flushed at once")
-    func flushAtOnce() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("costs one message one call, also when it is flushed at once", arguments: Setting.timeless)
+    func flushAtOnce(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (stream, peer) = MemoryStream.pair()
             let tap = TapStream(stream)
             let writer = BufferedWriter(tap)

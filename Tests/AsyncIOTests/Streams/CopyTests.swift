@@ -36,9 +36,9 @@ struct CopyTests {
         #expect(try await line.left.read() == Array("back".utf8))
     }
 
-    @Test("reads nothing while the destination takes nothing")
-    func backpressure() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("reads nothing while the destination takes nothing", arguments: Setting.timeless)
+    func backpressure(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let line = Line()
             let copying = loop.spawn { try await copy(from: line.near, to: line.far) }
             let written = Counter()
@@ -101,9 +101,11 @@ struct CopyTests {
         }
     }
 
-    @Test("both ways: silence for longer than the idle timeout ends it, and each byte starts the time again")
-    func idle() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "both ways: silence for longer than the idle timeout ends it, and each byte starts the time again",
+        arguments: Setting.timeless)
+    func idle(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let line = Line()
             let begin = loop.now
             let copying = loop.spawn {
@@ -122,9 +124,9 @@ struct CopyTests {
         }
     }
 
-    @Test("an idle timeout does not end what has ended by itself")
-    func idleAndDone() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("an idle timeout does not end what has ended by itself", arguments: Setting.timeless)
+    func idleAndDone(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let line = Line()
             try await line.left.closeWriting()
             try await line.right.closeWriting()
@@ -134,7 +136,7 @@ struct CopyTests {
         }
     }
 
-    @Test("through sockets, a flood takes the kernel's path, and every byte arrives", arguments: Setting.all)
+    @Test("through sockets, a flood takes the kernel's path, and every byte arrives", arguments: Setting.everywhere)
     func sockets(setting: Setting) async throws {
         try await withLoop(setting, limit: .seconds(60)) { loop in
             let (left, near) = try await UnixStream.pair(on: loop)

@@ -64,9 +64,9 @@ struct MemoryStreamTests {
         }
     }
 
-    @Test("names the task that is in the way, by name and number")
-    func busy() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test("names the task that is in the way, by name and number", arguments: Setting.timeless)
+    func busy(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (one, other) = MemoryStream.pair()
             let first = Task(name: "lark", executorPreference: loop) { try await one.read() }
             await EventLoop.yield()
@@ -78,9 +78,11 @@ struct MemoryStreamTests {
         }
     }
 
-    @Test("closed between the coming of bytes and its reader's next turn, it says that it was closed meanwhile")
-    func closedMeanwhile() async throws {
-        try await withVirtualTime { loop async throws in
+    @Test(
+        "closed between the coming of bytes and its reader's next turn, it says that it was closed meanwhile",
+        arguments: Setting.timeless)
+    func closedMeanwhile(setting: Setting) async throws {
+        try await withVirtualTime(setting) { loop async throws in
             let (one, other) = MemoryStream.pair()
             let reader = Task(executorPreference: loop) { try await one.read() }
             await EventLoop.yield()

@@ -42,9 +42,9 @@ struct BarrierTests {
         }
     }
 
-    @Test("the last to come does not suspend, and at a barrier for one nobody does")
-    func last() async throws {
-        try await Guest.run { loop in
+    @Test("the last to come does not suspend, and at a barrier for one nobody does", arguments: Setting.onLoop)
+    func last(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (single, double) = (AsyncBarrier(parties: 1), AsyncBarrier(parties: 2))
             let suspends = try await hasSuspended(loop) {
                 for _ in 0..<3 { try await single.wait() }

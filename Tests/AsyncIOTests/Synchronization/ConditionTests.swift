@@ -105,9 +105,9 @@ struct ConditionTests {
         }
     }
 
-    @Test("a predicate that holds already is not waited for, and the lock is kept")
-    func immediately() async throws {
-        try await Guest.run { loop in
+    @Test("a predicate that holds already is not waited for, and the lock is kept", arguments: Setting.onLoop)
+    func immediately(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let condition = AsyncCondition()
             let suspends = try await hasSuspended(loop) {
                 try await condition.withLock { held in try await held.wait(until: { true }) }

@@ -3,13 +3,25 @@ import AsyncIOTestSupport
 import Testing
 
 /// Where the tasks of a test run.
-enum Stage: String, CaseIterable, Sendable, CustomTestStringConvertible {
+enum Stage: CaseIterable, Sendable, CustomTestStringConvertible {
     /// All on one loop, the test's own task among them.
-    case oneLoop
+    case oneLoop(Setting)
     /// On Swift's own threads.
     case threads
 
-    var testDescription: String { self == .oneLoop ? "on one loop" : "across threads" }
+    static let allCases = Setting.onLoop.map { Stage.oneLoop($0) } + [.threads]
+
+    /// For bodies with threads of their own.
+    static let real = Setting.onRealLoop.map { Stage.oneLoop($0) } + [.threads]
+
+    var testDescription: String {
+        switch self {
+        case .oneLoop(let setting): setting.testDescription
+        case .threads: "across threads"
+        }
+    }
+
+    var isThreads: Bool { if case .threads = self { true } else { false } }
 }
 
 /// Starts the tasks of a test.
@@ -39,7 +51,7 @@ func onStage(
     _ stage: Stage, _ name: String = #function, _ body: @escaping @Sendable (Crew) async throws -> Void
 ) async throws {
     switch stage {
-    case .oneLoop: try await Guest.run(name: name) { loop in try await body(Crew(loop: loop)) }
+    case .oneLoop(let setting): try await withLoop(setting) { loop in try await body(Crew(loop: loop)) }
     case .threads: try await Watchdog.watch(name) { try await body(Crew(loop: nil)) }
     }
 }

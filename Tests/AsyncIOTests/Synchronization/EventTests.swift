@@ -4,9 +4,9 @@ import Testing
 
 @Suite("AsyncEvent", .timeLimit(.minutes(10)))
 struct EventTests {
-    @Test("waiting for a set event does not suspend, for one that is not set it does")
-    func suspending() async throws {
-        try await Guest.run { loop in
+    @Test("waiting for a set event does not suspend, for one that is not set it does", arguments: Setting.onLoop)
+    func suspending(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let event = AsyncEvent()
             event.set()
             let suspends = try await hasSuspended(loop) { try await event.wait() }
@@ -19,9 +19,9 @@ struct EventTests {
         }
     }
 
-    @Test("set wakes all who wait, longest first")
-    func order() async throws {
-        try await Guest.run { loop in
+    @Test("set wakes all who wait, longest first", arguments: Setting.onLoop)
+    func order(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (event, log, crew) = (AsyncEvent(), Log<Int>(), Crew(loop: loop))
             var tasks: [Task<Void, any Error>] = []
             for number in 0..<5 {
@@ -123,7 +123,7 @@ struct EventTests {
         }
     }
 
-    @Test("any thread may set it", arguments: Stage.allCases)
+    @Test("any thread may set it", arguments: Stage.real)
     func fromThread(stage: Stage) async throws {
         try await onStage(stage) { crew in
             for _ in 0..<50 {
@@ -135,9 +135,9 @@ struct EventTests {
         }
     }
 
-    @Test("a task that waits for a set event again and again lets others run")
-    func turns() async throws {
-        try await Guest.run { loop in
+    @Test("a task that waits for a set event again and again lets others run", arguments: Setting.onLoop)
+    func turns(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (event, turns) = (AsyncEvent(), Counter())
             event.set()
             let other = Task.detached(executorPreference: loop) { turns.add() }

@@ -4,9 +4,9 @@ import Testing
 
 @Suite("AsyncLock", .timeLimit(.minutes(10)))
 struct LockTests {
-    @Test("a free lock is taken without suspending")
-    func free() async throws {
-        try await Guest.run { loop in
+    @Test("a free lock is taken without suspending", arguments: Setting.onLoop)
+    func free(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let lock = AsyncLock()
             let suspends = try await hasSuspended(loop) { try await lock.withLock {} }
             #expect(!suspends)
@@ -165,7 +165,7 @@ struct LockTests {
             let hold = try await lock.acquire()
             let first = await crew.start(raising: { lock.waitingTasks.count }) {
                 try await lock.withLock {
-                    #expect(stage == .threads || Task.isCancelled)
+                    #expect(stage.isThreads || Task.isCancelled)
                     log.add(1)
                 }
             }
@@ -266,9 +266,9 @@ struct LockTests {
         }
     }
 
-    @Test("a task that takes a free lock again and again lets others run")
-    func turns() async throws {
-        try await Guest.run { loop in
+    @Test("a task that takes a free lock again and again lets others run", arguments: Setting.onLoop)
+    func turns(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (lock, turns) = (AsyncLock(), Counter())
             let other = Task.detached(executorPreference: loop) { turns.add() }
             var rounds = 0
@@ -281,9 +281,11 @@ struct LockTests {
         }
     }
 
-    @Test("a lock that is confined to its loop works there, and hears of a cancellation from another thread")
-    func confined() async throws {
-        try await Guest.run { loop in
+    @Test(
+        "a lock that is confined to its loop works there, and hears of a cancellation from another thread",
+        arguments: Setting.onRealLoop)
+    func confined(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let lock = AsyncLock(sharing: .withinLoop)
             let crew = Crew(loop: loop)
             let hold = try await lock.acquire()

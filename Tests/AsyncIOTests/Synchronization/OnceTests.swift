@@ -39,9 +39,9 @@ struct OnceTests {
         }
     }
 
-    @Test("once there is a value, nobody suspends for it")
-    func ready() async throws {
-        try await Guest.run { loop in
+    @Test("once there is a value, nobody suspends for it", arguments: Setting.onLoop)
+    func ready(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let once = AsyncOnce<String>()
             _ = try await once.get { "made" }
             let suspends = try await hasSuspended(loop) {
@@ -153,9 +153,11 @@ struct OnceTests {
         }
     }
 
-    @Test("cancelled when its turn to make has come: it throws, and the turn is the next one's")
-    func turnCancelled() async throws {
-        try await Guest.run { loop in
+    @Test(
+        "cancelled when its turn to make has come: it throws, and the turn is the next one's", arguments: Setting.onLoop
+    )
+    func turnCancelled(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (once, crew) = (AsyncOnce<Int>(), Crew(loop: loop))
             let (tasks, first) = (Log<Task<Int, any Error>>(), Log<TaskID>())
             let maker = await crew.start(raising: { once.maker == nil ? 0 : 1 }) { () async throws -> Int in

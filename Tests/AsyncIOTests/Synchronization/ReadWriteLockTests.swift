@@ -4,9 +4,9 @@ import Testing
 
 @Suite("AsyncReadWriteLock", .timeLimit(.minutes(10)))
 struct ReadWriteLockTests {
-    @Test("a free lock is taken without suspending, for reading and for writing")
-    func free() async throws {
-        try await Guest.run { loop in
+    @Test("a free lock is taken without suspending, for reading and for writing", arguments: Setting.onLoop)
+    func free(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let lock = AsyncReadWriteLock()
             let suspends = try await hasSuspended(loop) {
                 try await lock.withReadLock { try await lock.withReadLock {} }

@@ -156,9 +156,9 @@ struct SemaphoreLimitTests {
         }
     }
 
-    @Test("a task that takes free permits again and again lets others run")
-    func turns() async throws {
-        try await Guest.run { loop in
+    @Test("a task that takes free permits again and again lets others run", arguments: Setting.onLoop)
+    func turns(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let (semaphore, turns) = (AsyncSemaphore(permits: 1), Counter())
             let other = Task.detached(executorPreference: loop) { turns.add() }
             while turns.value == 0 { try await semaphore.withPermit {} }

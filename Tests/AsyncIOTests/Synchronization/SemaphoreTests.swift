@@ -4,9 +4,9 @@ import Testing
 
 @Suite("AsyncSemaphore", .timeLimit(.minutes(10)))
 struct SemaphoreTests {
-    @Test("permits that are there are taken without suspending")
-    func free() async throws {
-        try await Guest.run { loop in
+    @Test("permits that are there are taken without suspending", arguments: Setting.onLoop)
+    func free(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
             let semaphore = AsyncSemaphore(permits: 3)
             let suspends = try await hasSuspended(loop) {
                 try await semaphore.withPermit {}

@@ -52,9 +52,11 @@ struct SynchronizationRaceTests {
         }
     }
 
-    @Test("a pool of one: a deadline that cancels and a return in the same tick, in either order")
-    func deadline() async throws {
-        try await withVirtualTime(limit: .seconds(1_500)) { loop in
+    @Test(
+        "a pool of one: a deadline that cancels and a return in the same tick, in either order",
+        arguments: Setting.timeless)
+    func deadline(setting: Setting) async throws {
+        try await withVirtualTime(setting, limit: .seconds(1_500)) { loop in
             var generator = Randomness()
             let note = generator.note
             let semaphore = AsyncSemaphore(permits: 1)
