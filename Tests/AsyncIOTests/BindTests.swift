@@ -90,7 +90,7 @@ struct BindTests {
         }
     }
 
-    @Test("options reach both sides' sockets", arguments: Setting.everywhere)
+    @Test("options reach both sides' sockets", arguments: Setting.all)
     func options(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let keepAlive = TCPOptions.KeepAlive(idle: .seconds(33), interval: .milliseconds(7_900), count: 4)
@@ -131,7 +131,7 @@ struct BindTests {
 
     @Test(
         "kernel buffers have the size that was asked for, of accepted connections as well",
-        arguments: Setting.everywhere)
+        arguments: Setting.all)
     func buffers(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             var options = TCPOptions()

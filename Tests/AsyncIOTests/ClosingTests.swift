@@ -64,7 +64,7 @@ struct ClosingTests {
     }
 
     /// A27: the number belongs to somebody else by now.
-    @Test("makes a stream harmless whose number another one has got", arguments: Setting.everywhere)
+    @Test("makes a stream harmless whose number another one has got", arguments: Setting.all)
     func reusedNumber(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             for _ in 0..<50 {

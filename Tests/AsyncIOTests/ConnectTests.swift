@@ -180,7 +180,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("from the very port that is dialled does not go round for ever", arguments: Setting.everywhere)
+    @Test("from the very port that is dialled does not go round for ever", arguments: Setting.all)
     func selfConnectByChoice(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let address = try Self.closedEvenPort(of: .loopback(port: 0))
@@ -192,7 +192,7 @@ struct ConnectTests {
         }
     }
 
-    @Test("options of the socket hold for the connection", arguments: Setting.everywhere)
+    @Test("options of the socket hold for the connection", arguments: Setting.all)
     func socketOptions(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)

@@ -85,7 +85,7 @@ struct ShutdownTests {
         }
     }
 
-    @Test("cancels those that are left after the drain time", arguments: Setting.everywhere)
+    @Test("cancels those that are left after the drain time", arguments: Setting.all)
     func drainTimeout(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await Server(on: loop)
@@ -103,7 +103,7 @@ struct ShutdownTests {
         }
     }
 
-    @Test("a second time without drain time ends the first one's patience", arguments: Setting.everywhere)
+    @Test("a second time without drain time ends the first one's patience", arguments: Setting.all)
     func impatience(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await Server(on: loop)

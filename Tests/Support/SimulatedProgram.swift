@@ -14,7 +14,7 @@ enum SimulatedProgram {
         simulation.faults = faults
         // Some let centuries pass, and all are under the watchdog.
         simulation.timeLimit = .nanoseconds(Int64.max)
-        simulation.turnLimit = 300_000
+        simulation.turnLimit = 100_000
         let entrance = Entrance()
         let program = Task(name: "test", executorPreference: entrance) {
             let loop = try entrance.loop

@@ -60,8 +60,13 @@ final class LocalDatagramSocket: LocalSocket {
             return kernel?.refuse("passing descriptors") ?? Errno.ioError.negated
         }
         if error != 0 { return takeError() }
+        let given = unsafe MessageName.read(message)
+        if given == nil && !isConnected { return Errno.socketNotConnected.negated }
+        // Before anybody looks who would receive it, or whether he is still there.
+        let bytes = unsafe MessageBytes(message).bytes
+        guard bytes.count <= options.sendMemory - 32 else { return Errno.messageTooLong.negated }
         let target: LocalDatagramSocket
-        if let name = unsafe MessageName.read(message), let address = SocketAddress(sockaddr: name) {
+        if let given, let address = SocketAddress(sockaddr: given) {
             switch find(address) {
             case .failure(let error): return error.negated
             case .success(let found):
@@ -69,15 +74,12 @@ final class LocalDatagramSocket: LocalSocket {
                 target = other
             }
         } else {
-            guard isConnected else { return Errno.socketNotConnected.negated }
             guard let peer, !peer.isClosed else {
                 isConnected = false
                 return Errno.connectionRefused.negated
             }
             target = peer
         }
-        let bytes = unsafe MessageBytes(message).bytes
-        guard bytes.count <= options.sendMemory - 32 else { return Errno.messageTooLong.negated }
         if isDrawnToFail(Interest.output) { return Errno.wouldBlock.negated }
         guard target.hasRoom else {
             // Of another receiver's queue the kernel says nothing.

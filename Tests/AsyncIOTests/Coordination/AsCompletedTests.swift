@@ -243,7 +243,7 @@ struct CompletedWorkTests {
 
     @Test(
         "errors of work that nobody took, and of work that is left behind, go to the error handler",
-        arguments: Setting.timeless)
+        arguments: Setting.virtual)
     func untakenErrors(setting: Setting) async throws {
         let errors = Errors()
         try await withVirtualTime(setting, errors: errors) { loop in

@@ -165,7 +165,7 @@ struct ShieldTests {
         await #expect(throws: EventLoopError.closed("guest")) { try await shield(on: loop) {} }
     }
 
-    @Test("a caller that is cancelled while its work goes on costs no processor time", arguments: Setting.onLoop)
+    @Test("a caller that is cancelled while its work goes on costs no processor time", arguments: Setting.onRealLoop)
     func costsNothing(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (begun, gate) = (Gate(), Gate())

@@ -22,7 +22,7 @@ struct AdoptedDatagramsTests {
         try SystemCall.call("connect") { unsafe address.withSockaddr { unsafe Glibc.connect(number, $0, $1) } }
     }
 
-    @Test("goes on where it was, with what had come", arguments: Setting.everywhere)
+    @Test("goes on where it was, with what had come", arguments: Setting.all)
     func udp(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let theirs = try Self.plain(AF_INET, SOCK_DGRAM)
@@ -53,7 +53,7 @@ struct AdoptedDatagramsTests {
         }
     }
 
-    @Test("knows its peer, if it is connected", arguments: Setting.everywhere)
+    @Test("knows its peer, if it is connected", arguments: Setting.all)
     func connected(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
@@ -66,7 +66,7 @@ struct AdoptedDatagramsTests {
         }
     }
 
-    @Test("may be a Unix one, whose file stays its own", arguments: Setting.everywhere)
+    @Test("may be a Unix one, whose file stays its own", arguments: Setting.all)
     func unix(setting: Setting) async throws {
         let folder = try Scratch()
         try await withLoop(setting) { loop in
@@ -89,7 +89,7 @@ struct AdoptedDatagramsTests {
         }
     }
 
-    @Test("that is of another kind is refused in words, and closed", arguments: Setting.everywhere)
+    @Test("that is of another kind is refused in words, and closed", arguments: Setting.all)
     func refused(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let number = try Self.plain(AF_INET, SOCK_STREAM).release()

@@ -26,7 +26,7 @@ struct UDPBatchTests {
         return (server, client)
     }
 
-    @Test("arrive as they were sent, with and without offload", arguments: Setting.everywhere, offloads)
+    @Test("arrive as they were sent, with and without offload", arguments: Setting.all, offloads)
     func roundTrip(setting: Setting, offload: (Bool, Bool)) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets(offload, on: loop)
@@ -109,7 +109,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("are told once that the peer has gone", arguments: Setting.everywhere)
+    @Test("are told once that the peer has gone", arguments: Setting.all)
     func refused(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, true), on: loop)
@@ -127,7 +127,7 @@ struct UDPBatchTests {
         }
     }
 
-    @Test("leave one by one where the kernel refuses to cut them", arguments: Setting.everywhere)
+    @Test("leave one by one where the kernel refuses to cut them", arguments: Setting.all)
     func refusedSegments(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (server, client) = try await sockets((true, true), on: loop)

@@ -75,7 +75,7 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("receive one at a time, and the second learns the first one's name", arguments: Setting.everywhere)
+    @Test("receive one at a time, and the second learns the first one's name", arguments: Setting.all)
     func rivals(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)

@@ -65,7 +65,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("let a server answer from the address that it was asked at", arguments: Setting.everywhere)
+    @Test("let a server answer from the address that it was asked at", arguments: Setting.all)
     func source(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UDPSocket.bind(
@@ -85,7 +85,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("make it a member of a group, and end that", arguments: Setting.everywhere)
+    @Test("make it a member of a group, and end that", arguments: Setting.all)
     func multicast(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let loopback = try NetworkInterface(named: "lo")
@@ -123,7 +123,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("make it a member of an IPv6 group", arguments: Setting.everywhere)
+    @Test("make it a member of an IPv6 group", arguments: Setting.all)
     func multicastV6(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let loopback = try NetworkInterface(named: "lo")
@@ -144,7 +144,7 @@ struct UDPOptionsTests {
         }
     }
 
-    @Test("share a port, refuse what makes no sense, and allow broadcasts when asked", arguments: Setting.everywhere)
+    @Test("share a port, refuse what makes no sense, and allow broadcasts when asked", arguments: Setting.all)
     func others(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let shared = UDPOptions { $0.reusePort = true }

@@ -117,7 +117,7 @@ struct UDPTests {
         }
     }
 
-    @Test("is told once that its peer has gone, and goes on", arguments: Setting.everywhere)
+    @Test("is told once that its peer has gone, and goes on", arguments: Setting.all)
     func refused(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let gone = try await UDPSocket.bind("127.0.0.1", 0, on: loop)

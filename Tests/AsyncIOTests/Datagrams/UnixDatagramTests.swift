@@ -2,6 +2,7 @@ import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
+import AsyncIOTesting
 import CAsyncIO
 import Glibc
 import SystemPackage
@@ -64,7 +65,7 @@ struct UnixDatagramTests {
     @Test(
         "waits for a receiver that does not keep up, and loses nothing", arguments: Setting.everywhere, [true, false])
     func backpressure(setting: Setting, isConnected: Bool) async throws {
-        try await withLoop(setting) { loop in
+        try await withLoop(setting, faults: SimulationFaults()) { loop in
             let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)
             let client: UnixDatagramSocket =
                 isConnected
@@ -148,7 +149,7 @@ struct UnixDatagramTests {
     @Test(
         "that waits for a receiver can be cancelled, and nothing is sent", arguments: Setting.everywhere, [true, false])
     func cancelled(setting: Setting, isConnected: Bool) async throws {
-        try await withLoop(setting) { loop in
+        try await withLoop(setting, faults: SimulationFaults()) { loop in
             let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)
             let client = try await UnixDatagramSocket.connect(to: server.local, on: loop)
             let sent = Counter()
@@ -280,7 +281,7 @@ struct UnixDatagramTests {
         }
     }
 
-    @Test("closes descriptors that nobody asked for", arguments: Setting.everywhere)
+    @Test("closes descriptors that nobody asked for", arguments: Setting.all)
     func strayDescriptors(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let server = try await UnixDatagramSocket.bind(to: .unix(abstract: Self.path()), on: loop)

@@ -158,7 +158,7 @@ struct HappyEyeballsTests {
 
     @Test(
         "the limit for all of it names those that had not answered, and keeps the errors of the others",
-        arguments: Setting.onLoop)
+        arguments: Setting.onRealLoop)
     func overallTimeout(setting: Setting) async throws {
         try await withLoop(setting) { loop async throws in
             let (first, second) = (try BlackHole(), try BlackHole())
@@ -188,7 +188,7 @@ struct HappyEyeballsTests {
         }
     }
 
-    @Test("the limit for one address lets the next one begin, and is reported", arguments: Setting.everywhere)
+    @Test("the limit for one address lets the next one begin, and is reported", arguments: Setting.all)
     func attemptTimeout(setting: Setting) async throws {
         try await withLoop(setting) { loop async throws in
             let (hole, limit) = (try BlackHole(), Duration.milliseconds(30))

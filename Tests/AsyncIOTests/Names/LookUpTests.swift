@@ -10,7 +10,7 @@ import Testing
 struct LookUpTests {
     // MARK: The system
 
-    @Test("the system knows this machine, by name and by address", arguments: Setting.everywhere)
+    @Test("the system knows this machine, by name and by address", arguments: Setting.all)
     func localhost(setting: Setting) async throws {
         try await withLoop(setting) { _ async throws in
             let addresses = try await lookUp("localhost", 80)
@@ -22,7 +22,7 @@ struct LookUpTests {
         }
     }
 
-    @Test("a name that nobody has says so", arguments: Setting.everywhere)
+    @Test("a name that nobody has says so", arguments: Setting.all)
     func noSuchName(setting: Setting) async throws {
         try await withLoop(setting) { _ async throws in
             let error = await #expect(throws: ResolutionError.self) { try await lookUp("no-such-host.invalid") }

@@ -31,7 +31,7 @@ struct ResolverLaneTests {
     }
 
     @Test(
-        "a system that never answers, asked 100 times, keeps no offloaded work waiting", arguments: Setting.everywhere)
+        "a system that never answers, asked 100 times, keeps no offloaded work waiting", arguments: Setting.all)
     func neverAnswers(setting: Setting) async throws {
         let system = SlowSystem()
         defer { system.gate.open() }
@@ -60,7 +60,8 @@ struct ResolverLaneTests {
         #expect(system.asked.value == 8)
     }
 
-    @Test("checks names itself, since not everybody asks by way of lookUp", arguments: [false, true], Setting.onLoop)
+    @Test(
+        "checks names itself, since not everybody asks by way of lookUp", arguments: [false, true], Setting.onRealLoop)
     func checksNames(caches: Bool, setting: Setting) async throws {
         let asked = Counter()
         let lane = ResolverLane(
@@ -96,7 +97,7 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("no more threads than the limit, and everybody gets an answer", arguments: [1, 3], Setting.onLoop)
+    @Test("no more threads than the limit, and everybody gets an answer", arguments: [1, 3], Setting.onRealLoop)
     func limit(threads: Int, setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: threads)
@@ -114,7 +115,7 @@ struct ResolverLaneTests {
         #expect(system.peak.withLock { $0 } == threads)
     }
 
-    @Test("a late answer is dropped, and its thread is there for the next", arguments: Setting.everywhere)
+    @Test("a late answer is dropped, and its thread is there for the next", arguments: Setting.all)
     func late(setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: 1)
@@ -135,7 +136,7 @@ struct ResolverLaneTests {
     }
 
     @Test(
-        "the timeout ends the wait, in the queue as on a thread, and says how long it was", arguments: Setting.timeless)
+        "the timeout ends the wait, in the queue as on a thread, and says how long it was", arguments: Setting.virtual)
     func timeout(setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: 1)
@@ -178,7 +179,7 @@ struct ResolverLaneTests {
         #expect(lane.statistics.abandoned == 2)
     }
 
-    @Test("a cancelled task asks nobody", arguments: Setting.onLoop)
+    @Test("a cancelled task asks nobody", arguments: Setting.onRealLoop)
     func cancelledBefore(setting: Setting) async throws {
         let system = SlowSystem()
         let lane = system.lane(threads: 1)
@@ -226,7 +227,7 @@ struct ResolverLaneTests {
         }
     }
 
-    @Test("a lane that nobody has any more ends its threads at once", arguments: Setting.onLoop)
+    @Test("a lane that nobody has any more ends its threads at once", arguments: Setting.onRealLoop)
     func letGo(setting: Setting) async throws {
         // Asked by nobody else, so that the name in the list of threads is this test's own.
         let name = "lane-\(UInt16.random(in: 0 ... .max))"
@@ -247,7 +248,7 @@ struct ResolverLaneTests {
 
     @Test(
         "answers, cancellations and timeouts in any order leave nothing behind", arguments: Randomness.seeds,
-        Setting.onLoop)
+        Setting.onRealLoop)
     func random(seed: UInt64, setting: Setting) async throws {
         var random = Randomness(seed: seed)
         let answered = Counter()

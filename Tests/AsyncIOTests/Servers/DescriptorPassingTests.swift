@@ -81,7 +81,7 @@ struct DescriptorPassingTests {
     /// A24: what a reader does not ask for must not stay open for ever.
     @Test(
         "300 descriptors to a reader that asks for one: none is left over, and it is told",
-        arguments: Setting.everywhere)
+        arguments: Setting.all)
     func surplus(setting: Setting) async throws {
         let folder = try Scratch()
         try await withLoop(setting) { loop in
@@ -113,7 +113,7 @@ struct DescriptorPassingTests {
         }
     }
 
-    @Test("what cannot be sent is refused, with the number", arguments: Setting.everywhere)
+    @Test("what cannot be sent is refused, with the number", arguments: Setting.all)
     func refusals(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (left, right) = try await UnixStream.pair(on: loop)
@@ -128,7 +128,7 @@ struct DescriptorPassingTests {
         }
     }
 
-    @Test("a large message with descriptors goes through whole, past a slow reader", arguments: Setting.everywhere)
+    @Test("a large message with descriptors goes through whole, past a slow reader", arguments: Setting.all)
     func large(setting: Setting) async throws {
         let folder = try Scratch()
         try await withLoop(setting) { loop in
@@ -148,7 +148,7 @@ struct DescriptorPassingTests {
         }
     }
 
-    @Test("no other writer's bytes come between those of a message with descriptors", arguments: Setting.everywhere)
+    @Test("no other writer's bytes come between those of a message with descriptors", arguments: Setting.all)
     func undivided(setting: Setting) async throws {
         let folder = try Scratch()
         try await withLoop(setting) { loop in
@@ -180,7 +180,7 @@ struct DescriptorPassingTests {
         }
     }
 
-    @Test("a wait for descriptors that is cancelled loses none", arguments: Setting.everywhere)
+    @Test("a wait for descriptors that is cancelled loses none", arguments: Setting.all)
     func cancelled(setting: Setting) async throws {
         let folder = try Scratch()
         try await withLoop(setting) { loop in

@@ -83,7 +83,7 @@ struct TCPOptionsTests {
         }
     }
 
-    @Test("the kernel's numbers of a connection add up", arguments: Setting.everywhere)
+    @Test("the kernel's numbers of a connection add up", arguments: Setting.all)
     func statistics(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let connection = try await Connection(on: loop)

@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
+import AsyncIOTesting
 import CAsyncIO
 import Glibc
 import SystemPackage
@@ -18,7 +19,7 @@ struct UnixListenerTests {
     func serves(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["echo.sock"]
-        try await withLoop(setting) { loop in
+        try await withLoop(setting, faults: SimulationFaults()) { loop in
             let listener = try await UnixListener.bind(path, on: loop)
             #expect("\(listener)" == "UnixListener(unix:\(path))")
             async let serving: Void = listener.serve(Self.echo)
@@ -135,7 +136,7 @@ struct UnixListenerTests {
     }
 
     /// A26: unlinking by name alone would take the new server's socket away.
-    @Test("a file that has replaced ours survives our end", arguments: Setting.everywhere)
+    @Test("a file that has replaced ours survives our end", arguments: Setting.all)
     func replaced(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["a.sock"]

@@ -19,7 +19,7 @@ struct EventTests {
         }
     }
 
-    @Test("set wakes all who wait, longest first", arguments: Setting.onLoop)
+    @Test("set wakes all who wait, longest first", arguments: Setting.onRealLoop)
     func order(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let (event, log, crew) = (AsyncEvent(), Log<Int>(), Crew(loop: loop))
