@@ -78,7 +78,8 @@ class LocalSocket: NetworkSocket {
             return super.option(level: level, name: name, size: size)
         }
         // The simulated host runs one program, as one user.
-        let credentials = SocketOptions.bytes(1) + SocketOptions.bytes(1000) + SocketOptions.bytes(1000)
+        let user = SocketOptions.bytes(CInt(bitPattern: network.host.disk.userID))
+        let credentials = SocketOptions.bytes(1) + user + user
         return (0, Array(credentials.prefix(max(size, 0))))
     }
 }

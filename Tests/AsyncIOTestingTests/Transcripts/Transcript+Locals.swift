@@ -17,7 +17,8 @@ extension Transcript {
                     "\(listener), \(client), \(server), \(await client.local as Any), \(await server.local as Any)")
                 let kind = try await File.information(at: path).kind
                 stage.note("there is a \(kind)")
-                stage.note("user: \(try await client.peerCredentials.userID == server.peerCredentials.userID)")
+                let users = [try await client.peerCredentials.userID, try await server.peerCredentials.userID]
+                stage.note("our own users: \(users == [getuid(), getuid()])")
                 try await client.write("ping")
                 try await client.closeWriting()
                 stage.note("server reads \(String(decoding: try await server.gather(4), as: UTF8.self))")
