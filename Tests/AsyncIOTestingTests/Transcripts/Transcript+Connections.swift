@@ -220,8 +220,10 @@ extension Transcript {
                 var sent = 0
                 while true {
                     let count = try unsafe client.tryWrite(bytes.span.bytes)
-                    if count == 0 { return sent }
+                    if count == 0, sent > 0 { return sent }
                     sent += count
+                    // In a storm, the first one may be told to try again.
+                    if count == 0 { try await stage.settle() }
                 }
             }
             stage.note("it was full, \(sent > 0)")
