@@ -5,8 +5,8 @@ import Testing
 @Suite("A test's simulated setting")
 struct SettingTests {
     @Test("what fails within it is the test's own failure", arguments: Setting.simulated)
-    func attribution(setting: Setting) async {
-        await withKnownIssue {
+    func attribution(setting: Setting) async throws {
+        try await withKnownIssue {
             try await withLoop(setting) { _ in
                 #expect(Test.current?.name.hasPrefix("attribution") == true)
                 Issue.record("as it should")

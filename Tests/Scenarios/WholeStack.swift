@@ -38,7 +38,10 @@ struct WholeStack {
         try server.program("echo") {
             let listener = try await TCPListener.bind("0.0.0.0", 7)
             try await listener.serve(limit: limit) { connection in
-                while let bytes = try await connection.read(upTo: 4096) { try await connection.write(bytes) }
+                // A peer that has crashed never says goodbye, and must not keep its place for ever.
+                while let bytes = try await withTimeout(.seconds(20), { _ in try await connection.read(upTo: 4096) }) {
+                    try await connection.write(bytes)
+                }
                 try await connection.closeWriting()
             }
         }
