@@ -11,7 +11,7 @@ import Testing
 struct DeadListenerTests {
     @Test(
         "ends its server with an error that says so, when the connections that live have ended",
-        arguments: Setting.everywhere)
+        arguments: Setting.all)
     func ends(setting: Setting) async throws {
         let errors = Errors()
         try await withLoop(setting, reports: errors) { loop in
