@@ -41,7 +41,7 @@ struct CancellationTests {
                 received += bytes.count
             }
             #expect(try await received == writing, "seed \(seed)")
-            #expect(cancelled > rounds / 100 && cancelled < rounds, "both outcomes were seen")
+            #expect(setting.isSimulated || cancelled > rounds / 100 && cancelled < rounds, "both outcomes were seen")
             #expect(await loop.statistics.waitingOperations == 0)
         }
     }

@@ -61,7 +61,7 @@ struct StreamKind: Sendable, CustomTestStringConvertible {
 @Suite("Conformance: what every stream does", .timeLimit(.minutes(30)))
 struct ConformanceTests {
     @Test(
-        arguments: StreamScenario.all, Setting.everywhere.flatMap { setting in StreamKind.all.map { (setting, $0) } })
+        arguments: StreamScenario.all, Setting.all.flatMap { setting in StreamKind.all.map { (setting, $0) } })
     func scenario(_ scenario: StreamScenario, on stand: (setting: Setting, kind: StreamKind)) async throws {
         try await withLoop(stand.setting, limit: .seconds(60)) { loop in
             try await Watchdog.watch("\(scenario), on \(stand.kind.name)", limit: .seconds(60)) {

@@ -64,7 +64,7 @@ struct MemoryStreamTests {
         }
     }
 
-    @Test("names the task that is in the way, by name and number", arguments: Setting.timeless)
+    @Test("names the task that is in the way, by name and number", arguments: Setting.virtual)
     func busy(setting: Setting) async throws {
         try await withVirtualTime(setting) { loop async throws in
             let (one, other) = MemoryStream.pair()
@@ -80,7 +80,7 @@ struct MemoryStreamTests {
 
     @Test(
         "closed between the coming of bytes and its reader's next turn, it says that it was closed meanwhile",
-        arguments: Setting.timeless)
+        arguments: Setting.virtual)
     func closedMeanwhile(setting: Setting) async throws {
         try await withVirtualTime(setting) { loop async throws in
             let (one, other) = MemoryStream.pair()
