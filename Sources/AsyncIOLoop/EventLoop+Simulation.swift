@@ -118,7 +118,8 @@ extension EventLoop {
         isIdle && core.operations.count == 0 && background.count == 0 && core.plainTasks.isEmpty
     }
 
-    /// Closes the loop. Tasks that are left on it are never resumed: nothing of a simulation may go on in the real world.
+    /// Closes the loop. Tasks that are left on it are never resumed: nothing of a simulation may go on in the real
+    /// world.
     package func closeSimulated() {
         visit {
             core.plainTasks.removeAll()

@@ -112,8 +112,8 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         world.bury(life)
     }
 
-    /// Lets system calls of a name fail, as they are called in timelines: `accept`, `connect`, `read`, `write`, `socket`,
-    /// `bind`, `listen`, `close` … So many of them, after some that do not.
+    /// Lets system calls of a name fail, as they are called in timelines: `accept`, `connect`, `read`, `write`,
+    /// `socket`, `bind`, `listen`, `close` … So many of them, after some that do not.
     ///
     /// A descriptor is closed whatever its close(2) reports. Ends with this run of the host.
     public func failCalls(_ call: String, with code: Errno, times: Int = 1, after skipped: Int = 0) {

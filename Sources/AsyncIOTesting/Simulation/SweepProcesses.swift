@@ -68,7 +68,10 @@ extension SimulationSweep {
             let lines = BufferedReader(output).lines(limit: 1 << 20).makeAsyncIterator()
             while true {
                 do {
-                    guard let line = try await withTimeout(max(deadline - clock.now, .zero), { _ in try await lines.next() }) else { break }
+                    guard
+                        let line = try await withTimeout(
+                            max(deadline - clock.now, .zero), { _ in try await lines.next() })
+                    else { break }
                     guard line.hasPrefix(SweepPart.mark) else { continue }
                     let words = line.dropFirst(SweepPart.mark.count).split(separator: " ", maxSplits: 2)
                     switch words.first {
@@ -179,7 +182,8 @@ public struct SweepFailure: Error, CustomStringConvertible {
         var text =
             "\(seeds.count) seeds fail: \(seeds.prefix(20).joined(separator: ", "))\(seeds.count > 20 ? ", …" : "")"
         if let first = report.failures.first {
-            text += "\nto see the first one again: ASYNCIO_SEED=\(first.seed) SWIFT_DETERMINISTIC_HASHING=1 \(command)\n\(first.text)"
+            let variables = "ASYNCIO_SEED=\(first.seed) SWIFT_DETERMINISTIC_HASHING=1"
+            text += "\nto see the first one again: \(variables) \(command)\n\(first.text)"
         }
         if let shrunk { text += "\nreduced: \(shrunk)" }
         return text

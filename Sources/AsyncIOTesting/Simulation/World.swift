@@ -317,7 +317,9 @@ public final class World: @unchecked Sendable {
         forEachLife { life in
             for line in life.loop.waits { lines.append("\(life.loop.name): \(line)") }
         }
-        if plainTasksEscape { lines.append("plain tasks may be on threads of their own: this Swift lets nobody keep them") }
+        if plainTasksEscape {
+            lines.append("plain tasks may be on threads of their own: this Swift lets nobody keep them")
+        }
         return lines
     }
 }
