@@ -136,7 +136,7 @@ struct CopyTests {
         }
     }
 
-    @Test("through sockets, a flood takes the kernel's path, and every byte arrives", arguments: Setting.everywhere)
+    @Test("through sockets, a flood takes the kernel's path, and every byte arrives", arguments: Setting.all)
     func sockets(setting: Setting) async throws {
         try await withLoop(setting, limit: .seconds(60)) { loop in
             let (left, near) = try await UnixStream.pair(on: loop)
