@@ -43,7 +43,8 @@ final class Child: Sendable {
 
     deinit {
         // Nobody waits any more, and it goes on: it is reaped when the next one is started.
-        if end() == nil { Self.orphans.withLock { $0.append(handle) } }
+        // A simulated child goes with its world.
+        if end() == nil && !SystemCall.isSimulated { Self.orphans.withLock { $0.append(handle) } }
     }
 
     /// How long the kernel may take to remember an end: by time, since those who look may do so in vain often.
@@ -154,6 +155,8 @@ final class Child: Sendable {
 
     /// Reaps those that have ended since.
     static func reapOrphans() {
+        // A simulation knows nothing of the real ones.
+        guard !SystemCall.isSimulated else { return }
         orphans.withLock { orphans in
             var end = casyncio_process_end()
             orphans.removeAll { SystemCall.takeEnd(of: $0.number, &end) != 0 }

@@ -15,7 +15,7 @@ struct UnixListenerTests {
         while let bytes = try await connection.read() { try await connection.write(bytes) }
     }
 
-    @Test("serves as TCP does, and the file goes with the listener", arguments: Setting.everywhere)
+    @Test("serves as TCP does, and the file goes with the listener", arguments: Setting.all)
     func serves(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["echo.sock"]
@@ -100,7 +100,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("a file that somebody listens on is left alone", arguments: Setting.everywhere)
+    @Test("a file that somebody listens on is left alone", arguments: Setting.all)
     func alive(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["a.sock"]
@@ -178,7 +178,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("a path of 108 bytes is refused with the number", arguments: Setting.everywhere)
+    @Test("a path of 108 bytes is refused with the number", arguments: Setting.all)
     func longPath(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let path = "/tmp/" + String(repeating: "x", count: 103)
@@ -188,7 +188,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("an abstract name has no file, and is free when its listener has gone", arguments: Setting.everywhere)
+    @Test("an abstract name has no file, and is free when its listener has gone", arguments: Setting.all)
     func abstractName(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let name = "asyncio test \(getpid()) \(setting.testDescription)"
@@ -213,7 +213,7 @@ struct UnixListenerTests {
     }
 
     /// A12: connect(2) says EAGAIN where TCP would say EINPROGRESS.
-    @Test("more clients than the queue holds all get in", arguments: Setting.everywhere)
+    @Test("more clients than the queue holds all get in", arguments: Setting.all)
     func fullQueue(setting: Setting) async throws {
         let folder = try Scratch()
         let path = folder["a.sock"]
@@ -238,7 +238,7 @@ struct UnixListenerTests {
         }
     }
 
-    @Test("connections are told by number, since they have no address", arguments: Setting.everywhere)
+    @Test("connections are told by number, since they have no address", arguments: Setting.all)
     func names(setting: Setting) async throws {
         struct Failure: Error {}
         let folder = try Scratch()
