@@ -34,6 +34,9 @@ extension EventLoop {
         return failure
     }
 
+    /// Whether what is left on the loop has been cancelled. Asked on the loop's thread.
+    package var isEnding: Bool { core.isEnding }
+
     /// The names of plain tasks that are left. Background tasks are such tasks, too, on a loop that has taken over.
     private var plainNames: [String] {
         var names = core.plainTasks.names

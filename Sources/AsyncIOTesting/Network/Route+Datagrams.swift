@@ -28,7 +28,7 @@ extension Route {
             time = Instant(nanoseconds: time.nanoseconds + Int64(1 + world.random.below(most)))
         }
         world.at(time) { [self] in
-            arrive { [self] in to.life?.kernel.network.receive(packet, from: self) }
+            arrive { [self] in to.machine?.receive(packet, from: self) }
         }
     }
 
@@ -68,7 +68,7 @@ extension HostNetwork {
     /// ICMP's "port unreachable", to the socket that has sent.
     private func answerNobody(_ packet: IPDatagramSocket.Packet, _ route: Route) {
         let back = world.network.route(from: host, to: route.from)
-        _ = back.carry(28) { route.from.life?.kernel.network.hearOfNobody(packet) }
+        _ = back.carry(28) { route.from.machine?.hearOfNobody(packet) }
     }
 
     private func hearOfNobody(_ packet: IPDatagramSocket.Packet) {

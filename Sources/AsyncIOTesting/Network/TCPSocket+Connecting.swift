@@ -53,7 +53,7 @@ extension TCPSocket {
         if let peerHost {
             let route = world.network.route(from: network.host, to: peerHost)
             _ = route.carry(0) { [self] in
-                peerHost.life?.kernel.network.receiveRequest(of: self, from: network.host)
+                peerHost.machine?.receiveRequest(of: self, from: network.host)
             }
         }
         expect(.seconds(1 << (attempts - 1))) { $0.request() }

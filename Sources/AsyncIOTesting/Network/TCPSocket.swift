@@ -262,7 +262,7 @@ final class TCPSocket: IPSocket {
         outgoing.suspect()
         guard options.keepsAlive, !isProbing,
             outgoing.route.isObstructed || outgoing.back.isObstructed
-                || peerHost?.life == nil || peerHost?.life?.kernel.network !== outgoing.receiver?.network
+                || outgoing.receiver?.network.isDown ?? true
         else { return }
         isProbing = true
         let idle = Duration.seconds(options.number(CInt(IPPROTO_TCP), TCP_KEEPIDLE) ?? 7200)

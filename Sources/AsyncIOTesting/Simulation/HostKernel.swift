@@ -157,7 +157,6 @@ final class HostKernel: @unchecked Sendable {
             _ = close(CInt(index + Self.firstNumber))
         }
         hasCrashed = true
-        network.crash(self)
     }
 
     /// The host has lost its power: everything is gone but what the disk keeps.

@@ -32,11 +32,20 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         self.addresses = addresses
         self.world = world
         disk = SimulatedDisk(world)
-        life = try HostLife(self)
+        try begin()
     }
 
     /// `client`.
     public var description: String { name }
+
+    /// The network of the machine: also after its program has ended, as long as it has power.
+    private(set) var machine: HostNetwork?
+
+    private func begin() throws {
+        let life = try HostLife(self)
+        self.life = life
+        machine = life.kernel.network
+    }
 
     /// Whether the host runs.
     public var isUp: Bool { life != nil }
@@ -108,7 +117,21 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         guard let life else { return }
         world.record(self, "crash")
         self.life = nil
+        machine = nil
         life.kernel.crash()
+        world.bury(life)
+    }
+
+    /// The host's program is killed, as by SIGKILL: its tasks end, its descriptors are closed, and peers hear of it. The
+    /// machine goes on: what is on its way arrives, whoever connects is refused, and the disk keeps all that was
+    /// written.
+    ///
+    /// Does not suspend. A host that is down stays as it is; ``restart()`` starts the program again.
+    public func kill() {
+        guard let life else { return }
+        world.record(self, "kill")
+        self.life = nil
+        life.kernel.shutDown()
         world.bury(life)
     }
 
@@ -125,7 +148,10 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     public func failCallsNoMore() { life?.kernel.orders = [] }
 
     /// The world has ended.
-    func forget() { life = nil }
+    func forget() {
+        life = nil
+        machine = nil
+    }
 
     /// How many descriptors the host has open.
     public var openDescriptors: Int { life?.kernel.openDescriptors ?? 0 }
@@ -158,12 +184,12 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         guard !world.isEnding else { throw SimulationError.hostIsDown(name) }
         if life != nil { crash() }
         world.record(self, "restart")
-        life = try HostLife(self)
+        try begin()
         for program in programs { try begin(program.name, program.body) }
     }
 
     /// Ends what runs on the host in good order, as the end of `EventLoop.run` does: tasks are cancelled and may take
-    /// the grace period; connections are closed; the disk keeps everything.
+    /// the grace period; connections are closed; the disk keeps everything. The machine goes on, as after ``kill()``.
     ///
     /// Suspends until the end. Throws ``EventLoopError/ignoredCancellation(_:)`` with the names of those that would not
     /// stop.

@@ -237,6 +237,38 @@ struct SimulatedHostTests {
         }
     }
 
+    @Test("whose program is killed closes its connections, refuses new ones, and keeps what it has written")
+    func killed() async throws {
+        let report = await Simulation(seed: 1).report { world in
+            let (server, client) = (try world.addHost("server"), try world.addHost("client"))
+            try server.program {
+                try await File.writeAll("/tmp/notes", [1, 2, 3])
+                try await TCPListener.bind("0.0.0.0", 7).serve { connection in
+                    try await connection.write([1])
+                    try await world.sleep(for: .seconds(100))
+                }
+            }
+            try await world.sleep(for: .seconds(1))
+            return try await client.run { () -> [String] in
+                var lines: [String] = []
+                let stream = try await TCPStream.connect("server", 7)
+                lines.append("\(try await stream.read() ?? [])")
+                server.kill()
+                lines.append("\(try await stream.read() ?? [])")
+                stream.close()
+                do { _ = try await TCPStream.connect("server", 7) } catch {
+                    lines.append("\("\(error)".contains("refused"))")
+                }
+                lines.append("\(try server.disk.read("/tmp/notes"))")
+                try server.restart()
+                try await world.sleep(for: .seconds(1))
+                lines.append("\(try await TCPStream.connect("server", 7).read() ?? [])")
+                return lines
+            }
+        }
+        #expect(try report.result.get() == ["[1]", "[]", "true", "[1, 2, 3]", "[1]"])
+    }
+
     @Test("with a fast clock sleeps less")
     func clocks() async throws {
         let report = await Simulation(seed: 1).report { world in

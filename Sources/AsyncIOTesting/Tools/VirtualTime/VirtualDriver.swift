@@ -25,6 +25,8 @@ final class VirtualDriver: Driver, Sendable {
         var idlers: [Idler] = []
         /// Whether blocking work is under way.
         var isBusyElsewhere: @Sendable () -> Bool = { false }
+        /// Whether the loop ends.
+        var isLoopEnding: @Sendable () -> Bool = { false }
         /// The loop ends: nothing is held up any more. When it was last looked at whether blocking work has ended.
         var endingSince: Instant?
         /// How often the loop has asked in a row and had jobs ready.
@@ -69,6 +71,7 @@ final class VirtualDriver: Driver, Sendable {
         let deadline = deadline ?? .distantFuture
         while true {
             let isBusy = state.withLock { $0.isBusyElsewhere }()
+            noteEnding()
             let end = realEnd(of: deadline, isBusy: isBusy)
             let step = state.wait(until: end) { Self.look(at: &$0, deadline, isBusy: isBusy) }
             switch step {
@@ -83,6 +86,12 @@ final class VirtualDriver: Driver, Sendable {
                 return
             }
         }
+    }
+
+    /// From the moment when the loop has cancelled what is left on it, and not before, time goes wherever it is asked to.
+    private func noteEnding() {
+        guard state.withLock({ $0.isLoopEnding })() else { return }
+        state.withLock { if $0.endingSince == nil { $0.endingSince = .monotonicNow } }
     }
 
     /// When a wait ends by the real clock: nil if only somebody else can end it.
@@ -154,9 +163,9 @@ final class VirtualDriver: Driver, Sendable {
     /// Lets time stand still while the closure says so: blocking work is under way. Called on the loop's thread.
     func standStill(while isBusy: @escaping @Sendable () -> Bool) { change { $0.isBusyElsewhere = isBusy } }
 
+    /// Lets time go freely once the loop ends. Asked on the loop's thread.
+    func letGo(when isEnding: @escaping @Sendable () -> Bool) { change { $0.isLoopEnding = isEnding } }
+
     /// The test is over: nothing happens any more until the loop ends.
     func freeze() { change { $0.horizon = $0.now } }
-
-    /// The loop ends now: time goes wherever it is asked to.
-    func prepareForEnd() { change { $0.endingSince = .monotonicNow } }
 }

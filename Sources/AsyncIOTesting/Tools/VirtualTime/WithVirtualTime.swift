@@ -28,12 +28,12 @@ public func withVirtualTime<Success: Sendable>(
     let thread = try LoopThread(options: options.asGuest, driver: driver)
     let time = VirtualTime(loop: thread.loop, driver: driver)
     driver.standStill { [weak loop = thread.loop] in loop?.awaitsOffloadedWork ?? false }
+    driver.letGo { [weak loop = thread.loop] in loop?.isEnding ?? true }
     time.mode = mode
     let result = await OnLoop.run(thread.loop) {
         defer { driver.freeze() }
         return try await body(time)
     }
-    driver.prepareForEnd()
     await thread.shutdown()
     return try result.get()
 }
