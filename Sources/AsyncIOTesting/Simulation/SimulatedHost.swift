@@ -122,8 +122,8 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         world.bury(life)
     }
 
-    /// The host's program is killed, as by SIGKILL: its tasks end, its descriptors are closed, and peers hear of it. The
-    /// machine goes on: what is on its way arrives, whoever connects is refused, and the disk keeps all that was
+    /// The host's program is killed, as by SIGKILL: its tasks end, its descriptors are closed, and peers hear of it.
+    /// The machine goes on: what is on its way arrives, whoever connects is refused, and the disk keeps all that was
     /// written.
     ///
     /// Does not suspend. A host that is down stays as it is; ``restart()`` starts the program again.

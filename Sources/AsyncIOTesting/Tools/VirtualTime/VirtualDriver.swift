@@ -88,7 +88,8 @@ final class VirtualDriver: Driver, Sendable {
         }
     }
 
-    /// From the moment when the loop has cancelled what is left on it, and not before, time goes wherever it is asked to.
+    /// From the moment when the loop has cancelled what is left on it, and not before, time goes wherever it is asked
+    /// to.
     private func noteEnding() {
         guard state.withLock({ $0.isLoopEnding })() else { return }
         state.withLock { if $0.endingSince == nil { $0.endingSince = .monotonicNow } }
