@@ -79,12 +79,8 @@ final class LocalStreamSocket: LocalSocket {
 
     override func accept() -> (Int, [UInt8]) {
         guard state == .listening else { return (Errno.invalidArgument.negated, []) }
-        guard let child = waiting.first else { return (Errno.wouldBlock.negated, []) }
-        if isDrawnToFail(Interest.input) { return (Errno.wouldBlock.negated, []) }
-        guard let kernel else { return (Errno.ioError.negated, []) }
-        let result = kernel.install(child)
-        guard result >= 0 else { return (result, []) }
-        waiting.removeFirst()
+        let (result, child) = takeFirst(of: &waiting)
+        guard let child else { return (result, []) }
         return (result, Self.sockaddr(child.peerName))
     }
 

@@ -27,6 +27,18 @@ class NetworkSocket: OpenDescription {
     /// Its host has crashed.
     final var isGone: Bool { network.isDown }
 
+    /// accept(2): gives a number to the connection that has waited longest, which leaves the queue then; else says why
+    /// not.
+    final func takeFirst<Child: OpenDescription>(of waiting: inout Queue<Child>) -> (result: Int, child: Child?) {
+        guard let child = waiting.first else { return (Errno.wouldBlock.negated, nil) }
+        if isDrawnToFail(Interest.input) { return (Errno.wouldBlock.negated, nil) }
+        guard let kernel else { return (Errno.ioError.negated, nil) }
+        let result = kernel.install(child)
+        guard result >= 0 else { return (result, nil) }
+        waiting.removeFirst()
+        return (result, child)
+    }
+
     final func takeError() -> Int {
         defer { error = 0 }
         return -Int(error)

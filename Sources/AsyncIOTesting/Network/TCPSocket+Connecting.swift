@@ -167,7 +167,7 @@ extension TCPSocket {
     /// Whether the other end of this connection lives, in that run of its host.
     func hasCounterpart(in network: HostNetwork) -> Bool {
         guard let counterpart else { return false }
-        return !counterpart.isGone && counterpart.network === network
+        return !counterpart.isGone && counterpart.network === network && counterpart.state != .dead
     }
 
     private func giveUpHandshake() {
@@ -204,12 +204,8 @@ extension TCPSocket {
 
     func takeConnection() -> (Int, [UInt8]) {
         guard state == .listening else { return (Errno.invalidArgument.negated, []) }
-        guard let child = waiting.first else { return (Errno.wouldBlock.negated, []) }
-        if isDrawnToFail(Interest.input) { return (Errno.wouldBlock.negated, []) }
-        guard let kernel else { return (Errno.ioError.negated, []) }
-        let result = kernel.install(child)
-        guard result >= 0 else { return (result, []) }
-        waiting.removeFirst()
+        let (result, child) = takeFirst(of: &waiting)
+        guard let child else { return (result, []) }
         child.listener = nil
         return (result, child.peer?.sockaddr(child.family) ?? [])
     }

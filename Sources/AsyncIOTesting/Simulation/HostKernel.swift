@@ -296,7 +296,7 @@ extension HostKernel: SystemStandIn {
 
     // MARK: Names
 
-    func addresses(of host: String) -> [SocketAddress]? { world.addresses(of: host, for: self.host) }
+    func addresses(of host: String) -> [SocketAddress]? { world.addresses(of: host) }
     func name(of address: SocketAddress) -> String? { world.name(of: address) }
     func timeToLookUp() -> Duration { world.timeToLookUp() }
 

@@ -77,7 +77,9 @@ public final class World: @unchecked Sendable {
         let number = hosts.count + 1
         let wanted = try addresses ?? SimulatedNetwork.usualAddresses(number)
         for address in wanted where host(at: address) != nil { throw SimulationError.taken("\(address.host)") }
-        let host = try outside { try SimulatedHost(name, number: number, addresses: wanted, in: self) }
+        let host = try SystemCall.askingTheKernel {
+            try SimulatedHost(name, number: number, addresses: wanted, in: self)
+        }
         hosts.append(host)
         record(host, "host")
         return host
@@ -89,15 +91,12 @@ public final class World: @unchecked Sendable {
     }
 
     func makeDirector() throws -> HostLife {
-        let host = try outside { try SimulatedHost("simulation", number: 0, addresses: [], in: self) }
+        let host = try SystemCall.askingTheKernel {
+            try SimulatedHost("simulation", number: 0, addresses: [], in: self)
+        }
         director = host
         guard let life = host.life else { throw SimulationError.hostIsDown("simulation") }
         return life
-    }
-
-    /// Does what has to be asked of the real system.
-    private func outside<Result>(_ body: () throws -> Result) throws -> Result {
-        try SystemCall.askingTheKernel(body)
     }
 
     // MARK: Time and chance
@@ -173,7 +172,7 @@ public final class World: @unchecked Sendable {
 
     func notSimulated(_ call: String) { fail(SimulationError.notSimulated(call)) }
 
-    func addresses(of name: String, for asker: SimulatedHost) -> [SocketAddress]? {
+    func addresses(of name: String) -> [SocketAddress]? {
         let name = (name.hasSuffix(".") ? String(name.dropLast()) : name).lowercased()
         if name == "localhost" { return [.loopback(port: 0)] }
         return hosts.first { $0.name.lowercased() == name }?.addresses

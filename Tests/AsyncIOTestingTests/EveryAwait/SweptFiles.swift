@@ -45,14 +45,14 @@ extension SweptWork {
         },
 
         SweptWork("Folder: makeAll, entries, walk, removeTree") { (_: World, host: SimulatedHost) -> Void in
-            try host.disk.write("/tmp/root/a/b", [1])
-            try host.disk.write("/tmp/root/c", [1])
+            try host.disk.write("/tmp/tree/a/b", [1])
+            try host.disk.write("/tmp/tree/c", [1])
             return ()
         } _: { _ in
-            try await Folder.makeAll("/tmp/root/d/e")
-            for try await _ in Folder.entries(at: "/tmp/root") {}
-            for try await _ in Folder.walk("/tmp/root") {}
-            try await Folder.removeTree("/tmp/root")
+            try await Folder.makeAll("/tmp/tree/d/e")
+            for try await _ in Folder.entries(at: "/tmp/tree") {}
+            for try await _ in Folder.walk("/tmp/tree") {}
+            try await Folder.removeTree("/tmp/tree")
         },
 
         SweptWork("withTemporaryFolder removes it") { (_: World, host: SimulatedHost) -> SimulatedHost in

@@ -127,6 +127,27 @@ struct SimulatedTCPTests {
         }
     }
 
+    @Test("connects at the next question, after answers were lost for longer than they are repeated")
+    func lostAnswers() async throws {
+        try await Simulation(seed: 1).run { world in
+            let scene = try Scene(world)
+            try scene.serveEcho()
+            world.network.cut(from: scene.server, to: scene.client)
+            async let healing: Void = {
+                try await world.sleep(for: .seconds(40))
+                world.network.heal()
+            }()
+            try await scene.client.run {
+                _ = try await scene.dial()
+                // The seventh question comes after 1 + 2 + 4 + 8 + 16 + 32 seconds.
+                guard (Duration.seconds(63)..<Duration.seconds(64)).contains(world.elapsed) else {
+                    throw SimulationError.checkFailed("connected after \(world.elapsed)")
+                }
+            }
+            try await healing
+        }
+    }
+
     @Test("stalls in a partition, and goes on when it is healed")
     func partition() async throws {
         try await Simulation(seed: 1).run { world in
