@@ -12,6 +12,11 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// A dependency that is fetched and built only for those who ask for the trait.
+func optional(_ product: String, of package: String, trait: String) -> Target.Dependency {
+    .product(name: product, package: package, condition: .when(traits: [trait]))
+}
+
 let package = Package(
     name: "swift-asyncio",
     products: [
@@ -21,11 +26,23 @@ let package = Package(
         .library(name: "AsyncIOTesting", targets: ["AsyncIOTesting"]),
         .library(name: "AsyncIOTestingTraits", targets: ["AsyncIOTestingTraits"]),
         .library(name: "AsyncIOXCTest", targets: ["AsyncIOXCTest"]),
+        .library(name: "AsyncIONIO", targets: ["AsyncIONIO"]),
+        .library(name: "AsyncIOTLS", targets: ["AsyncIOTLS"]),
+        .library(name: "AsyncIOHTTP", targets: ["AsyncIOHTTP"]),
         .executable(name: "asyncio", targets: ["asyncio"]),
+    ],
+    traits: [
+        .trait(name: "NIO", description: "AsyncIONIO: SwiftNIO's channel handlers on the loop."),
+        .trait(name: "TLS", description: "AsyncIOTLS: encrypted streams, by NIOSSL.", enabledTraits: ["NIO"]),
+        .trait(name: "HTTP", description: "AsyncIOHTTP: HTTP/1.1 and WebSocket.", enabledTraits: ["NIO"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        // Each for a trait; nobody else fetches them.
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.36.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
     ],
     targets: [
         // Floor 0: what Glibc's module does not import. Headers and shims only.
@@ -72,6 +89,38 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "AsyncIOXCTest", dependencies: ["AsyncIOTesting", "AsyncIO", "AsyncIOLoop"], swiftSettings: strict),
+        // Wings behind traits: without its trait each of them is an empty module.
+        .target(
+            name: "AsyncIONIO",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                optional("NIOCore", of: "swift-nio", trait: "NIO"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "AsyncIOTLS",
+            dependencies: [
+                "AsyncIONIO", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                optional("NIOCore", of: "swift-nio", trait: "TLS"),
+                optional("NIOTLS", of: "swift-nio", trait: "TLS"),
+                optional("NIOSSL", of: "swift-nio-ssl", trait: "TLS"),
+            ],
+            swiftSettings: strict),
+        // The system's zlib: Swift's own toolchain asks for it.
+        .target(name: "CAsyncIOZlib", linkerSettings: [.linkedLibrary("z")]),
+        .target(
+            name: "AsyncIOHTTP",
+            dependencies: [
+                "AsyncIONIO", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                .target(name: "AsyncIOTLS", condition: .when(traits: ["TLS"])),
+                .target(name: "CAsyncIOZlib", condition: .when(traits: ["HTTP"])),
+                optional("NIOCore", of: "swift-nio", trait: "HTTP"),
+                optional("NIOHTTP1", of: "swift-nio", trait: "HTTP"),
+                optional("NIOWebSocket", of: "swift-nio", trait: "HTTP"),
+                optional("HTTPTypes", of: "swift-http-types", trait: "HTTP"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
         // Roof: the command.
         .target(
             name: "AsyncIOCommand",
@@ -148,6 +197,31 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "AsyncIOCommand", "asyncio"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIONIOTests",
+            dependencies: [
+                "AsyncIONIO", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "AsyncIOTesting",
+                optional("NIOCore", of: "swift-nio", trait: "NIO"),
+                optional("NIOHTTP1", of: "swift-nio", trait: "NIO"),
+                optional("NIOWebSocket", of: "swift-nio", trait: "NIO"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOTLSTests",
+            dependencies: [
+                "AsyncIOTLS", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "AsyncIOTesting",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOHTTPTests",
+            dependencies: [
+                "AsyncIOHTTP", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "AsyncIOTesting",
+                .target(name: "AsyncIOTLS", condition: .when(traits: ["TLS"])),
+                optional("HTTPTypes", of: "swift-http-types", trait: "HTTP"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "StyleTests", swiftSettings: strict),
     ]

@@ -1,0 +1,3 @@
+#if HTTP
+@_exported public import AsyncIO
+#endif

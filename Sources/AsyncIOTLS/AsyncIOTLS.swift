@@ -1,0 +1,3 @@
+#if TLS
+@_exported public import AsyncIO
+#endif

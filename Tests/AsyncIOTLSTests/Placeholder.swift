@@ -1,0 +1,3 @@
+#if TLS
+import Testing
+#endif
