@@ -1,0 +1,139 @@
+#if HTTP
+public import AsyncIO
+public import HTTPTypes
+
+extension HTTPServer {
+    /// Answers requests.
+    public typealias Handler = @Sendable (Request) async throws -> Response
+    /// Stands before a handler: looks at the request, asks it or not, looks at the response.
+    public typealias Middleware = @Sendable (Request, Handler) async throws -> Response
+
+    /// What a client asks for.
+    public struct Request: Sendable {
+        /// GET, POST, …
+        public var method: HTTPRequest.Method
+        /// What is asked for, as it came: the path, and the query behind a question mark; `*` of OPTIONS; the authority
+        /// of CONNECT. A form with scheme and authority is taken apart.
+        public var target: String
+        /// Host, and port if it came: of `Host`, which is not among the fields then.
+        public var authority: String?
+        /// The fields of the head, but for `Host`.
+        public var headerFields: HTTPFields
+        /// The content. What the handler does not read of it is dropped, or ends the connection if it is much.
+        public var body: HTTPBody
+        /// What the router has found in the path.
+        public var parameters: [String: String] = [:]
+        /// 1.0 or 1.1.
+        public let version: HTTPVersion
+        /// Where it came from.
+        public let connection: Connection
+
+        /// Creates a request: for tests of handlers, and for middleware that asks something else.
+        public init(
+            _ method: HTTPRequest.Method, _ target: String, authority: String? = nil, headerFields: HTTPFields = [:],
+            body: HTTPBody = .empty, version: HTTPVersion = .http1_1, connection: Connection = Connection()
+        ) {
+            self.method = method
+            self.target = target
+            self.authority = authority
+            self.headerFields = headerFields
+            self.body = body
+            self.version = version
+            self.connection = connection
+        }
+
+        /// The head in the words of swift-http-types.
+        public var head: HTTPRequest {
+            HTTPRequest(
+                method: method, scheme: connection.isSecure ? "https" : "http", authority: authority, path: target,
+                headerFields: headerFields)
+        }
+    }
+
+    /// The connection that a request came over.
+    public struct Connection: Sendable {
+        /// The other end, if it has an address.
+        public var peer: SocketAddress?
+        /// Our end, if it has an address.
+        public var local: SocketAddress?
+        /// Whether it is encrypted.
+        public var isSecure = false
+        /// Counts the server's connections.
+        public var number = 0
+
+        /// A connection that nobody knows anything of.
+        public init() {}
+    }
+
+    /// What a client gets.
+    public struct Response: Sendable {
+        /// 200, 404, …
+        public var status: HTTPResponse.Status
+        /// The fields of the head. What follows from the body and the connection (`Content-Length`,
+        /// `Transfer-Encoding`, `Connection`, `Date`) is added.
+        public var headerFields: HTTPFields
+        /// The content.
+        public var body: HTTPBody
+        /// Who has the connection's bytes from here on, after the head has been sent: for upgrades and tunnels.
+        var takeover: (@Sendable (any ByteStream) async throws -> Void)?
+
+        /// Creates a response.
+        public init(_ status: HTTPResponse.Status = .ok, headerFields: HTTPFields = [:], body: HTTPBody = .empty) {
+            self.status = status
+            self.headerFields = headerFields
+            self.body = body
+        }
+
+        /// A text: `text/plain`, in UTF-8.
+        public static func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
+            Response(status, headerFields: [.contentType: "text/plain; charset=utf-8"], body: HTTPBody(text))
+        }
+
+        /// A page: `text/html`, in UTF-8.
+        public static func html(_ page: String, status: HTTPResponse.Status = .ok) -> Response {
+            Response(status, headerFields: [.contentType: "text/html; charset=utf-8"], body: HTTPBody(page))
+        }
+
+        /// Sends the client elsewhere: 303 by default, which it asks for with GET.
+        public static func redirect(to location: String, status: HTTPResponse.Status = .seeOther) -> Response {
+            Response(status, headerFields: [.location: location])
+        }
+
+        /// Goes on with another protocol: 101, and from there the connection's bytes are the handler's, until it
+        /// returns. What the client sent behind its request comes first.
+        public static func switchingProtocols(
+            to name: String, headerFields: HTTPFields = [:],
+            _ handler: @escaping @Sendable (any ByteStream) async throws -> Void
+        ) -> Response {
+            var response = Response(.switchingProtocols, headerFields: headerFields)
+            response.headerFields[.upgrade] = name
+            response.headerFields[.connection] = "Upgrade"
+            response.takeover = handler
+            return response
+        }
+
+        /// Answers CONNECT: 200, and from there the connection's bytes are the handler's, until it returns.
+        public static func tunnel(_ handler: @escaping @Sendable (any ByteStream) async throws -> Void) -> Response {
+            var response = Response(.ok)
+            response.takeover = handler
+            return response
+        }
+    }
+}
+
+/// The version of HTTP that a message is written in.
+public struct HTTPVersion: Sendable, Hashable, CustomStringConvertible {
+    /// 1 of 1.0.
+    public let major: Int
+    /// 0 of 1.0.
+    public let minor: Int
+
+    /// HTTP/1.0.
+    public static let http1_0 = HTTPVersion(major: 1, minor: 0)
+    /// HTTP/1.1 (RFC 9112).
+    public static let http1_1 = HTTPVersion(major: 1, minor: 1)
+
+    /// `HTTP/1.1`.
+    public var description: String { "HTTP/\(major).\(minor)" }
+}
+#endif
