@@ -3,6 +3,8 @@
 
 // The system's zlib (RFC 1950 to 1952). Two of its calls are macros, which Swift does not see.
 
+// What is read stays as it is.
+#define ZLIB_CONST
 #include <zlib.h>
 
 static inline int casyncio_deflate_init(z_stream *stream, int level, int window_bits, int memory_level) {
