@@ -76,6 +76,9 @@ extension EventLoop {
 
     /// Closes the loop without further turns: jobs that are left find another thread.
     func discard() {
+        // Let go outside of the lock.
+        let guise = guise.withLock { $0.take() }
+        defer { withExtendedLifetime(guise) {} }
         for entry in inbox.close() {
             switch entry {
             case .ready(let word): passOn(word)

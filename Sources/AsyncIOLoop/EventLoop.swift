@@ -36,6 +36,9 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     let abandoned = Atomic(0)
     /// The executor of actors that live on this loop.
     let serial = SerialFacet()
+    /// What a library with loops of its own takes this one for: made when it is first asked for, and let go at the
+    /// loop's end, since it holds the loop.
+    package let guise = Locked<(any AnyObject & Sendable)?>(nil)
 
     /// Makes a loop that does not run yet.
     init(options: Options, driver: (any Driver)? = nil) throws {
@@ -64,6 +67,10 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
         unsafe casyncio_current_loop() == Unmanaged.passUnretained(self).toOpaque()
     }
 
+    /// Whether the caller runs where this loop's jobs run: on its thread, or, after its end, where they go on.
+    @inline(__always)
+    package var isHome: Bool { isCurrent || isClosed && Afterlife.isCurrent }
+
     /// The loop's time: monotonic, the base of all its timers.
     public var now: Instant { core.driver.now }
 
@@ -86,6 +93,9 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
 
     /// The executor that actors on this loop return from their `unownedExecutor`.
     public var unownedSerialExecutor: UnownedSerialExecutor { unsafe serial.asUnownedSerialExecutor() }
+
+    /// The same, as an object.
+    package var serialExecutor: any SerialExecutor { serial }
 
     // MARK: The two ways in
 
@@ -141,11 +151,7 @@ final class SerialFacet: SerialExecutor {
 
     func isIsolatingCurrentContext() -> Bool? { isHome }
 
-    /// On the loop's thread; after the loop's end, on the one that runs its actors' jobs then.
-    private var isHome: Bool {
-        guard let loop = unsafe loop else { return false }
-        return loop.isCurrent || loop.isClosed && Afterlife.isCurrent
-    }
+    private var isHome: Bool { unsafe loop?.isHome ?? false }
 
     func checkIsolated() {
         precondition(isHome, "this code must run on the loop that its actor lives on")
