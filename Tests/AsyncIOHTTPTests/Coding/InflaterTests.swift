@@ -4,10 +4,13 @@ import Testing
 
 @Suite("Decompressing")
 struct InflaterTests {
-    @Test("gives back what was compressed, wherever both sides are cut", arguments: [
-        (DeflateFormat.gzip, DeflateFormat.gzip), (.zlib, .zlib), (.zlib, .zlibOrRaw), (.raw(windowBits: 15), .zlibOrRaw),
-        (.raw(windowBits: 9), .raw(windowBits: 9)), (.raw(windowBits: 8), .raw(windowBits: 9)),
-    ])
+    @Test(
+        "gives back what was compressed, wherever both sides are cut",
+        arguments: [
+            (DeflateFormat.gzip, DeflateFormat.gzip), (.zlib, .zlib), (.zlib, .zlibOrRaw),
+            (.raw(windowBits: 15), .zlibOrRaw),
+            (.raw(windowBits: 9), .raw(windowBits: 9)), (.raw(windowBits: 8), .raw(windowBits: 9)),
+        ])
     func roundTrip(_ written: DeflateFormat, _ read: DeflateFormat) throws {
         for text in [[], [7], Texts.page(999), Texts.noise(700), Texts.page(300) + Texts.noise(300)] {
             let packed = try Deflater(written).deflate(text, .finish)
@@ -52,7 +55,8 @@ struct InflaterTests {
     @Test("understands what another program has written")
     func foreign() throws {
         let packed: [UInt8] = [
-            31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 64, 144, 0, 128, 136, 249, 229, 17, 0, 0, 0,
+            31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 64, 144, 0, 128, 136, 249, 229, 17, 0, 0,
+            0,
         ]
         #expect(try Inflater(.gzip).all(packed) == Array("hello hello hello".utf8))
     }
