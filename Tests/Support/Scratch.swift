@@ -1,5 +1,5 @@
 package import AsyncIOKernel
-package import Glibc
+import Glibc
 import SystemPackage
 
 /// A folder for one test, made and removed with plain calls of the tests' own.
@@ -31,7 +31,7 @@ package final class Scratch: Sendable {
 
     /// Makes a file with these bytes, and returns its path.
     @discardableResult
-    package func file(_ name: String, _ bytes: [UInt8] = [], mode: mode_t = 0o644) throws -> String {
+    package func file(_ name: String, _ bytes: [UInt8] = [], mode: UInt32 = 0o644) throws -> String {
         let number = try SystemCall.call("open", name) {
             unsafe open(self[name], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         }
@@ -42,7 +42,7 @@ package final class Scratch: Sendable {
 
     /// Makes a file with this text, and returns its path.
     @discardableResult
-    package func file(_ name: String, _ text: String, mode: mode_t = 0o644) throws -> String {
+    package func file(_ name: String, _ text: String, mode: UInt32 = 0o644) throws -> String {
         try file(name, Array(text.utf8), mode: mode)
     }
 
@@ -80,7 +80,7 @@ package final class Scratch: Sendable {
         return names.sorted()
     }
 
-    package func mode(_ name: String) -> mode_t? { Self.status(self[name]).map { $0.st_mode & 0o7777 } }
+    package func mode(_ name: String) -> UInt32? { Self.status(self[name]).map { $0.st_mode & 0o7777 } }
 
     /// How many descriptors of the process lead into it.
     package var openDescriptors: Int {
