@@ -18,16 +18,24 @@ extension EventLoop {
     /// The half of ``perform(_:)`` that does not suspend: most operations end here, without an asynchronous call.
     package func begin(_ operation: Operation) -> Begun {
         guard isCurrent else {
-            return Task.isCancelled && !operation.isSecondStep ? .ended(.cancelled) : .isElsewhere
+            return !operation.isSecondStep && Task.isCancelled ? .ended(.cancelled) : .isElsewhere
         }
         // Before the cancellation: a task that tries again and again although it is cancelled must not keep the loop.
         guard core.budget > 0 else { return .mustTakeTurns }
         core.budget -= 1
-        if Task.isCancelled && !operation.isSecondStep { return .ended(.cancelled) }
+        if !operation.isSecondStep && isCancelled { return .ended(.cancelled) }
         switch core.start(operation) {
         case .completed(let outcome): return .ended(outcome)
         case .pending(let token): return .waits(token)
         }
+    }
+
+    /// Whether the running task was cancelled: `Task.isCancelled` without a retain of the task, which runs, and so
+    /// lives.
+    @inline(__always)
+    private var isCancelled: Bool {
+        guard let task = unsafe swift_task_getCurrent() else { return false }
+        return unsafe swift_task_isCancelled(task)
     }
 
     /// The half of ``perform(_:)`` that suspends.

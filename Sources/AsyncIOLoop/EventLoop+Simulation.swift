@@ -10,10 +10,7 @@ extension EventLoop {
 
     /// Takes one turn. Does not wait: that is the driver's part, and a simulated one returns at once.
     package func turn() {
-        visit {
-            core.turnBegan = .monotonicNow
-            core.tick()
-        }
+        visit { core.tick() }
     }
 
     /// The simulation in which the caller runs, if it does.
@@ -31,7 +28,7 @@ extension EventLoop {
     func likelySleep(_ left: Duration) -> Duration {
         let least = left.saturatedNanoseconds
         guard least > 0, least < Int64.max / 4 else { return left }
-        let most = least + max(core.turnBegan.duration(to: .monotonicNow).saturatedNanoseconds, 0)
+        let most = least + max(core.jobsBegan.duration(to: .monotonicNow).saturatedNanoseconds, 0)
         var quantum: Int64 = 1
         var roundest = least
         while quantum <= most {
@@ -44,12 +41,13 @@ extension EventLoop {
     }
 
     /// Runs a closure as code of this loop: it is the current one, plain tasks come here, and its stand-in answers.
+    @inline(__always)
     package func visit<Result>(_ body: () throws -> Result) rethrows -> Result {
         let (loop, defaults) = (unsafe casyncio_current_loop(), unsafe casyncio_default_core())
         let standIn = unsafe casyncio_stand_in()
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         if ownsDefaultExecutor { unsafe casyncio_set_default_core(Unmanaged.passUnretained(core).toOpaque()) }
-        SystemCall.answerCalls(core.simulator?.standIn)
+        SystemCall.answerCalls(core.standIn)
         defer {
             unsafe casyncio_set_current_loop(loop)
             unsafe casyncio_set_default_core(defaults)

@@ -28,6 +28,7 @@ extension LoopCore {
         instrument?.record(.tickBegan(ready: ready.count), at: now)
 
         // 4. Run each job.
+        if simulator != nil && batch > 0 { jobsBegan = .monotonicNow }
         for done in 0..<batch {
             budget = fairness.operationsPerJob
             if let simulator { ready.exchangeFirst(batch: batch - done, simulator) }
@@ -50,6 +51,7 @@ extension LoopCore {
 
     /// Step 6. The list is exchanged first: an executor of somebody else's may run a task inside its `enqueue`.
     private func completeAll() {
+        guard !completions.isEmpty else { return }
         swap(&completions, &finished)
         for completion in finished { complete(completion) }
         finished.removeAll(keepingCapacity: true)
@@ -59,12 +61,15 @@ extension LoopCore {
     private func poll() {
         process.mustBeThisOne()
         counters.polls &+= 1
-        let sleeps = ready.isEmpty && completions.isEmpty && !wantsAttention && inbox.fallAsleep()
+        // A simulation's driver never waits, and nobody has to wake it.
+        let sleeps =
+            ready.isEmpty && completions.isEmpty && !wantsAttention
+            && (simulator == nil ? inbox.fallAsleep() : !inbox.hasSomething)
         wantsAttention = false
         let deadline = sleeps ? timers.next : .distantPast
         instrument?.record(.waitBegan(until: deadline), at: now)
         driver.wait(until: deadline, into: &completions)
-        if sleeps { inbox.wakeUp() }
+        if sleeps && simulator == nil { inbox.wakeUp() }
         instrument?.record(.waitEnded(completions: completions.count), at: now)
     }
 

@@ -44,13 +44,16 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var runner: JobRunner?
     /// Who draws what runs next, instead of the order in which it was queued.
     let simulator: (any LoopSimulator)?
-    /// When a simulation began this turn, by the real clock.
-    @safe @exclusivity(unchecked) var turnBegan = Instant.distantPast
+    /// When the jobs of a simulation's turn began to run, by the real clock.
+    @safe @exclusivity(unchecked) var jobsBegan = Instant.distantPast
+    /// Who answers the system calls of a simulated loop's code.
+    let standIn: StandInHolder?
 
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver
         self.inbox = inbox
         simulator = driver.simulator
+        standIn = driver.simulator?.standIn
         self.fairness = Fairness(jobsPerPoll: fairness.jobsPerPoll, operationsPerJob: fairness.operationsPerJob)
     }
 

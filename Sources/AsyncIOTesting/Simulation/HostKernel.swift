@@ -9,8 +9,13 @@ import SystemPackage
 /// It lives from the host's start to its crash. One that has crashed answers every call with `EIO`: whatever tasks were
 /// left end by that, and nothing that they do reaches anybody. Used on the simulation's thread alone.
 final class HostKernel: @unchecked Sendable {
-    unowned let world: World
+    var world: World { unsafe owner }
+    // A kernel is asked by its loop, whose driver keeps the world, and by the world. A safe reference would be counted
+    // at every system call.
+    private unowned(unsafe) let owner: World
     unowned let host: SimulatedHost
+    /// The host, in traces.
+    private let whom: SimulationTrace.Subject
     /// Whom ``OpenDescription/raise(_:)`` tells.
     var driver: SimulatedDriver? {
         get { unsafe reporter }
@@ -32,7 +37,7 @@ final class HostKernel: @unchecked Sendable {
         var skipped: Int
         var times: Int
     }
-    var orders: [FailureOrder] = []
+    @safe @exclusivity(unchecked) var orders: [FailureOrder] = []
     /// The host is about to end in good order.
     var isShuttingDown = false
     /// The host's network: who listens, which ports are taken.
@@ -53,7 +58,8 @@ final class HostKernel: @unchecked Sendable {
     private static let firstNumber = 768
 
     init(_ host: SimulatedHost, disk: SimulatedDisk) {
-        world = host.world
+        unsafe owner = host.world
+        whom = .init(host: host.number)
         self.host = host
         self.disk = disk
         network = HostNetwork(host)
@@ -135,7 +141,7 @@ final class HostKernel: @unchecked Sendable {
         } else {
             result = Errno.badFileDescriptor.negated
         }
-        world.record(host, verb, Int(number), result)
+        world.record(whom, verb, Int(number), result)
         return result
     }
 

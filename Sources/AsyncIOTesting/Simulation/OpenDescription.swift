@@ -69,9 +69,9 @@ class OpenDescription {
 
     /// The number of bytes that a call may move, when short reads and writes are drawn from the seed.
     final func drawn(_ count: Int, _ bits: UInt32) -> Int {
-        guard count > 1, let world = kernel?.world, world.faults.shortTransfers > 0,
-            world.strikes("short transfer", world.faults.shortTransfers)
-        else { return count }
+        guard count > 1, let kernel, kernel.world.faults.shortTransfers > 0 else { return count }
+        let world = kernel.world
+        guard world.strikes("short transfer", world.faults.shortTransfers) else { return count }
         // The driver takes a short transfer for the last one, so it has to hear that more can be done.
         raiseSoon(bits)
         return 1 + world.random.below(count - 1)
@@ -79,8 +79,8 @@ class OpenDescription {
 
     /// Whether a call that could succeed says `EAGAIN` all the same, as drawn from the seed.
     final func isDrawnToFail(_ bits: UInt32) -> Bool {
-        guard let world = kernel?.world, world.faults.tryAgain > 0, world.strikes("EAGAIN", world.faults.tryAgain)
-        else { return false }
+        guard let kernel, kernel.world.faults.tryAgain > 0 else { return false }
+        guard kernel.world.strikes("EAGAIN", kernel.world.faults.tryAgain) else { return false }
         raiseSoon(bits)
         return true
     }

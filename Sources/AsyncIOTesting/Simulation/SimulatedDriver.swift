@@ -56,8 +56,10 @@ final class SimulatedDriver: Driver, LoopSimulator {
     func wait(until deadline: Instant?, into completions: inout [Completion]) {
         _ = core.advance(into: &completions)
         core.nextTurns(into: &completions)
-        completions.append(contentsOf: completed)
-        completed.removeAll(keepingCapacity: true)
+        if !completed.isEmpty {
+            completions.append(contentsOf: completed)
+            completed.removeAll(keepingCapacity: true)
+        }
         guard !edges.isEmpty else { return }
         swap(&edges, &told)
         if told.count > 1 { shuffle() }

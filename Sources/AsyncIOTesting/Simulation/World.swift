@@ -33,19 +33,18 @@ public final class World: @unchecked Sendable {
     /// The loop of the simulation's body: a host without a network of its own.
     private(set) var director: SimulatedHost? { didSet { livesHaveChanged = true } }
     /// Runs of hosts that are over, whose tasks may not have ended.
-    private var buried: [HostLife] = [] { didSet { livesHaveChanged = true } }
+    @safe @exclusivity(unchecked) private var buried: [HostLife] = [] { didSet { livesHaveChanged = true } }
     /// The kernels of runs that are over: packets on their way still name their sockets.
     private var graves: [HostKernel] = []
-    /// All runs of hosts, in the order in which they are looked at.
-    @safe @exclusivity(unchecked) private var lives: [HostLife] = []
+    /// All runs of hosts.
+    @safe @exclusivity(unchecked) private var lives = HostLives([])
     /// Somebody has started or ended.
     @safe @exclusivity(unchecked) var livesHaveChanged = true
     /// Those who wait until nothing else can run.
-    var idlers: [AsyncEvent] = []
+    @safe @exclusivity(unchecked) var idlers: [AsyncEvent] = []
     private let options: Simulation
     @safe @exclusivity(unchecked) private var turnsInPlace = 0
     private var timeToStop: Instant
-    @safe @exclusivity(unchecked) private var candidates: [HostLife] = []
     /// Where loops report errors that nobody awaits, also when the world is gone.
     let failures = FailureReports()
 
@@ -81,6 +80,7 @@ public final class World: @unchecked Sendable {
             try SimulatedHost(name, number: number, addresses: wanted, in: self)
         }
         hosts.append(host)
+        trace.names.append(name)
         record(host, "host")
         return host
     }
@@ -124,7 +124,7 @@ public final class World: @unchecked Sendable {
 
     /// Writes a line into the simulation's timeline; it counts for the trace's hash.
     public func note(_ text: String) {
-        trace.record(now, "note", 0, "note", 0, 0, text)
+        trace.record(now, .nobody, "note", 0, 0, text)
     }
 
     /// Fails the simulation if the condition does not hold.
@@ -136,7 +136,7 @@ public final class World: @unchecked Sendable {
     public func fail(_ error: any Error) {
         guard failure == nil, !isEnding else { return }
         failure = error
-        trace.record(now, "note", 0, "failure")
+        trace.record(now, .nobody, "failure")
     }
 
     // MARK: What kernels and drivers ask
@@ -147,7 +147,15 @@ public final class World: @unchecked Sendable {
     func record(
         _ host: SimulatedHost, _ verb: StaticString, _ subject: Int = 0, _ result: Int = 0, _ text: String? = nil
     ) {
-        trace.record(now, host.name, host.number, verb, subject, result, text)
+        record(SimulationTrace.Subject(host: host.number), verb, subject, result, text)
+    }
+
+    @inline(__always)
+    func record(
+        _ whom: SimulationTrace.Subject, _ verb: StaticString, _ subject: Int = 0, _ result: Int = 0,
+        _ text: String? = nil
+    ) {
+        trace.record(now, whom, verb, subject, result, text)
     }
 
     func choose(_ verb: StaticString, among count: Int) -> Int {
@@ -196,15 +204,15 @@ public final class World: @unchecked Sendable {
     /// One step: what is due happens, or one loop takes a turn, or time goes on.
     func step() {
         while let action = agenda.takeDue(at: now) { action() }
-        candidates.removeAll(keepingCapacity: true)
-        forEachLife { if $0.isReady(at: now) { candidates.append($0) } }
-        if candidates.isEmpty { return goOn() }
+        if livesHaveChanged { listLives() }
+        let (ready, first) = lives.ready(at: now)
+        if ready == 0 { return goOn() }
         turnsInPlace += 1
         if turnsInPlace > options.turnLimit {
             fail(SimulationError.spins(turns: turnsInPlace, waits()))
             timeToStop = now
         }
-        let life = candidates[choose("host", among: candidates.count)]
+        let life = lives.ready(choose("host", among: ready), after: first, at: now)
         if strikes("spurious wake-up", faults.spuriousWakeUps) { life.driver.disturb() }
         if life.turnsLeft != .max { life.turnsLeft -= 1 }
         life.loop.turn()
@@ -212,12 +220,12 @@ public final class World: @unchecked Sendable {
 
     private func forEachLife(_ body: (HostLife) -> Void) {
         if livesHaveChanged { listLives() }
-        for life in lives { body(life) }
+        for life in lives.all { body(life) }
     }
 
     private func listLives() {
         livesHaveChanged = false
-        lives = [director?.life].compactMap(\.self) + hosts.compactMap(\.life) + buried
+        lives = HostLives([director?.life].compactMap(\.self) + hosts.compactMap(\.life) + buried)
     }
 
     /// Nothing can run now: who waits for that goes on, or time jumps to whatever comes next.
@@ -230,8 +238,8 @@ public final class World: @unchecked Sendable {
         }
         turnsInPlace = 0
         removeTheQuiet()
-        var next = agenda.next ?? .distantFuture
-        forEachLife { next = min(next, $0.nextTime) }
+        if livesHaveChanged { listLives() }
+        let next = min(agenda.next ?? .distantFuture, lives.nextTime)
         if next == .distantFuture {
             isStuck = true
             fail(SimulationError.deadlock(waits()))
@@ -245,7 +253,7 @@ public final class World: @unchecked Sendable {
 
     /// Lets go of runs that are over and whose tasks have ended.
     private func removeTheQuiet() {
-        guard buried.contains(where: \.loop.isQuiet) else { return }
+        guard !buried.isEmpty, buried.contains(where: \.loop.isQuiet) else { return }
         for life in buried where life.loop.isQuiet {
             life.loop.closeSimulated()
             graves.append(life.kernel)
@@ -293,7 +301,7 @@ public final class World: @unchecked Sendable {
         director?.forget()
         director = nil
         buried = []
-        self.lives = []
+        self.lives = HostLives([])
         agenda = Agenda()
     }
 
