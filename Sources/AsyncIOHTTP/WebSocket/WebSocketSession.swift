@@ -1,0 +1,185 @@
+#if HTTP
+import AsyncIO
+import NIOWebSocket
+
+/// What comes to its end within a WebSocket.
+private enum End<Success: Sendable>: Sendable {
+    case body(Result<Success, any Error>)
+    case reader
+    case keeper
+    case tooLate
+}
+
+/// The life of a WebSocket: its body, its reader, and who asks whether the peer is still there.
+struct WebSocketSession: Sendable {
+    let socket: WebSocket
+    private let inflater: MessageInflater?
+
+    init(
+        over stream: any ByteStream, _ role: WebSocketRole, _ options: WebSocketOptions, _ agreement: WebSocketAgreement
+    ) throws {
+        guard let loop = EventLoop.current else { throw EventLoopError.noLoop }
+        socket = WebSocket(
+            over: stream, on: loop, role, options, subprotocol: agreement.subprotocol,
+            deflater: agreement.deflater(role, options))
+        inflater = agreement.inflater(role)
+    }
+
+    /// Runs the body, and ends the WebSocket after it: with 1000, or with 1011 if it throws.
+    ///
+    /// If the peer closes, the body finds the end of its messages, and has ``WebSocketOptions/closeTimeout`` for its
+    /// own end before it is cancelled. If the connection breaks, it is cancelled at once.
+    func run<Success: Sendable>(
+        _ body: @escaping @Sendable (WebSocket) async throws -> Success
+    ) async throws -> Success {
+        defer { socket.stream.close() }
+        let result = await withTaskGroup(of: End<Success>.self) { group in
+            group.addTask(name: "websocket") {
+                do {
+                    return .body(.success(try await body(socket)))
+                } catch {
+                    return .body(.failure(error))
+                }
+            }
+            group.addTask(name: "websocket reader") {
+                await read()
+                return .reader
+            }
+            if let interval = socket.options.pingInterval {
+                group.addTask(name: "websocket keep-alive") {
+                    await keepAlive(every: interval)
+                    return .keeper
+                }
+            }
+            return await settle(&group)
+        }
+        return try result.get()
+    }
+
+    /// Waits for the body and the reader, whichever comes first, and gives the other one its time.
+    private func settle<Success>(_ group: inout TaskGroup<End<Success>>) async -> Result<Success, any Error> {
+        var result: Result<Success, any Error>?
+        var hasRead = false
+        while result == nil || !hasRead, let end = await group.next() {
+            switch end {
+            case .body(let ended):
+                result = ended
+                guard !hasRead else { break }
+                // Who is cancelled does not wait for good-byes.
+                if case .failure(let error) = ended, error is CancellationError {
+                    socket.stream.abort()
+                } else {
+                    if case .failure = ended { await sayGoodBye(.internalError) } else { await sayGoodBye(.normal) }
+                    addDeadline(&group)
+                }
+            case .reader:
+                hasRead = true
+                guard result == nil else { break }
+                if socket.ending?.code == .abnormal { group.cancelAll() } else { addDeadline(&group) }
+            case .keeper:
+                break
+            case .tooLate:
+                // The body, if that is what did not come, or the peer.
+                if result == nil { group.cancelAll() } else { socket.stream.abort() }
+            }
+        }
+        group.cancelAll()
+        return result ?? .failure(CancellationError())
+    }
+
+    private func addDeadline<Success>(_ group: inout TaskGroup<End<Success>>) {
+        let timeout = socket.options.closeTimeout
+        group.addTask(name: "websocket close") {
+            try? await Task.sleep(for: timeout, clock: socket.loop.clock)
+            return .tooLate
+        }
+    }
+
+    private func sayGoodBye(_ code: WebSocketCloseCode) async {
+        // A peer that has gone hears nothing; a peer that takes nothing is broken off by the deadline.
+        do {
+            try await withTimeout(socket.options.closeTimeout) { try await socket.close(code) }
+        } catch {
+            socket.stream.abort()
+        }
+    }
+
+    // MARK: Reading
+
+    /// Reads until the peer says good-bye, breaks the rules, or goes.
+    private func read() async {
+        let decoder = WebSocketFrameReader(limit: socket.options.messageSize)
+        var machine = WebSocketMachine(role: socket.role, limit: socket.options.messageSize, inflater: inflater)
+        defer { decoder.finish() }
+        do {
+            while let bytes = try await socket.stream.read(upTo: 16 << 10) {
+                socket.state.withLock { [now = socket.loop.now] in $0.heard = now }
+                for frame in try decoder.frames(in: bytes) {
+                    guard let event = try machine.receive(frame) else { continue }
+                    if try await take(event) { return }
+                }
+            }
+            end(WebSocketError(.abnormal, "the connection ended without a close frame", isByPeer: true))
+        } catch let error as WebSocketError {
+            end(error)
+            try? await socket.close(error.code, error.reason)
+        } catch {
+            end(WebSocketError(.abnormal, "\(error)", isByPeer: true))
+        }
+    }
+
+    /// True at the end.
+    private func take(_ event: WebSocketMachine.Event) async throws -> Bool {
+        switch event {
+        case .message(let message):
+            // Behind our own good-bye nobody reads any more; the peer's good-bye is still to come.
+            if socket.state.withLock({ $0.hasSentClose }), socket.incoming.isClosed { return false }
+            socket.state.withLock { $0.isListening = false }
+            defer { socket.state.withLock { [now = socket.loop.now] in
+                    $0.isListening = true
+                    $0.heard = now
+                } }
+            try await socket.incoming.put(message)
+            return false
+        case .ping(let payload):
+            try await socket.pong(payload)
+            return false
+        case .pong(let payload):
+            socket.state.withLock { $0.pings.removeValue(forKey: payload) }?.fulfil()
+            return false
+        case .close(let code, let reason):
+            end(WebSocketError(code, reason, isByPeer: true))
+            try? await socket.close(code.maySend ? code : .normal)
+            return true
+        }
+    }
+
+    private func end(_ error: WebSocketError) {
+        socket.state.withLock { state in
+            if state.ending == nil { state.ending = error }
+        }
+        socket.incoming.finish()
+    }
+
+    // MARK: Keeping alive
+
+    /// Asks a peer that says nothing, and breaks the connection off if it does not answer.
+    private func keepAlive(every interval: Duration) async {
+        while !Task.isCancelled {
+            guard (try? await Task.sleep(for: interval, clock: socket.loop.clock)) != nil else { return }
+            let state = socket.state.withLock { $0 }
+            // While our own side does not take a message, the peer cannot be heard.
+            guard state.isListening, state.heard.duration(to: socket.loop.now) >= interval, state.ending == nil else { continue }
+            do {
+                try await socket.ping()
+            } catch is TimeoutError {
+                end(WebSocketError(.abnormal, "no answer to a ping within \(socket.options.pongTimeout)"))
+                socket.stream.abort()
+                return
+            } catch {
+                return
+            }
+        }
+    }
+}
+#endif
