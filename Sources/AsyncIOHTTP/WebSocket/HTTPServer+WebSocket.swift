@@ -9,15 +9,14 @@ extension HTTPServer.Response {
     /// compression. A page of another site may not connect in its visitor's name: a request whose `Origin` is not the
     /// host it asks is refused with 403, unless `origin` says otherwise. Programs that are no browsers send none.
     ///
-    /// Throws ``HTTPError``: 400 for what is no handshake, 403 for the origin, 426 with the right version, or for a
-    /// request that asks for no WebSocket.
-    ///
     /// - Parameters:
     ///   - request: The request that asks for it.
     ///   - options: What it may cost.
     ///   - origin: Says whether a page of this origin (`https://example.org`) may connect.
     ///   - body: Has the messages. When it returns, the WebSocket is closed with 1000; if it throws, with 1011.
     /// - Returns: The answer, with the WebSocket behind it.
+    /// - Throws: ``HTTPError``: 400 for what is no handshake, 403 for the origin, 426 with the right version, or for a
+    ///   request that asks for no WebSocket.
     public static func webSocket(
         _ request: HTTPServer.Request, options: WebSocketOptions = WebSocketOptions(),
         origin: (@Sendable (String, HTTPServer.Request) -> Bool)? = nil,

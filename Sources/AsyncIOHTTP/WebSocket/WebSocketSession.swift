@@ -135,10 +135,12 @@ struct WebSocketSession: Sendable {
             // Behind our own good-bye nobody reads any more; the peer's good-bye is still to come.
             if socket.state.withLock({ $0.hasSentClose }), socket.incoming.isClosed { return false }
             socket.state.withLock { $0.isListening = false }
-            defer { socket.state.withLock { [now = socket.loop.now] in
+            defer {
+                socket.state.withLock { [now = socket.loop.now] in
                     $0.isListening = true
                     $0.heard = now
-                } }
+                }
+            }
             try await socket.incoming.put(message)
             return false
         case .ping(let payload):
@@ -169,7 +171,9 @@ struct WebSocketSession: Sendable {
             guard (try? await Task.sleep(for: interval, clock: socket.loop.clock)) != nil else { return }
             let state = socket.state.withLock { $0 }
             // While our own side does not take a message, the peer cannot be heard.
-            guard state.isListening, state.heard.duration(to: socket.loop.now) >= interval, state.ending == nil else { continue }
+            guard state.isListening, state.heard.duration(to: socket.loop.now) >= interval, state.ending == nil else {
+                continue
+            }
             do {
                 try await socket.ping()
             } catch is TimeoutError {

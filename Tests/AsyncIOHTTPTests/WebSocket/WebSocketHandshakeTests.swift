@@ -37,9 +37,12 @@ struct WebSocketHandshakeTests {
         ("no key", 400, { $0.headerFields[.secWebSocketKey] = nil }),
         ("a short key", 400, { $0.headerFields[.secWebSocketKey] = "dGhlIHNhbXBsZQ==" }),
         ("a key that is no base 64", 400, { $0.headerFields[.secWebSocketKey] = "dGhlIHNhbXBsZSBub25jZ===" }),
-        ("two keys", 400, {
-            $0.headerFields.append(.init(name: .secWebSocketKey, value: "dGhlIHNhbXBsZSBub25jZQ=="))
-        }),
+        (
+            "two keys", 400,
+            {
+                $0.headerFields.append(.init(name: .secWebSocketKey, value: "dGhlIHNhbXBsZSBub25jZQ=="))
+            }
+        ),
         ("a page of another host", 403, { $0.headerFields[.origin] = "https://evil.example" }),
         ("a page of another port", 403, { $0.headerFields[.origin] = "http://example.org:8080" }),
         ("a page without an address", 403, { $0.headerFields[.origin] = "null" }),
@@ -54,10 +57,12 @@ struct WebSocketHandshakeTests {
         if what.hasSuffix("version") { #expect(error?.headerFields[.secWebSocketVersion] == "13") }
     }
 
-    @Test("pages of the same host may connect, and those that are allowed", arguments: [
-        ("http://example.org", "example.org"), ("http://EXAMPLE.org:80", "example.org"),
-        ("https://example.org", "example.org:443"), ("http://[::1]:8080", "[::1]:8080"),
-    ])
+    @Test(
+        "pages of the same host may connect, and those that are allowed",
+        arguments: [
+            ("http://example.org", "example.org"), ("http://EXAMPLE.org:80", "example.org"),
+            ("https://example.org", "example.org:443"), ("http://[::1]:8080", "[::1]:8080"),
+        ])
     func origins(page: String, host: String) throws {
         let same = request {
             $0.headerFields[.origin] = page
@@ -65,7 +70,9 @@ struct WebSocketHandshakeTests {
         }
         #expect(try HTTPServer.Response.webSocket(same) { _ in }.status == .switchingProtocols)
         let strange = request { request in request.headerFields[.origin] = "https://friend.example" }
-        let response = try HTTPServer.Response.webSocket(strange, origin: { page, _ in page == "https://friend.example" }) {
+        let response = try HTTPServer.Response.webSocket(
+            strange, origin: { page, _ in page == "https://friend.example" }
+        ) {
             _ in
         }
         #expect(response.status == .switchingProtocols)
@@ -84,19 +91,28 @@ struct WebSocketHandshakeTests {
                 .headerFields[.secWebSocketProtocol] == nil)
     }
 
-    @Test("compression is agreed as it was offered, or not at all", arguments: [
-        ("permessage-deflate", "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
-        ("permessage-deflate; client_max_window_bits",
-         "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
-        ("permessage-deflate; server_max_window_bits=10", "permessage-deflate; server_no_context_takeover; "
-         + "client_no_context_takeover; server_max_window_bits=10"),
-        ("permessage-deflate; server_max_window_bits=8, permessage-deflate",
-         "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
-        ("permessage-deflate; server_max_window_bits=16", nil), ("permessage-deflate; unknown", nil),
-        ("permessage-deflate; server_no_context_takeover=1", nil),
-        ("permessage-deflate; server_max_window_bits=10; server_max_window_bits=10", nil),
-        ("x-webkit-deflate-frame", nil), ("permessage-deflate; server_max_window_bits=09", nil), (";,=", nil),
-    ] as [(String, String?)])
+    @Test(
+        "compression is agreed as it was offered, or not at all",
+        arguments: [
+            ("permessage-deflate", "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+            (
+                "permessage-deflate; client_max_window_bits",
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+            ),
+            (
+                "permessage-deflate; server_max_window_bits=10",
+                "permessage-deflate; server_no_context_takeover; "
+                    + "client_no_context_takeover; server_max_window_bits=10"
+            ),
+            (
+                "permessage-deflate; server_max_window_bits=8, permessage-deflate",
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+            ),
+            ("permessage-deflate; server_max_window_bits=16", nil), ("permessage-deflate; unknown", nil),
+            ("permessage-deflate; server_no_context_takeover=1", nil),
+            ("permessage-deflate; server_max_window_bits=10; server_max_window_bits=10", nil),
+            ("x-webkit-deflate-frame", nil), ("permessage-deflate; server_max_window_bits=09", nil), (";,=", nil),
+        ] as [(String, String?)])
     func compression(offer: String, answer: String?) throws {
         let asking = request { $0.headerFields[.secWebSocketExtensions] = offer }
         let response = try HTTPServer.Response.webSocket(asking) { _ in }
@@ -107,10 +123,12 @@ struct WebSocketHandshakeTests {
         #expect(plain.headerFields[.secWebSocketExtensions] == nil)
     }
 
-    @Test("base 64 is written and read as the standard says (RFC 4648 section 10)", arguments: [
-        ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
-        ("foobar", "Zm9vYmFy"),
-    ])
+    @Test(
+        "base 64 is written and read as the standard says (RFC 4648 section 10)",
+        arguments: [
+            ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ])
     func base64(text: String, coded: String) {
         #expect(Base64.encode(Array(text.utf8)) == coded)
         #expect(Base64.decode(coded) == Array(text.utf8))

@@ -38,29 +38,37 @@ struct WebSocketMachineTests {
             ])
     }
 
-    @Test("whoever breaks the rules is closed with the code that says which", arguments: [
-        ("no mask", WebSocketCloseCode.protocolError, [WebSocketFrame(fin: true, opcode: .text, data: ByteBuffer())]),
-        ("a reserved bit", .protocolError, [.masked(.text, [], bits: .rsv2)]),
-        ("another one", .protocolError, [.masked(.binary, [], bits: .rsv3)]),
-        ("packed without agreement", .protocolError, [.masked(.text, [], bits: .rsv1)]),
-        ("a packed ping", .protocolError, [.masked(.ping, [], bits: .rsv1)]),
-        ("an unknown kind of data", .protocolError, [.masked(.init(encodedWebSocketOpcode: 3), [])]),
-        ("an unknown kind of control", .protocolError, [.masked(.init(encodedWebSocketOpcode: 11), [])]),
-        ("nothing to go on with", .protocolError, [.masked(.continuation, [])]),
-        ("a message in a message", .protocolError, [.masked(.text, [], isLast: false), .masked(.text, [])]),
-        ("half a close code", .protocolError, [.masked(.connectionClose, [3])]),
-        ("close code 1005", .protocolError, [.masked(.connectionClose, [3, 237])]),
-        ("close code 999", .protocolError, [.masked(.connectionClose, [3, 231])]),
-        ("a reason that is no text", .invalidPayload, [.masked(.connectionClose, [3, 232, 0xff])]),
-        ("a text that is none", .invalidPayload, [.masked(.text, [0xc0, 0x80])]),
-        ("a text cut within a character", .invalidPayload, [.masked(.text, [0xe2, 0x82])]),
-        ("a text that cannot become one", .invalidPayload, [.masked(.text, [0xed, 0xa0], isLast: false)]),
-        ("too much at once", .messageTooBig, [.masked(.binary, [UInt8](repeating: 0, count: 101))]),
-        ("too much in parts", .messageTooBig, [
-            .masked(.binary, [UInt8](repeating: 0, count: 60), isLast: false),
-            .masked(.continuation, [UInt8](repeating: 0, count: 41), isLast: false),
-        ]),
-    ])
+    @Test(
+        "whoever breaks the rules is closed with the code that says which",
+        arguments: [
+            (
+                "no mask", WebSocketCloseCode.protocolError,
+                [WebSocketFrame(fin: true, opcode: .text, data: ByteBuffer())]
+            ),
+            ("a reserved bit", .protocolError, [.masked(.text, [], bits: .rsv2)]),
+            ("another one", .protocolError, [.masked(.binary, [], bits: .rsv3)]),
+            ("packed without agreement", .protocolError, [.masked(.text, [], bits: .rsv1)]),
+            ("a packed ping", .protocolError, [.masked(.ping, [], bits: .rsv1)]),
+            ("an unknown kind of data", .protocolError, [.masked(.init(encodedWebSocketOpcode: 3), [])]),
+            ("an unknown kind of control", .protocolError, [.masked(.init(encodedWebSocketOpcode: 11), [])]),
+            ("nothing to go on with", .protocolError, [.masked(.continuation, [])]),
+            ("a message in a message", .protocolError, [.masked(.text, [], isLast: false), .masked(.text, [])]),
+            ("half a close code", .protocolError, [.masked(.connectionClose, [3])]),
+            ("close code 1005", .protocolError, [.masked(.connectionClose, [3, 237])]),
+            ("close code 999", .protocolError, [.masked(.connectionClose, [3, 231])]),
+            ("a reason that is no text", .invalidPayload, [.masked(.connectionClose, [3, 232, 0xff])]),
+            ("a text that is none", .invalidPayload, [.masked(.text, [0xc0, 0x80])]),
+            ("a text cut within a character", .invalidPayload, [.masked(.text, [0xe2, 0x82])]),
+            ("a text that cannot become one", .invalidPayload, [.masked(.text, [0xed, 0xa0], isLast: false)]),
+            ("too much at once", .messageTooBig, [.masked(.binary, [UInt8](repeating: 0, count: 101))]),
+            (
+                "too much in parts", .messageTooBig,
+                [
+                    .masked(.binary, [UInt8](repeating: 0, count: 60), isLast: false),
+                    .masked(.continuation, [UInt8](repeating: 0, count: 41), isLast: false),
+                ]
+            ),
+        ])
     func refused(what: String, code: WebSocketCloseCode, frames: [WebSocketFrame]) {
         #expect(meaning(of: frames).1 == code, "\(what)")
     }
@@ -130,9 +138,11 @@ struct WebSocketMachineTests {
         #expect(bytes == plain)
     }
 
-    @Test("what is UTF-8 is known at each byte", arguments: [
-        ("", true), ("aé€😀", true), ("\u{0}", true),
-    ])
+    @Test(
+        "what is UTF-8 is known at each byte",
+        arguments: [
+            ("", true), ("aé€😀", true), ("\u{0}", true),
+        ])
     func utf8(text: String, isRight: Bool) {
         for cut in 0...text.utf8.count {
             var validator = UTF8Validator()
@@ -140,7 +150,9 @@ struct WebSocketMachineTests {
             let isAccepted = validator.accept(bytes[..<cut]) && validator.accept(bytes[cut...])
             #expect(isAccepted == isRight && validator.isWithinCharacter != isRight)
         }
-        for wrong: [UInt8] in [[0x80], [0xc1], [0xe0, 0x9f], [0xed, 0xa0], [0xf4, 0x90], [0xf5], [0xe2, 0x28], [0xff]] {
+        for wrong: [UInt8] in [
+            [0x80], [0xc1], [0xe0, 0x9f], [0xed, 0xa0], [0xf4, 0x90], [0xf5], [0xe2, 0x28], [0xff],
+        ] {
             var validator = UTF8Validator()
             let isAccepted = validator.accept(wrong)
             #expect(!isAccepted, "\(wrong)")

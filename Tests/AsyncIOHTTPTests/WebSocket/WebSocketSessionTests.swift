@@ -97,7 +97,9 @@ struct WebSocketSessionTests {
         #expect(answers == [[], [1, 2, 3], [UInt8](repeating: 9, count: 125)])
     }
 
-    @Test("the peer's close ends the messages, is answered, and nothing can be sent behind it", arguments: Setting.virtual)
+    @Test(
+        "the peer's close ends the messages, is answered, and nothing can be sent behind it", arguments: Setting.virtual
+    )
     func closedByPeer(setting: Setting) async throws {
         let (answer, ending, late) = try await withVirtualTime(setting) { _ in
             let seen = Locked<(WebSocketError?, (any Error)?)>((nil, nil))
@@ -117,7 +119,9 @@ struct WebSocketSessionTests {
         #expect(late == ending)
     }
 
-    @Test("a peer that breaks the rules is told with which code, and the body's messages throw", arguments: Setting.virtual)
+    @Test(
+        "a peer that breaks the rules is told with which code, and the body's messages throw",
+        arguments: Setting.virtual)
     func broken(setting: Setting) async throws {
         let (close, error) = try await withVirtualTime(setting) { _ in
             let (close, result) = try await withPeer { socket in
@@ -252,7 +256,8 @@ struct WebSocketSessionTests {
         let expected: [WebSocketFrame] = [
             .init(fin: false, opcode: .text, data: .init(bytes: [97])),
             .init(fin: false, opcode: .continuation, data: .init(bytes: [98])),
-            .init(fin: true, opcode: .continuation, data: .init()), .init(fin: true, opcode: .binary, data: .init(bytes: [7])),
+            .init(fin: true, opcode: .continuation, data: .init()),
+            .init(fin: true, opcode: .binary, data: .init(bytes: [7])),
         ]
         #expect(frames == expected.map { "\($0.opcode) \($0.fin) \($0.unmaskedBytes)" })
     }
