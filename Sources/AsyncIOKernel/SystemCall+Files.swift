@@ -20,6 +20,17 @@ extension SystemCall {
         return result { unsafe casyncio_open_cached(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY) }
     }
 
+    /// openat2(2) of what stands below the folder: `EXDEV` for a path or a link that leads out of it. Blocks, unless it
+    /// is only for what the kernel finds without asking a disk, `EAGAIN` otherwise. `ENOSYS` before Linux 5.6.
+    package static func open(
+        _ path: PathBytes, beneath folder: CInt, _ flags: CInt, cachedOnly: Bool
+    ) -> Int {
+        if isSimulated { return Errno.noFunction.negated }
+        return result {
+            unsafe casyncio_open_beneath(folder, path.pointer, flags | O_CLOEXEC | O_NOCTTY, cachedOnly ? 1 : 0)
+        }
+    }
+
     /// F_SETFL of fcntl(2): appending, non-blocking and the like. Does not block.
     package static func setFlags(_ file: CInt, _ flags: CInt) {
         // A simulated descriptor never blocks, and its file remembers how it was opened.

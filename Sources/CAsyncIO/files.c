@@ -50,10 +50,19 @@ int casyncio_statx(int folder, const char *path, int flags, struct casyncio_stat
 #define SYS_openat2 437
 #endif
 
-int casyncio_open_cached(int folder, const char *path, int flags) {
-    // struct open_how of <linux/openat2.h>, and RESOLVE_CACHED (Linux 5.12).
-    struct { uint64_t flags, mode, resolve; } how = {.flags = (uint64_t)flags, .resolve = 0x20};
+// The numbers of <linux/openat2.h>: RESOLVE_CACHED is of Linux 5.12, the others are of 5.6.
+enum { NO_MAGICLINKS = 0x02, BENEATH = 0x08, CACHED = 0x20 };
+
+static int open_how(int folder, const char *path, int flags, uint64_t resolve) {
+    // struct open_how.
+    struct { uint64_t flags, mode, resolve; } how = {.flags = (uint64_t)flags, .resolve = resolve};
     return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
+
+int casyncio_open_cached(int folder, const char *path, int flags) { return open_how(folder, path, flags, CACHED); }
+
+int casyncio_open_beneath(int folder, const char *path, int flags, int cached) {
+    return open_how(folder, path, flags, NO_MAGICLINKS | BENEATH | (cached ? CACHED : 0));
 }
 
 ssize_t casyncio_read_at(int descriptor, void *memory, size_t count, int64_t offset, int flags) {

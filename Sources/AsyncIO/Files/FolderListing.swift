@@ -76,7 +76,7 @@ final class FolderListing: @unchecked Sendable {
     private var memory: IOBuffer?
     private var start = 0
 
-    private init(_ descriptor: consuming Descriptor, _ path: FilePath, on loop: EventLoop) {
+    init(_ descriptor: consuming Descriptor, _ path: FilePath, on loop: EventLoop) {
         self.loop = loop
         self.path = path
         number = descriptor.release()

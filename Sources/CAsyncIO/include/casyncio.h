@@ -80,6 +80,8 @@ enum {
 int casyncio_statx(int folder, const char *path, int flags, struct casyncio_status *status);
 /// openat2(2) of what the kernel can find without waiting for a disk (RESOLVE_CACHED), for reading; EAGAIN otherwise.
 int casyncio_open_cached(int folder, const char *path, int flags);
+/// openat2(2) of what stands below the folder (RESOLVE_BENEATH, no magic links); cached: as casyncio_open_cached.
+int casyncio_open_beneath(int folder, const char *path, int flags, int cached);
 /// preadv2(2) of one vector.
 ssize_t casyncio_read_at(int descriptor, void *memory, size_t count, int64_t offset, int flags);
 /// pwritev2(2) of one vector.
