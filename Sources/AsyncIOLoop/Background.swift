@@ -43,6 +43,14 @@ extension EventLoop {
         start(name: name, place: place, reports: true, inherits: true, .ordinary, body)
     }
 
+    /// As ``submit(name:file:line:_:)``, and inherits the calling task's task locals and priority.
+    package func submitForCaller<Success: Sendable>(
+        name: String, file: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @escaping () async throws -> Success
+    ) -> BackgroundTask<Success> {
+        start(name: name, place: "\(file):\(line)", reports: false, inherits: true, .ordinary, body)
+    }
+
     private func start<Success: Sendable>(
         name: String?, place: String, reports: Bool, inherits: Bool = false, _ kind: BackgroundKind,
         _ body: sending @escaping () async throws -> Success

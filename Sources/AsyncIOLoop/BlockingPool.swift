@@ -16,7 +16,23 @@ extension EventLoop {
     public func offload<Success: Sendable>(
         name: String = "offload", _ work: @escaping @Sendable () throws -> Success
     ) async throws -> Success {
+        guard let simulator = core.simulator else { return try await offloadToThread(name, work) }
+        guard simulator.offloadsToThreads else { return try await doSimulated(name, simulator, work) }
+        // A plain task would not find the way from the thread back into the simulation.
+        return try await withTaskExecutorPreference(self) { try await offloadToThread(name, work) }
+    }
+
+    /// As ``offload(name:_:)``, for work that is calls to the system, which simulations answer on their own thread.
+    package func offloadCalls<Success: Sendable>(
+        name: String, _ work: @escaping @Sendable () throws -> Success
+    ) async throws -> Success {
         if let simulator = core.simulator { return try await doSimulated(name, simulator, work) }
+        return try await offloadToThread(name, work)
+    }
+
+    private func offloadToThread<Success: Sendable>(
+        _ name: String, _ work: @escaping @Sendable () throws -> Success
+    ) async throws -> Success {
         let job = BlockingJob(name: name, priority: Task.currentPriority, loop: self)
         return try await withTaskCancellationHandler {
             try await withTaskExecutorPreference(job) {

@@ -42,8 +42,12 @@ package protocol LoopSimulator: AnyObject {
     func step()
     /// Which of so many jobs that are ready runs next.
     func choose(among count: Int) -> Int
-    /// Blocking work is done at once, on the loop's thread. How long it takes by the simulation's clock.
+    /// Whether blocking work is done by threads, and not at once, on the loop's own.
+    var offloadsToThreads: Bool { get }
+    /// How long blocking work that is done at once takes by the simulation's clock.
     func timeForBlockingWork(_ name: String) -> Duration
+    /// Where plain tasks that have begun to run are at home.
+    var plainTaskHomes: PlainTaskHomes { get }
     /// A task suspends at a lock, a queue or the like, of this type; nil: it goes on. Told so that a simulation can say
     /// what those wait for who wait for ever.
     func note(_ task: TaskID, waitsAt place: Any.Type?)

@@ -55,6 +55,7 @@ final class LoopCore {
         simulator = driver.simulator
         standIn = driver.simulator?.standIn
         self.fairness = Fairness(jobsPerPoll: fairness.jobsPerPoll, operationsPerJob: fairness.operationsPerJob)
+        if let simulator { plainTasks.list(in: simulator.plainTaskHomes, of: self) }
     }
 
     var now: Instant { driver.now }

@@ -79,7 +79,7 @@ enum MainLoop {
     static func enqueueDefault(_ word: ReadyWord) {
         // The usual case, without touching a reference count: a task of the main loop queues a task of the main loop.
         if let core = unsafe casyncio_default_core() {
-            return unsafe Unmanaged<LoopCore>.fromOpaque(core)._withUnsafeGuaranteedRef { $0.enqueue(word) }
+            return unsafe Unmanaged<LoopCore>.fromOpaque(core)._withUnsafeGuaranteedRef { $0.enqueueAtHome(word) }
         }
         enqueueFromElsewhere(word)
     }

@@ -14,7 +14,23 @@ struct PlainTasks: ~Copyable {
     /// How long the list may grow before those that have ended on other threads are let go.
     private var limit = 1024
 
-    deinit { for bits in tasks { Self.release(bits) } }
+    /// The list of a simulation, for all its loops.
+    private(set) var homes: PlainTaskHomes?
+    // The core whose field this is.
+    private var core: Unmanaged<LoopCore>?
+
+    deinit { for bits in tasks { letGo(bits) } }
+
+    /// Tells a simulation's list of the tasks.
+    mutating func list(in homes: PlainTaskHomes, of core: LoopCore) {
+        self.homes = homes
+        unsafe self.core = Unmanaged.passUnretained(core)
+    }
+
+    private func letGo(_ bits: UInt) {
+        homes?.remove(bits)
+        Self.release(bits)
+    }
 
     /// The job's task, if it is one to follow. To be asked before the job runs.
     @inline(__always)
@@ -29,6 +45,7 @@ struct PlainTasks: ~Copyable {
         guard unsafe swift_task_getJobTaskId(pointer) != 1 else { return nil }
         if tasks.insert(bits).inserted {
             unsafe casyncio_task_retain(pointer)
+            if let homes, let core = unsafe core { unsafe homes.add(bits, at: core) }
             if isEnding { unsafe casyncio_task_cancel(pointer) }
             if tasks.count > limit { sweep() }
         }
@@ -38,13 +55,13 @@ struct PlainTasks: ~Copyable {
     /// Lets go of the task if it has ended. To be called after its job ran.
     @inline(__always)
     mutating func didRun(_ task: UInt) {
-        if Self.isComplete(task), tasks.remove(task) != nil { Self.release(task) }
+        if Self.isComplete(task), tasks.remove(task) != nil { letGo(task) }
     }
 
     private mutating func sweep() {
         for bits in tasks where Self.isComplete(bits) {
             tasks.remove(bits)
-            Self.release(bits)
+            letGo(bits)
         }
         limit = max(1024, tasks.count * 2)
     }
@@ -73,7 +90,7 @@ struct PlainTasks: ~Copyable {
     }
 
     mutating func removeAll() {
-        for bits in tasks { Self.release(bits) }
+        for bits in tasks { letGo(bits) }
         tasks = []
     }
 

@@ -130,7 +130,7 @@ enum Takeover {
         func enqueue(_ job: UnownedJob) {
             if let core = unsafe casyncio_default_core() {
                 unsafe Unmanaged<LoopCore>.fromOpaque(core)._withUnsafeGuaranteedRef {
-                    $0.enqueue(ReadyWord(job, .generic))
+                    $0.enqueueAtHome(ReadyWord(job, .generic))
                 }
             } else {
                 platform.enqueue(ExecutorJob(job))
@@ -157,7 +157,7 @@ enum Takeover {
         }
     }
 
-    /// The same for the main actor: in a simulation, it lives on the loop whose code calls it.
+    /// The same for the main actor: in a simulation, it lives on the loop whose task calls it.
     private final class VisitorMain: MainExecutor {
         static let shared = VisitorMain()
         private let platform = PlatformExecutorFactory.mainExecutor
@@ -165,7 +165,7 @@ enum Takeover {
         func enqueue(_ job: UnownedJob) {
             if let core = unsafe casyncio_default_core() {
                 unsafe Unmanaged<LoopCore>.fromOpaque(core)._withUnsafeGuaranteedRef {
-                    $0.enqueue(ReadyWord(job, .visiting))
+                    $0.enqueueAtHome(ReadyWord(job, .visiting))
                 }
             } else {
                 platform.enqueue(ExecutorJob(job))
@@ -191,8 +191,10 @@ enum Takeover {
         static let shared = MainRouter()
 
         func enqueue(_ job: UnownedJob) {
-            // In a simulation, the main actor lives on the loop whose code calls it.
-            if let loop = EventLoop.current, loop.isSimulated { return loop.enqueue(ReadyWord(job, .visiting)) }
+            // In a simulation, the main actor lives on the loop whose task calls it.
+            if let loop = EventLoop.current, loop.isSimulated {
+                return loop.core.enqueueAtHome(ReadyWord(job, .visiting))
+            }
             MainLoop.enqueueMain(ReadyWord(job, .main))
         }
 

@@ -59,6 +59,8 @@ enum {
     TASK_STATUS_FLAGS = 96,
     TASK_STATUS_RECORD = 104,
     STATUS_IS_COMPLETE = 0x2000,
+    // ChildFragment, of tasks that are somebody's children: it lies behind the task.
+    CHILD_PARENT = 208,
     // TaskStatusRecord
     RECORD_FLAGS = 0,
     RECORD_PARENT = 8,
@@ -86,6 +88,12 @@ bool casyncio_job_is_unstructured_task(const void *job) {
     uint32_t flags = *(const uint32_t *)at(job, JOB_FLAGS);
     uint32_t unwanted = JOB_IS_CHILD | JOB_IS_GROUP_CHILD | JOB_IS_ASYNC_LET;
     return (flags & JOB_KIND_MASK) == 0 && (flags & (JOB_IS_FUTURE | unwanted)) == JOB_IS_FUTURE;
+}
+
+const void *casyncio_root_task(const void *job) {
+    if ((*(const uint32_t *)at(job, JOB_FLAGS) & JOB_KIND_MASK) != 0) return NULL;
+    while (*(const uint32_t *)at(job, JOB_FLAGS) & JOB_IS_CHILD) job = *(const void *const *)at(job, CHILD_PARENT);
+    return job;
 }
 
 bool casyncio_task_is_complete(const void *task) {

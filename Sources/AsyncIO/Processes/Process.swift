@@ -201,6 +201,6 @@ extension SpawnPlan {
     /// which is only worth it if there are others.
     func start(on loop: EventLoop) async throws -> Child {
         guard loop.hasOthersToServe else { return try start() }
-        return try await loop.offload(name: "spawn \(command.executable)") { try start() }
+        return try await loop.offloadCalls(name: "spawn \(command.executable)") { try start() }
     }
 }

@@ -12,9 +12,10 @@
 /// them at once. A cancelled task stops waiting with `CancellationError`; one that has been given the lock has it.
 /// A free lock is taken without suspending and without allocating.
 ///
-/// Not recursive: a task that asks for what it holds gets ``DeadlockError``. In debug builds, and elsewhere with
-/// `ASYNCIO_DEBUG=1` in the environment, so does one of the tasks of a circle that wait for each other's locks; see
-/// there. Child tasks are tasks of their own: a body that awaits a child that asks for the lock waits for ever.
+/// Not recursive: a task that asks for what it holds gets ``DeadlockError``. In debug builds, in simulations, and
+/// elsewhere with `ASYNCIO_DEBUG=1` in the environment, so does one of the tasks of a circle that wait for each other's
+/// locks; see there. Child tasks are tasks of their own: a body that awaits a child that asks for the lock waits for
+/// ever.
 ///
 /// asyncio's `Lock`.
 public final class AsyncLock: Sendable, CustomStringConvertible {

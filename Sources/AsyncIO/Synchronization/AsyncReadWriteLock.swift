@@ -11,9 +11,9 @@
 /// behind it go on. A cancelled task stops waiting with `CancellationError`; one that has been given the lock has it.
 ///
 /// Not recursive. A task that writes and asks again gets ``DeadlockError``. A reader must not ask to write, nor to read
-/// again, since a writer may have come between: in debug builds, and elsewhere with `ASYNCIO_DEBUG=1` in the
-/// environment, it gets ``DeadlockError`` where it would wait for itself, and so does one of several tasks that wait
-/// for each other. Otherwise readers are only counted.
+/// again, since a writer may have come between: in debug builds, in simulations, and elsewhere with `ASYNCIO_DEBUG=1`
+/// in the environment, it gets ``DeadlockError`` where it would wait for itself, and so does one of several tasks that
+/// wait for each other. Otherwise readers are only counted, as those of a lock that was made outside of its simulation.
 ///
 /// tokio's `RwLock`; asyncio has none.
 public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
@@ -21,7 +21,7 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     public let name: String
     private let parking: Parking<ReadWriteMachine>
     /// Whether readers are known by name.
-    private let isWatched = DeadlockWatch.shared != nil
+    private let isWatched = DeadlockWatch.current != nil
 
     /// Makes a lock that is free.
     public init(name: String = "read-write lock", sharing: Sharing = .acrossThreads) {

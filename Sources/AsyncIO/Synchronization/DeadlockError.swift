@@ -1,10 +1,10 @@
 /// A task waits for what only its own waiting keeps from happening.
 ///
-/// Thrown at once to a task that asks for a lock that it holds itself. In debug builds, and elsewhere with
-/// `ASYNCIO_DEBUG=1` in the environment, also to one of the tasks of a circle that wait for each other's ``AsyncLock``,
-/// ``AsyncReadWriteLock`` or ``AsyncOnce``: to the one whose call closes the circle; or, if that is a wait at an
-/// ``AsyncCondition`` which takes its lock back, and must have it, to the next one. It does not get the lock, and the
-/// others go on as soon as it gives back what it holds.
+/// Thrown at once to a task that asks for a lock that it holds itself. In debug builds, in simulations, and elsewhere
+/// with `ASYNCIO_DEBUG=1` in the environment, also to one of the tasks of a circle that wait for each other's
+/// ``AsyncLock``, ``AsyncReadWriteLock`` or ``AsyncOnce``: to the one whose call closes the circle; or, if that is a
+/// wait at an ``AsyncCondition`` which takes its lock back, and must have it, to the next one. It does not get the
+/// lock, and the others go on as soon as it gives back what it holds.
 ///
 /// Permits of a semaphore belong to nobody in particular, nor do items of a queue: whoever waits for those is not seen.
 public struct DeadlockError: Error, Hashable, CustomStringConvertible {

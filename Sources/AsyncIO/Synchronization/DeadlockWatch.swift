@@ -28,6 +28,10 @@ final class DeadlockWatch: Sendable {
 
     /// The process's watch; nil if nobody asked for one: in release builds without `ASYNCIO_DEBUG=1`.
     static let shared: DeadlockWatch? = _isDebugAssertConfiguration() || isAskedFor ? DeadlockWatch() : nil
+    private static let ofSimulations = DeadlockWatch()
+
+    /// The watch for what is done here: in a simulation there always is one.
+    static var current: DeadlockWatch? { shared ?? (EventLoop.simulator == nil ? nil : ofSimulations) }
 
     private static var isAskedFor: Bool {
         guard let value = unsafe getenv("ASYNCIO_DEBUG") else { return false }
@@ -121,7 +125,7 @@ extension Parking where Machine: ~Copyable {
     private func watched(
         note: Int, _ patience: Patience, at place: some HeldPlace, _ arrive: (inout Machine, ParkedTask) -> Arrival
     ) async -> (ParkedTask, DeadlockError?) {
-        let watch = DeadlockWatch.shared
+        let watch = DeadlockWatch.current
         let visitor = await park(note: note, patience: patience) { machine, visitor, _ in
             arrive(&machine, visitor)
         } queued: { visitor in

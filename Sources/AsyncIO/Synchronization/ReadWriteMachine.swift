@@ -14,7 +14,7 @@ struct ReadWriteMachine: WaitMachine, ~Copyable {
     private(set) var writes: UInt64 = 0
     private(set) var waits: UInt64 = 0
 
-    init(isWatched: Bool = DeadlockWatch.shared != nil) {
+    init(isWatched: Bool = DeadlockWatch.current != nil) {
         self.isWatched = isWatched
     }
 

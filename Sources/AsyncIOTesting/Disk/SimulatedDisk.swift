@@ -131,7 +131,8 @@ public final class SimulatedDisk: @unchecked Sendable {
     /// How many bytes a call moves, when short ones are drawn.
     func drawn(_ count: Int) -> Int {
         guard count > 1, world.strikes("short transfer of a file", faults.shortTransfers) else { return count }
-        return 1 + world.random.below(count - 1)
+        var details = world.perturbations.details
+        return 1 + details.below(count - 1)
     }
 
     // MARK: Calls
@@ -147,13 +148,18 @@ public final class SimulatedDisk: @unchecked Sendable {
         case .sync: time += drawn(times.sync)
         default: break
         }
-        if world.strikes("slow disk", faults.slowCalls) { time += drawn(.zero...max(faults.longestCall, .zero)) }
+        if world.strikes("slow disk", faults.slowCalls) {
+            var details = world.perturbations.details
+            time += drawn(.zero...max(faults.longestCall, .zero), &details)
+        }
         return max(time, .nanoseconds(1))
     }
 
-    private func drawn(_ range: ClosedRange<Duration>) -> Duration {
+    private func drawn(_ range: ClosedRange<Duration>) -> Duration { drawn(range, &world.random) }
+
+    private func drawn(_ range: ClosedRange<Duration>, _ random: inout SimulatedRandom) -> Duration {
         let width = (range.upperBound - range.lowerBound) / .nanoseconds(1)
-        return range.lowerBound + .nanoseconds(world.random.below(Int(width) + 1))
+        return range.lowerBound + .nanoseconds(random.below(Int(width) + 1))
     }
 
     private func timeToMove(_ count: Int) -> Duration {

@@ -25,7 +25,8 @@ extension Route {
         if !isLoopback && world.strikes("reordering", link.reordering) {
             // Later ones get past it: up to three more times on its way, and never less than a little.
             let most = Int(3 * usualLatency) + 1_000_000
-            time = Instant(nanoseconds: time.nanoseconds + Int64(1 + world.random.below(most)))
+            var details = world.perturbations.details
+            time = Instant(nanoseconds: time.nanoseconds + Int64(1 + details.below(most)))
         }
         world.at(time) { [self] in
             arrive { [self] in to.machine?.receive(packet, from: self) }

@@ -72,22 +72,25 @@ class OpenDescription {
         guard count > 1, let kernel, kernel.world.faults.shortTransfers > 0 else { return count }
         let world = kernel.world
         guard world.strikes("short transfer", world.faults.shortTransfers) else { return count }
+        var details = world.perturbations.details
         // The driver takes a short transfer for the last one, so it has to hear that more can be done.
-        raiseSoon(bits)
-        return 1 + world.random.below(count - 1)
+        raiseSoon(bits, &details)
+        return 1 + details.below(count - 1)
     }
 
     /// Whether a call that could succeed says `EAGAIN` all the same, as drawn from the seed.
     final func isDrawnToFail(_ bits: UInt32) -> Bool {
         guard let kernel, kernel.world.faults.tryAgain > 0 else { return false }
-        guard kernel.world.strikes("EAGAIN", kernel.world.faults.tryAgain) else { return false }
-        raiseSoon(bits)
+        let world = kernel.world
+        guard world.strikes("EAGAIN", world.faults.tryAgain) else { return false }
+        var details = world.perturbations.details
+        raiseSoon(bits, &details)
         return true
     }
 
-    private func raiseSoon(_ bits: UInt32) {
+    private func raiseSoon(_ bits: UInt32, _ details: inout SimulatedRandom) {
         guard let world = kernel?.world else { return }
-        let delay = Duration.microseconds(1 + world.random.below(50))
+        let delay = Duration.microseconds(1 + details.below(50))
         world.at(world.now.advanced(by: delay)) { self.raise(bits) }
     }
 }

@@ -13,6 +13,7 @@ struct Perturbations {
         let chosen: Int
     }
 
+    private let seed: UInt64
     private var random: SimulatedRandom
     /// How many choices there were.
     private(set) var count = 0
@@ -23,6 +24,7 @@ struct Perturbations {
     private let keepsThem: Bool
 
     init(seed: UInt64, only allowed: Set<Int>? = nil, keepsThem: Bool = false) {
+        self.seed = seed
         random = SimulatedRandom(seed: seed)
         self.allowed = allowed
         self.keepsThem = keepsThem
@@ -40,6 +42,12 @@ struct Perturbations {
         guard probability > 0 else { return false }
         count += 1
         return settle(random.fraction() < probability ? 1 : 0, verb, time) == 1
+    }
+
+    /// What the latest choice draws further: how short, how late. A sequence of its own, so that a run without that
+    /// choice draws everything else as before.
+    var details: SimulatedRandom {
+        SimulatedRandom(seed: seed ^ (UInt64(truncatingIfNeeded: count) &* 0xd6e8_feb8_6659_fd93))
     }
 
     private mutating func settle(_ chosen: Int, _ verb: StaticString, _ time: Instant) -> Int {

@@ -104,7 +104,8 @@ final class SimulatedDriver: Driver, LoopSimulator {
     func disturb() {
         let watched = kernel.watchedHandles
         guard !watched.isEmpty else { return }
-        let handle = watched[world.random.below(watched.count)]
+        var details = world.perturbations.details
+        let handle = watched[details.below(watched.count)]
         let noise = kernel[handle.descriptor]?.noise ?? 0
         if noise != 0 { raise(handle, noise) }
     }
@@ -114,7 +115,9 @@ final class SimulatedDriver: Driver, LoopSimulator {
     func step() { world.step() }
     func note(_ task: TaskID, waitsAt place: Any.Type?) { world.note(task, waitsAt: place, on: kernel.host) }
     func choose(among count: Int) -> Int { world.choose("job", among: count) }
+    var offloadsToThreads: Bool { world.offloadsToThreads }
     func timeForBlockingWork(_ name: String) -> Duration { world.timeForBlockingWork(name) }
+    var plainTaskHomes: PlainTaskHomes { world.plainTaskHomes }
 }
 
 extension SimulatedDriver: ReadinessSource {

@@ -66,7 +66,7 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         try begin(name, body)
     }
 
-    /// Runs a body on the host, and returns its value or throws its error.
+    /// Runs a body on the host, and returns its value or throws its error. The body has the caller's task locals.
     ///
     /// Suspends until the body has ended. A cancelled caller cancels the body. Throws
     /// ``SimulationError/hostIsDown(_:)`` if the host is down, or crashes meanwhile.
@@ -74,7 +74,7 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
         _ name: String = "run", _ body: @escaping @Sendable () async throws -> Success
     ) async throws -> Success {
         guard let life else { throw SimulationError.hostIsDown(self.name) }
-        let work = life.loop.submit(name: "\(self.name): \(name)", body)
+        let work = life.loop.submitForCaller(name: "\(self.name): \(name)", body)
         do {
             let value = try await withTaskCancellationHandler {
                 do { return try await work.value } catch is CancellationError where Task.isCancelled {
@@ -99,7 +99,7 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     private func begin(_ name: String, _ body: @escaping @Sendable () async throws -> Void) throws {
         guard let life else { throw SimulationError.hostIsDown(self.name) }
         let kernel = life.kernel
-        _ = life.loop.submit(name: "\(self.name): \(name)") { [world, host = self.name] in
+        _ = life.loop.submitForCaller(name: "\(self.name): \(name)") { [world, host = self.name] in
             do {
                 try await body()
             } catch {

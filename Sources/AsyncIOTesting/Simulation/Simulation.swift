@@ -25,10 +25,33 @@ public struct Simulation: Sendable {
     public var faults = SimulationFaults()
     /// How much simulated time the body may take.
     public var timeLimit = Duration.seconds(86_400)
+    /// How long, in simulated time, a task may wait at a lock, an event, a queue or another place where only others can
+    /// wake it, before the run fails and names it; nil means for ever.
+    ///
+    /// A run in which nothing at all can happen fails in any case. This is for those that go on although a part of them
+    /// is stuck: their clocks tick. Waits for a time, for the network, files and children do not count; nor does one
+    /// for another task's end, but what that one waits for does.
+    public var stuckAfter: Duration?
+    /// Who does blocking work.
+    public var blockingWork = BlockingWork.atOnce
     /// How many turns loops may take without time going on.
     public var turnLimit = 1_000_000
     /// How many of the last events a failure tells of.
     public var timelineLength = 40
+
+    /// What becomes of blocking work, which is given to `offload`.
+    public enum BlockingWork: Sendable {
+        /// It is done at once, on the simulation's thread, and its end comes after a while that is drawn from the seed.
+        /// What waits there for anybody of the simulation waits for ever.
+        case atOnce
+        /// It is done by the loop's threads, for real, and time stands still until it has come home.
+        ///
+        /// When it comes home among the other things that can happen at that instant is up to the machine, and so are
+        /// seeds and trace hashes from there on: a run is repeatable as long as nothing else is ready meanwhile, or
+        /// does not mind. The work sees the real machine: what it opens is real, and plain tasks that it starts stay on
+        /// Swift's own threads.
+        case onThreads
+    }
 
     /// Creates a simulation.
     public init(seed: UInt64 = 0) { self.seed = seed }

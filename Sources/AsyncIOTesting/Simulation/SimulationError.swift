@@ -4,6 +4,8 @@ public enum SimulationError: Error, Hashable, CustomStringConvertible {
     case deadlock([String])
     /// The body has not ended within the simulation's time limit. What each task waits for.
     case outOfTime(Duration, [String])
+    /// Tasks have waited at a lock, a queue or the like for longer than ``Simulation/stuckAfter``: which, and where.
+    case stuck(Duration, [String])
     /// The tasks have run so many times without time going on: they wake each other.
     case spins(turns: Int, [String])
     /// The code under test has asked for what is not simulated.
@@ -25,6 +27,8 @@ public enum SimulationError: Error, Hashable, CustomStringConvertible {
         case .deadlock(let waits): "deadlock: nothing can happen any more\(Self.list(waits))"
         case .outOfTime(let limit, let waits):
             "the body has not ended after \(limit) of simulated time\(Self.list(waits))"
+        case .stuck(let limit, let waits):
+            "tasks have waited for \(limit) of simulated time, and more than that is too long\(Self.list(waits))"
         case .spins(let turns, let waits): "\(turns) turns without time going on\(Self.list(waits))"
         case .notSimulated(let call):
             "\(call) is not simulated; do it outside of the simulation, or put a double in its place"

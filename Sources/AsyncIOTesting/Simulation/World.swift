@@ -43,6 +43,10 @@ public final class World: @unchecked Sendable {
     /// Those who wait until nothing else can run.
     @safe @exclusivity(unchecked) var idlers: [AsyncEvent] = []
     private let options: Simulation
+    /// Where plain tasks stay, whoever wakes them.
+    let plainTaskHomes = PlainTaskHomes()
+    private var parked: ParkedTasks
+    private let sleeper = Condition(())
     @safe @exclusivity(unchecked) private var turnsInPlace = 0
     private var timeToStop: Instant
     /// Where loops report errors that nobody awaits, also when the world is gone.
@@ -59,6 +63,7 @@ public final class World: @unchecked Sendable {
         perturbations = Perturbations(seed: seeds.next(), only: allowed, keepsThem: keepsChoices)
         trace = SimulationTrace(capacity: options.timelineLength)
         timeToStop = World.start.advanced(by: options.timeLimit)
+        parked = ParkedTasks(knowsLongest: options.stuckAfter != nil)
         failures.world = self
     }
 
@@ -228,8 +233,25 @@ public final class World: @unchecked Sendable {
         lives = HostLives([director?.life].compactMap(\.self) + hosts.compactMap(\.life) + buried)
     }
 
+    /// Whether blocking work is done by threads.
+    var offloadsToThreads: Bool { options.blockingWork == .onThreads }
+
+    /// Whether the answer of a thread is still to come. Waits a moment for it, in real time.
+    private func awaitsThreads() -> Bool {
+        guard offloadsToThreads else { return false }
+        var awaits = false
+        forEachLife { if $0.loop.awaitsOffloadedWork { awaits = true } }
+        // Threads wake nobody who does not sleep in a driver.
+        if awaits {
+            let end = Instant.monotonicNow.advanced(by: .microseconds(100))
+            _ = sleeper.wait(until: end) { _ in nil as Void? }
+        }
+        return awaits
+    }
+
     /// Nothing can run now: who waits for that goes on, or time jumps to whatever comes next.
     private func goOn() {
+        if awaitsThreads() { return }
         if !idlers.isEmpty {
             let woken = idlers
             idlers = []
@@ -245,10 +267,21 @@ public final class World: @unchecked Sendable {
             fail(SimulationError.deadlock(waits()))
         } else if next > timeToStop && !isEnding && failure == nil {
             fail(SimulationError.outOfTime(options.timeLimit, waits()))
+        } else if let stuck = stuckTasks(before: next) {
+            fail(stuck)
         } else {
             // A clock that goes at another rate may be a nanosecond short of its timer.
             now = max(now.advanced(by: .nanoseconds(1)), next)
         }
+    }
+
+    /// The tasks that will have waited for too long when time has come so far. Time goes on to that moment.
+    private func stuckTasks(before next: Instant) -> SimulationError? {
+        guard let limit = options.stuckAfter, !isEnding, failure == nil, let start = parked.longest else { return nil }
+        let end = start.advanced(by: limit)
+        guard end < next else { return nil }
+        now = max(now, end)
+        return .stuck(limit, parked.lines(since: start.advanced(by: end.duration(to: now))))
     }
 
     /// Lets go of runs that are over and whose tasks have ended.
@@ -305,22 +338,13 @@ public final class World: @unchecked Sendable {
         agenda = Agenda()
     }
 
-    /// Tasks that wait at a lock, a queue or the like.
-    private var parked: [TaskID: (name: String?, place: Any.Type, host: String)] = [:]
-
     func note(_ task: TaskID, waitsAt place: Any.Type?, on host: SimulatedHost) {
-        parked[task] = place.map { (Task.name, $0, host.name) }
+        if let place { parked.add(task, at: place, on: host.name, now: now) } else { parked.remove(task) }
     }
 
     /// What each task waits for, as far as the loops know.
     func waits() -> [String] {
-        var lines: [String] = []
-        for (_, wait) in parked.sorted(by: { $0.key.number < $1.key.number }) {
-            let place = "\(wait.place)".replacing("Parking<", with: "").replacing("Machine", with: "").prefix {
-                $0.isLetter
-            }
-            lines.append("\(wait.host): \(wait.name ?? "a task") waits at a \(place.lowercased())")
-        }
+        var lines = parked.lines()
         forEachLife { life in
             for line in life.loop.waits { lines.append("\(life.loop.name): \(line)") }
         }

@@ -257,6 +257,9 @@ bool casyncio_task_layout_is_known(void);
 bool casyncio_job_is_plain_task(const void *job);
 /// Whether a job is a task that no other task awaits as its child, whatever executor it prefers.
 bool casyncio_job_is_unstructured_task(const void *job);
+/// The task that a job's task is a child of, or its parent is, and so on: itself, if it is nobody's child. NULL for a
+/// job that is no task. Parents live longer than their children.
+const void *casyncio_root_task(const void *job);
 /// Whether a task has ended.
 bool casyncio_task_is_complete(const void *task);
 /// The name given at creation, or NULL. Valid while the task lives.
