@@ -7,7 +7,8 @@ public import Testing
 ///
 /// The test's own task goes to the loop, so that `#expect`, `confirmation` and time limits work as ever. Each test, and
 /// each of a parameterized test's arguments, has a loop of its own, which ends with it; what is left on it is
-/// cancelled.
+/// cancelled. An error on the loop that nobody awaits is an issue of the test: that of a background task, or a task
+/// that would not stop.
 public struct EventLoopTrait: TestTrait, SuiteTrait, TestScoping {
     private let options: EventLoop.Options
     private let mode: VirtualTime.Mode?
@@ -31,6 +32,10 @@ public struct EventLoopTrait: TestTrait, SuiteTrait, TestScoping {
     ) async throws {
         var options = options
         options.name = test.name
+        // Such an error may come up where no test is known.
+        let errors = Log<UnhandledError>()
+        options.errorHandler = .init { errors.add($0) }
+        defer { for error in errors.all { Issue.record(error, sourceLocation: test.sourceLocation) } }
         guard let mode else {
             return try await withEventLoop(options: options) { _ in try await function() }
         }

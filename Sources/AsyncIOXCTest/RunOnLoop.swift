@@ -41,6 +41,50 @@ extension XCTestCase {
     }
 }
 
+extension XCTestCase {
+    /// Runs a body in a simulated world, on a host of its own called `test`, and blocks the test meanwhile: for test
+    /// methods that are not `async`. Others use `withSimulation(_:_:)`.
+    ///
+    /// ```swift
+    /// func testFailover() throws {
+    ///     try runInSimulation { world in
+    ///         let server = try world.addHost("server")
+    ///         …
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// The simulation runs on the calling thread, with its seed, or without one given with seed 1 or the one that
+    /// `ASYNCIO_SEED` asks for. Throws `SimulationFailure`, which names the seed.
+    @discardableResult
+    public func runInSimulation<Success: Sendable>(
+        _ simulation: Simulation? = nil, _ body: @escaping @Sendable (World) async throws -> Success
+    ) throws -> Success {
+        try (simulation ?? Simulation(seed: Randomness.wanted ?? 1)).run { world in
+            try await world.addHost("test").run("test") { try await body(world) }
+        }
+    }
+
+    /// As ``runInSimulation(_:_:)``, once for each seed, until one fails; with `ASYNCIO_SEED` in the environment, for
+    /// that seed alone.
+    ///
+    /// An assertion that fails in the body does not throw: another failure names its seed then.
+    public func runInSimulations(
+        seeds: ClosedRange<UInt64>, _ simulation: Simulation = Simulation(), file: StaticString = #filePath,
+        line: UInt = #line, _ body: @escaping @Sendable (World) async throws -> Void
+    ) throws {
+        var simulation = simulation
+        for seed in Randomness.wanted.map({ $0...$0 }) ?? seeds {
+            let failures = testRun?.totalFailureCount ?? 0
+            simulation.seed = seed
+            try runInSimulation(simulation, body)
+            guard testRun?.totalFailureCount ?? 0 == failures else {
+                return XCTFail("that was seed \(seed); to see it again: ASYNCIO_SEED=\(seed)", file: file, line: line)
+            }
+        }
+    }
+}
+
 /// A loop whose thread waits for a body: XCTest's own thread blocks in the meantime.
 private enum BlockingRun {
     static func run<Success: Sendable>(

@@ -16,6 +16,8 @@ extension World {
         }
     }
 
-    /// The world in which the caller runs; nil in the real one.
-    package static var current: World? { (EventLoop.simulator as? SimulatedDriver)?.world }
+    /// The world in which the caller runs: nil outside of a simulation.
+    ///
+    /// For a test's body that a trait or ``withSimulation(_:_:)`` has brought there, and for code of its hosts.
+    public static var current: World? { (EventLoop.simulator as? SimulatedDriver)?.world }
 }

@@ -37,6 +37,34 @@ final class RunOnLoopTests: XCTestCase {
         ) { XCTAssertEqual(($0 as? IOError)?.code, .timedOut) }
     }
 
+    func testASimulationBlocksTheTestForNoTime() throws {
+        let (elapsed, greeting) = try runInSimulation { world in
+            let server = try world.addHost("server")
+            try server.program {
+                let connection = try await TCPListener.bind("0.0.0.0", 7).accept()
+                try await connection.write("hello")
+                connection.close()
+            }
+            try await world.sleep(for: .seconds(3_600))
+            let greeting = try await TCPStream.connect("server", 7).read() ?? []
+            return (world.elapsed, String(decoding: greeting, as: UTF8.self))
+        }
+        XCTAssertGreaterThanOrEqual(elapsed, .seconds(3_600))
+        XCTAssertEqual(greeting, "hello")
+    }
+
+    func testSeedsRunOneAfterTheOtherUntilOneFails() throws {
+        guard Randomness.wanted == nil else { return }
+        let seeds = Notes<UInt64>()
+        XCTAssertThrowsError(
+            try runInSimulations(seeds: 1...10) { world in
+                seeds.record(world.seed)
+                world.check(world.seed != 3, "three fails")
+            }
+        ) { XCTAssertEqual(($0 as? SimulationFailure)?.seed, seeds.all.last) }
+        XCTAssertEqual(seeds.all, [1, 2, 3])
+    }
+
     func testAnAsynchronousTestUsesTheSameFunctions() async throws {
         let elapsed = try await withVirtualTime { time in
             try await time.advance(by: .seconds(60))
