@@ -19,7 +19,8 @@ extension Simulation {
 ///
 /// In a program of your own the sweep starts the program again, with the same arguments, so many times at once as there
 /// are processors; each process does a part of the seeds when it comes to this call, and ends there. So what stands
-/// before the call runs in each of them. In a test runner, all seeds run in its process, one after the other.
+/// before the call runs in each of them. A seed whose process crashes has failed, and another one goes on behind it. In
+/// a test runner, all seeds run in its process, one after the other.
 public struct SimulationSweep: Sendable {
     /// The seeds.
     public var seeds: ClosedRange<UInt64>
@@ -94,9 +95,9 @@ public struct SimulationSweep: Sendable {
             say("begin \(seed)")
             var simulation = simulation
             simulation.seed = seed
-            if let failure = report.add(simulation.perform(body)) {
-                say("failure \(seed) \(failure.text.debugDescription)")
-            }
+            let run = simulation.perform(body)
+            if let failure = report.add(run) { say("failure \(seed) \(failure.text.debugDescription)") }
+            say("ran \(seed) \(run.events) \(SweepReport.hash(of: run))")
         }
         return report
     }
@@ -105,8 +106,8 @@ public struct SimulationSweep: Sendable {
 
     /// Runs this process's part, writes what came of it, and ends the process.
     private func runPart(_ part: SweepPart, _ body: @escaping @Sendable (World) async throws -> Void) {
-        let report = runAll(part.seeds, body) { part.say($0) }
-        part.say("done \(report.runs) \(report.events) \(report.hash) \(report.failures.count)")
+        _ = runAll(part.seeds, body) { part.say($0) }
+        part.say("done")
         exit(0)
     }
 

@@ -46,62 +46,68 @@ struct SweepPart: Sendable {
 }
 
 extension SimulationSweep {
-    /// Starts the program again for a part of the seeds, and returns what it says of them.
+    /// How many processes of one part may die before the rest of it is given up.
+    private static let mostDeaths = 20
+
+    /// Starts the program again for a part of the seeds, and returns what it says of them. A seed that ends its process
+    /// has failed; the next process goes on behind it.
     static func runProcess(
         _ seeds: ClosedRange<UInt64>, _ name: String, _ patience: Duration
     ) async throws -> SweepReport {
-        let part = SweepPart(name: name, seeds: seeds)
+        var report = SweepReport()
+        var next = seeds.lowerBound
+        for deaths in 1...mostDeaths {
+            let part = SweepPart(name: name, seeds: next...seeds.upperBound)
+            guard let death = try await runProcess(part, patience, into: &report) else { return report }
+            // One that has not come to the sweep at all never will.
+            let isLast = deaths == mostDeaths || !death.hasBegun
+            var text = death.text
+            if isLast && death.seed < seeds.upperBound {
+                text += "; the seeds up to \(seeds.upperBound) have not run"
+            }
+            report.failures.append(.init(seed: death.seed, text: text, isRepeatable: false))
+            guard !isLast, death.seed < seeds.upperBound else { return report }
+            next = death.seed + 1
+        }
+        return report
+    }
+
+    /// A process that has not come to its end, and the seed that it was at.
+    private typealias Death = (seed: UInt64, hasBegun: Bool, text: String)
+
+    private static func runProcess(
+        _ part: SweepPart, _ patience: Duration, into report: inout SweepReport
+    ) async throws -> Death? {
         var command = Command("/proc/self/exe", Array(CommandLine.arguments.dropFirst()))
         command.name = CommandLine.arguments.first
         // The order of sets and dictionaries is the same for all.
         command.environment = .inherit(adding: [SweepPart.variable: part.value, "SWIFT_DETERMINISTIC_HASHING": "1"])
         let process = try await Process.spawn(command, input: .null, output: .pipe)
-        var report = SweepReport()
         // However this ends, the process does.
         defer { _ = try? process.signal(.kill) }
-        var current: UInt64?
-        var isDone = false
+        var progress = SweepProgress(first: part.seeds.lowerBound)
         var isLate = false
         let clock = ContinuousClock()
         var deadline = clock.now + patience
         if let output = process.output {
             let lines = BufferedReader(output).lines(limit: 1 << 20).makeAsyncIterator()
-            while true {
-                do {
-                    guard
-                        let line = try await withTimeout(
-                            max(deadline - clock.now, .zero), { _ in try await lines.next() })
-                    else { break }
+            do {
+                while let line = try await withTimeout(
+                    max(deadline - clock.now, .zero), { _ in try await lines.next() })
+                {
                     guard line.hasPrefix(SweepPart.mark) else { continue }
-                    let words = line.dropFirst(SweepPart.mark.count).split(separator: " ", maxSplits: 2)
-                    switch words.first {
-                    case "begin":
-                        current = words.count > 1 ? UInt64(words[1]) : nil
+                    if progress.note(line.dropFirst(SweepPart.mark.count), in: &report) {
                         deadline = clock.now + patience
-                    case "failure" where words.count == 3:
-                        report.failures.append(.init(seed: UInt64(words[1]) ?? 0, text: unescaped(words[2])))
-                    case "done" where words.count == 3:
-                        let numbers = words[2].split(separator: " ").compactMap { UInt64($0) }
-                        report.runs += Int(words[1]) ?? 0
-                        guard numbers.count == 3, numbers[2] == UInt64(report.failures.count) else { break }
-                        report.events += numbers[0]
-                        report.hash ^= numbers[1]
-                        isDone = true
-                    default: break
                     }
-                } catch is TimeoutError {
-                    isLate = true
-                    break
                 }
+            } catch is TimeoutError {
+                isLate = true
             }
         }
         let status = try await process.terminate(Termination(grace: .zero))
-        guard isLate || !isDone else { return report }
-        let seed = current ?? seeds.lowerBound
-        var text = isLate ? "not ended within \(patience) of real time" : "the process has ended: \(status)"
-        if seed < seeds.upperBound { text += "; the seeds up to \(seeds.upperBound) have not run" }
-        report.failures.append(.init(seed: seed, text: text, isRepeatable: false))
-        return report
+        if progress.isDone { return nil }
+        let text = isLate ? "not ended within \(patience) of real time" : "the process has ended: \(status)"
+        return (progress.seed, progress.hasBegun, text)
     }
 
     /// The text that `debugDescription` has put into quotes.
@@ -119,6 +125,39 @@ extension SimulationSweep {
             }
         }
         return result
+    }
+}
+
+/// How far a process has come with its part.
+struct SweepProgress {
+    /// The seed that it is at.
+    private(set) var seed: UInt64
+    private(set) var hasBegun = false
+    private(set) var isDone = false
+
+    init(first: UInt64) { seed = first }
+
+    /// Takes a line of the process. True if it has begun another seed.
+    mutating func note(_ line: Substring, in report: inout SweepReport) -> Bool {
+        let words = line.split(separator: " ", maxSplits: 2)
+        switch words.first {
+        case "begin" where words.count == 2:
+            seed = UInt64(words[1]) ?? seed
+            hasBegun = true
+            return true
+        case "failure" where words.count == 3:
+            report.failures.append(
+                .init(seed: UInt64(words[1]) ?? seed, text: SimulationSweep.unescaped(words[2])))
+        case "ran" where words.count == 3:
+            let numbers = words[2].split(separator: " ").compactMap { UInt64($0) }
+            guard numbers.count == 2 else { break }
+            report.runs += 1
+            report.events &+= numbers[0]
+            report.hash ^= numbers[1]
+        case "done": isDone = true
+        default: break
+        }
+        return false
     }
 }
 
@@ -148,11 +187,16 @@ public struct SweepReport: Sendable {
     mutating func add(_ report: SimulationReport<Void>) -> Failure? {
         runs += 1
         events += report.events
-        hash ^= (report.traceHash ^ report.seed) &* 0x9e37_79b9_7f4a_7c15
+        hash ^= Self.hash(of: report)
         guard case .failure = report.result else { return nil }
         let failure = Failure(seed: report.seed, text: report.result.failureText)
         failures.append(failure)
         return failure
+    }
+
+    /// What a run adds to the hash.
+    static func hash(of report: SimulationReport<Void>) -> UInt64 {
+        (report.traceHash ^ report.seed) &* 0x9e37_79b9_7f4a_7c15
     }
 
     mutating func add(_ other: SweepReport) {

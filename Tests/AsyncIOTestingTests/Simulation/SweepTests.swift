@@ -48,3 +48,20 @@ struct SweepTests {
         }
     }
 }
+
+@Suite("A process of a sweep")
+struct SweepProgressTests {
+    @Test("says how far it has come, so that another one can go on behind a seed that has ended it")
+    func progress() {
+        var (progress, report) = (SweepProgress(first: 10), SweepReport())
+        #expect(progress.seed == 10 && !progress.hasBegun && !progress.isDone)
+        for line in ["begin 10", "ran 10 100 7", "begin 11", "failure 11 \"it is\\nodd\"", "ran 11 50 1", "begin 12"] {
+            #expect(progress.note(Substring(line), in: &report) == line.hasPrefix("begin"))
+        }
+        #expect(progress.seed == 12 && progress.hasBegun && !progress.isDone)
+        #expect(report.runs == 2 && report.events == 150 && report.hash == 6)
+        #expect(report.failures.map(\.seed) == [11] && report.failures.map(\.text) == ["it is\nodd"])
+        _ = progress.note("done", in: &report)
+        #expect(progress.isDone)
+    }
+}
