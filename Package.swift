@@ -192,7 +192,7 @@ let package = Package(
             name: "AsyncIOTestingTests",
             dependencies: [
                 "AsyncIOTesting", "AsyncIOTestingTraits", "AsyncIOXCTest", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
-                "AsyncIOTestSupport", "CAsyncIO", .product(name: "SystemPackage", package: "swift-system"),
+                "AsyncIOTestSupport", "CAsyncIO", "scenarios", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(

@@ -13,6 +13,7 @@ enum Program {
         case ("chat", 1): try chat(people: Int(clamping: numbers[0]))
         case ("sweep", 2) where numbers[0] <= numbers[1]: try sweep(numbers[0]...numbers[1])
         case ("twice", 2) where numbers[0] <= numbers[1]: try twice(numbers[0]...numbers[1])
+        case ("crashes", 2) where numbers[0] <= numbers[1]: try crashes(numbers[0]...numbers[1])
         default:
             print(
                 """
@@ -20,6 +21,7 @@ enum Program {
                 scenarios chat PEOPLE         a day in the life of the chat server
                 scenarios sweep FIRST LAST    clients, proxies and a server in bad weather, for each of the seeds
                 scenarios twice FIRST LAST    the same, each seed twice; prints a hash over all traces
+                scenarios crashes FIRST LAST  worlds of which every seventh ends the process
                 """)
             exit(64)
         }
@@ -51,6 +53,19 @@ enum Program {
     private static func sweep(_ seeds: ClosedRange<UInt64>) throws {
         let report = try sweeping { try await Simulation.seeds(seeds).run { try await WholeStack.run($0) } }
         print("\(report.runs) seeds, \(report.events) events; traces \(hex(report.hash))")
+    }
+
+    private static func crashes(_ seeds: ClosedRange<UInt64>) throws {
+        try EventLoop.run {
+            var sweep = Simulation.seeds(seeds)
+            sweep.processes = 2
+            do {
+                try await sweep.run { if $0.seed % 7 == 0 { abort() } }
+            } catch let failure as SweepFailure {
+                let crashed = failure.report.failures.map(\.seed).sorted()
+                print("\(failure.report.runs) seeds have run; ended the process: \(crashed)")
+            }
+        }
     }
 
     private static func twice(_ seeds: ClosedRange<UInt64>) throws {

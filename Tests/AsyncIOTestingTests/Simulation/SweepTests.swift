@@ -41,6 +41,13 @@ struct SweepTests {
         }
     }
 
+    @Test("in processes: a seed that ends its process is one that fails, and all others run")
+    func crashes() async throws {
+        let run = try await ProbeRun.of("scenarios", "crashes", "1", "30")
+        #expect(run.lines == ["26 seeds have run; ended the process: [7, 14, 21, 28]"])
+        #expect(run.ending == .exited(0))
+    }
+
     @Test("brings a failure's text over from another process as it was")
     func texts() {
         for text in ["", "one line", "two\nlines and a \"quote\"", "a tab\tand a back\\slash"] {
