@@ -19,22 +19,16 @@ extension ByteStream {
     public func sendFile(
         _ file: borrowing Descriptor, from offset: Int64 = 0, count: Int? = nil
     ) async throws -> Int {
-        guard offset >= 0, count.map({ $0 >= 0 }) ?? true else {
-            throw IOError(
-                .invalidArgument, operation: "send file", subject: "descriptor \(file.number)",
-                detail: "from \(offset), \(count.map(String.init) ?? "all") bytes: neither can be negative")
-        }
-        var sender = FileSender(file: file.number, offset: offset, wanted: count ?? Int.max, readingLoop: readingLoop)
-        if let stream = self as? any DescriptorStream { try await sender.sendByKernel(stream.core) }
-        if !sender.hasEnded { try await sender.sendByReading(self) }
+        let sent = try await sendFile(number: file.number, from: offset, count: count)
         // The file stays open as long as it is borrowed.
         _ = file.number
-        if let count, sender.sent < count {
-            throw IOError(
-                .noData, operation: "send file", subject: "descriptor \(file.number)",
-                detail: "the file ended after \(sender.sent) of \(count) bytes")
-        }
-        return sender.sent
+        return sent
+    }
+
+    /// Sends the bytes of an open file, which cannot be closed meanwhile. As ``sendFile(_:from:count:)-(Descriptor,_,_)``.
+    @discardableResult
+    public func sendFile(_ file: File, from offset: Int64 = 0, count: Int? = nil) async throws -> Int {
+        try await file.withDescriptor { try await sendFile(number: $0, from: offset, count: count) }
     }
 
     /// Sends the bytes of the regular file at a path. As ``sendFile(_:from:count:)``; throws ``IOError`` if it cannot
@@ -48,6 +42,23 @@ extension ByteStream {
 }
 
 extension ByteStream {
+    private func sendFile(number: CInt, from offset: Int64, count: Int?) async throws -> Int {
+        guard offset >= 0, count.map({ $0 >= 0 }) ?? true else {
+            throw IOError(
+                .invalidArgument, operation: "send file", subject: "descriptor \(number)",
+                detail: "from \(offset), \(count.map(String.init) ?? "all") bytes: neither can be negative")
+        }
+        var sender = FileSender(file: number, offset: offset, wanted: count ?? Int.max, readingLoop: readingLoop)
+        if let stream = self as? any DescriptorStream { try await sender.sendByKernel(stream.core) }
+        if !sender.hasEnded { try await sender.sendByReading(self) }
+        if let count, sender.sent < count {
+            throw IOError(
+                .noData, operation: "send file", subject: "descriptor \(number)",
+                detail: "the file ended after \(sender.sent) of \(count) bytes")
+        }
+        return sender.sent
+    }
+
     /// Whose pool reads files for this stream: the caller's loop, if it has none of its own.
     private var readingLoop: EventLoop? { (self as? any DescriptorStream)?.core.loop }
 }

@@ -42,6 +42,16 @@ extension HTTPServer {
             self.connection = connection
         }
 
+        init(_ head: HTTPRequestHead, body: HTTPBody, connection: Connection) {
+            method = head.method
+            target = head.target
+            authority = head.authority
+            headerFields = head.fields
+            self.body = body
+            version = head.version
+            self.connection = connection
+        }
+
         /// The head in the words of swift-http-types.
         public var head: HTTPRequest {
             HTTPRequest(
@@ -52,17 +62,45 @@ extension HTTPServer {
 
     /// The connection that a request came over.
     public struct Connection: Sendable {
-        /// The other end, if it has an address.
-        public var peer: SocketAddress?
-        /// Our end, if it has an address.
-        public var local: SocketAddress?
-        /// Whether it is encrypted.
-        public var isSecure = false
-        /// Counts the server's connections.
-        public var number = 0
+        /// One object for all requests of a connection.
+        private final class Storage: Sendable {
+            let peer: SocketAddress?
+            let local: SocketAddress?
+            let isSecure: Bool
+            let number: UInt64
 
-        /// A connection that nobody knows anything of.
-        public init() {}
+            init(_ peer: SocketAddress?, _ local: SocketAddress?, _ isSecure: Bool, _ number: UInt64) {
+                self.peer = peer
+                self.local = local
+                self.isSecure = isSecure
+                self.number = number
+            }
+        }
+
+        private var storage: Storage
+
+        /// A connection, of which nothing need be known.
+        public init(
+            peer: SocketAddress? = nil, local: SocketAddress? = nil, isSecure: Bool = false, number: UInt64 = 0
+        ) {
+            storage = Storage(peer, local, isSecure, number)
+        }
+
+        init(_ context: ConnectionContext) {
+            self.init(peer: context.peer, local: context.local, number: context.id)
+        }
+
+        /// The other end, if it has an address.
+        public var peer: SocketAddress? { storage.peer }
+        /// Our end, if it has an address.
+        public var local: SocketAddress? { storage.local }
+        /// Whether it is encrypted.
+        public var isSecure: Bool {
+            get { storage.isSecure }
+            set { storage = Storage(peer, local, newValue, number) }
+        }
+        /// Counts the connections of a listener.
+        public var number: UInt64 { storage.number }
     }
 
     /// What a client gets.

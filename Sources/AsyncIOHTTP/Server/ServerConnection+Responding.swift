@@ -1,0 +1,191 @@
+#if HTTP
+import AsyncIO
+import AsyncIOLoop
+import HTTPTypes
+import SystemPackage
+
+extension ServerConnection {
+    /// Sends a response whole; without a request, to bytes that were none.
+    ///
+    /// Throws if that could not be done: then the connection is good for nothing more.
+    func send(_ response: HTTPServer.Response, to request: HTTPServer.Request?) async throws {
+        var response = response
+        let isHead = request?.method == .head
+        if let takeover = response.takeover, let request, canSwitch(response, request) {
+            return try await handOver(response, takeover)
+        }
+        if response.takeover != nil || !(200...999).contains(response.status.code) {
+            site.loop.report(ResponseMistake(status: response.status), context: "an HTTP response")
+            response = HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
+        }
+        if response.headerFields[.connection]?.lowercased() == "close" { isLast = true }
+        // A client that was not told to send its body may still send it or not: nobody knows where the next request is.
+        if exchange.expectsContinue || parser.failure != nil || bodyLeftIsMuch(request) { isLast = true }
+        let framing = framing(of: response, isHead: isHead)
+        // To HEAD the length is told that GET would have had.
+        let keepsLength = isHead && response.body.isEmpty && response.headerFields[.contentLength] != nil
+        putHead(
+            of: response, keepsLength || isHead && framing == .chunked && response.body.isEmpty ? .none : framing,
+            isLast: isLast, keepsLength: keepsLength)
+        guard !isHead, framing != .none else { return try await flush() }
+        switch response.body.content {
+        case .bytes(let bytes): try await send(bytes)
+        case .file(let file, let range): try await send(file, range)
+        case .produced, .incoming: try await produce(response.body, framing)
+        }
+    }
+
+    private func framing(of response: HTTPServer.Response, isHead: Bool) -> ResponseFraming {
+        let code = response.status.code
+        if code == 204 || code == 304 { return .none }
+        if let length = response.body.length { return .length(length) }
+        if exchange.version != .http1_0 { return .chunked }
+        isLast = true
+        return .untilEnd
+    }
+
+    /// More of the request's body has been announced than is read for nobody.
+    private func bodyLeftIsMuch(_ request: HTTPServer.Request?) -> Bool {
+        guard !exchange.bodyIsComplete, let length = request?.body.length else { return false }
+        return length - parser.bodySize > Self.drainedSize
+    }
+
+    private func canSwitch(_ response: HTTPServer.Response, _ request: HTTPServer.Request) -> Bool {
+        request.method == .connect
+            ? response.status.kind == .successful
+            : response.status == .switchingProtocols && request.version == .http1_1
+    }
+
+    // MARK: Bodies
+
+    private func send(_ bytes: [UInt8]) async throws {
+        if bytes.count <= Self.joinedSize {
+            output += bytes
+            try await flush()
+        } else {
+            try await flush()
+            try await write(bytes)
+        }
+        exchange.sent = bytes.count
+    }
+
+    /// The kernel copies the file, where it can; in pieces, so that a client that takes nothing is noticed.
+    private func send(_ file: File, _ range: Range<Int64>) async throws {
+        try await flush()
+        try await sendPieces(of: file, range)
+    }
+
+    func sendPieces(of file: File, _ range: Range<Int64>) async throws {
+        guard stream is TCPStream || stream is UnixStream else {
+            return try await readPieces(of: file, range)
+        }
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let count = Int(min(range.upperBound - position, Int64(Self.pieceSize)))
+            limitWriting(to: site.limits.bodyIdleTimeout)
+            try await stream.sendFile(file, from: position, count: count)
+            position += Int64(count)
+            exchange.sent += count
+        }
+        limit.writingEnds = .distantFuture
+    }
+
+    private func readPieces(of file: File, _ range: Range<Int64>) async throws {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let wanted = Int(min(range.upperBound - position, Int64(Self.pieceSize)))
+            guard let piece = try await file.read(upTo: wanted, at: position), !piece.isEmpty else {
+                throw IOError(
+                    .noData, operation: "send file", subject: "\(file.path)",
+                    detail: "the file ended at \(position), \(range.upperBound) was promised")
+            }
+            try await write(piece)
+            position += Int64(piece.count)
+            exchange.sent += piece.count
+        }
+    }
+
+    private func produce(_ body: HTTPBody, _ framing: ResponseFraming) async throws {
+        let writer = ResponseWriter(self, framing)
+        do {
+            try await body.write(to: writer)
+            try await writer.end()
+        } catch {
+            writer.isOver = true
+            // What was promised is not kept; the client must not take a part for the whole.
+            stream.abort()
+            if !Task.isCancelled && !exchange.readFailed && !limit.hasExpired && !writer.hasFailed {
+                site.loop.report(error, context: "the body of an HTTP response")
+            }
+            throw error
+        }
+    }
+
+    // MARK: Bytes
+
+    /// At least so much is taken by a client in the time that it may take nothing.
+    static let pieceSize = 128 << 10
+
+    /// Sends what is in the output.
+    func flush() async throws {
+        var bytes: [UInt8] = []
+        swap(&bytes, &output)
+        let sent = try unsafe stream.tryWrite(bytes.span.bytes)
+        if sent < bytes.count { try await write(bytes, from: sent) }
+        // Memory is for those that have something to say.
+        bytes.removeAll(keepingCapacity: bytes.capacity <= 4096)
+        if output.isEmpty { swap(&bytes, &output) }
+    }
+
+    /// Sends bytes behind all that was sent.
+    func write(_ bytes: [UInt8], from start: Int = 0) async throws {
+        var position = start
+        while position < bytes.count {
+            let end = min(position + Self.pieceSize, bytes.count)
+            limitWriting(to: site.limits.bodyIdleTimeout)
+            try unsafe await stream.write(bytes.span.bytes.extracting(position..<end))
+            position = end
+        }
+        limit.writingEnds = .distantFuture
+    }
+
+    // MARK: Another protocol
+
+    /// Sends the head, and gives the connection to whoever goes on with it.
+    private func handOver(
+        _ response: HTTPServer.Response, _ takeover: @Sendable (any ByteStream) async throws -> Void
+    ) async throws {
+        isLast = true
+        while !exchange.bodyIsComplete { if try await nextBodyBytes() == nil { break } }
+        putHead(of: response, .none, isLast: false)
+        try await flush()
+        limit.reading = .none
+        // Whoever has read ahead gives back what it has.
+        if let ahead {
+            ahead.cancel()
+            await ahead.value
+        }
+        site.end(self)
+        defer { site.begin(self) }
+        let rest = parser.takeRest()
+        do {
+            try await takeover(rest.isEmpty ? stream : LeftoverStream(rest, before: stream))
+        } catch {
+            stream.abort()
+            if !(error is IOError || error is CancellationError) {
+                site.loop.report(error, context: "a connection that has left HTTP")
+            }
+            throw error
+        }
+    }
+}
+
+/// A handler answered with what cannot be an answer.
+struct ResponseMistake: Error, CustomStringConvertible {
+    let status: HTTPResponse.Status
+
+    var description: String {
+        "\(status.code) is no final status of this request; answer with 200 to 599, or switch protocols where that was asked"
+    }
+}
+#endif
