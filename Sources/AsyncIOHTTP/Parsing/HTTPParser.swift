@@ -133,8 +133,9 @@ final class HTTPParser {
     /// Whether nothing of a message is there: a connection may end here.
     var isBetweenMessages: Bool { stage == .between && !messageIsComplete && failure == nil }
 
-    /// What comes next in the bytes.
-    func next() throws(HTTPError) -> Event {
+    /// What comes next in the bytes. Throws ``HTTPError``, and no other error: untyped, since Swift 6.3's optimizer
+    /// crashes where an asynchronous function calls this in a loop with a typed error.
+    func next() throws -> Event {
         while true {
             if headIsComplete {
                 headIsComplete = false
@@ -159,9 +160,9 @@ final class HTTPParser {
         }
     }
 
-    /// The peer sends nothing more. Throws if that cuts off a message; the end of one that lasts as long as the
+    /// The peer sends nothing more. Throws ``HTTPError`` if that cuts off a message; the end of one that lasts as long as the
     /// connection is an event like others.
-    func finish() throws(HTTPError) {
+    func finish() throws {
         if let failure { throw failure }
         guard stage != .between && !messageIsComplete else { return }
         let code = unsafe c_nio_llhttp_finish(machine)
