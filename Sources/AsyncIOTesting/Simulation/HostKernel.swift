@@ -274,7 +274,7 @@ extension HostKernel: SystemStandIn {
             open -= 1
             description.references -= 1
             description.watches.removeAll { $0.descriptor == descriptor }
-            if description.foreignWatch?.handle.descriptor == descriptor { description.foreignWatch = nil }
+            description.forgetForeign { $0.descriptor == descriptor }
             if description.references == 0 { description.hasClosed() }
             return 0
         }

@@ -22,8 +22,8 @@ class OpenDescription {
     final var references = 0
     /// Who is told of readiness: the handles under which the driver watches it.
     @safe @exclusivity(unchecked) final var watches: [Handle] = []
-    /// Foreign waits: one event for the bits.
-    final var foreignWatch: (handle: Handle, interest: UInt32)?
+    /// Foreign waits: one event for the bits. Several numbers may refer to the same thing, and each have its own.
+    @safe @exclusivity(unchecked) final var foreignWatches: [(handle: Handle, interest: UInt32)] = []
 
     init(_ kernel: HostKernel) { unsafe owner = kernel }
 
@@ -60,12 +60,16 @@ class OpenDescription {
     final func raise(_ bits: UInt32) {
         guard let kernel else { return }
         for handle in watches { kernel.driver?.raise(handle, bits) }
+        guard !foreignWatches.isEmpty else { return }
         // Hang-ups and errors are told whether asked for or not.
-        if let foreign = foreignWatch, bits & (foreign.interest | Interest.hangUp | Interest.error) != 0 {
-            foreignWatch = nil
-            kernel.driver?.raise(foreign.handle, bits)
+        let told = foreignWatches.filter { bits & ($0.interest | Interest.hangUp | Interest.error) != 0 }
+        for watch in told {
+            forgetForeign { $0 == watch.handle }
+            kernel.driver?.raise(watch.handle, bits)
         }
     }
+
+    final func forgetForeign(_ isMeant: (Handle) -> Bool) { foreignWatches.removeAll { isMeant($0.handle) } }
 
     /// The number of bytes that a call may move, when short reads and writes are drawn from the seed.
     final func drawn(_ count: Int, _ bits: UInt32) -> Int {

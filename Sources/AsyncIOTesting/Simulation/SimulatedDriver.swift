@@ -131,7 +131,8 @@ extension SimulatedDriver: ReadinessSource {
 
     func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int {
         guard let description = kernel[handle.descriptor] else { return Errno.badFileDescriptor.negated }
-        description.foreignWatch = interest == 0 ? nil : (handle, interest)
+        description.forgetForeign { $0.descriptor == handle.descriptor }
+        if interest != 0 { description.foreignWatches.append((handle, interest)) }
         let ready = interest == 0 ? 0 : description.readiness & (interest | Interest.hangUp | Interest.error)
         if ready != 0 { description.raise(ready) }
         return 0
@@ -140,7 +141,7 @@ extension SimulatedDriver: ReadinessSource {
     func forget(_ handle: Handle) {
         guard let description = kernel[handle.descriptor] else { return }
         description.watches.removeAll { $0 == handle }
-        if description.foreignWatch?.handle == handle { description.foreignWatch = nil }
+        description.forgetForeign { $0 == handle }
     }
 
     func abandon(_ handle: Handle) {}
