@@ -7,6 +7,9 @@ import SystemPackage
 ///
 /// What ends it, in this order: the end of every process; then the end of every output, or, since a grandchild may keep
 /// a pipe open for as long as it lives, the end of a short time. What was in the pipes at that moment is still read.
+///
+/// With a limit of time, processes that still run then are ended while the conversation goes on, so that it has their
+/// last words.
 struct Conversation {
     let processes: [Process]
     let input: (stream: PipeStream, bytes: [UInt8])?
@@ -14,6 +17,7 @@ struct Conversation {
     let errorOutput: PipeStream?
     let limit: OutputLimit
     let outputGrace: Duration
+    let time: TimeLimit?
     let loop: EventLoop
 
     /// What has come of it.
@@ -42,13 +46,25 @@ struct Conversation {
                 bytes += more
                 return true
             }
-            bytes += more.prefix(room)
-            if limit.excess == .fail {
+            switch limit.excess {
+            case .fail:
+                bytes += more.prefix(room)
                 ending = .tooLong
                 return false
+            case .drop:
+                bytes += more.prefix(room)
+            case .keepLast:
+                bytes += more
+                // Not for each piece: so a byte is moved once, on an average.
+                if bytes.count - limit.bytes > max(limit.bytes, 65_536) { cut(limit) }
             }
             isTruncated = true
             return true
+        }
+
+        /// Drops what came before the last bytes.
+        mutating func cut(_ limit: OutputLimit) {
+            if bytes.count > limit.bytes { bytes.removeFirst(bytes.count - limit.bytes) }
         }
     }
 
@@ -58,15 +74,18 @@ struct Conversation {
         case ended(Int, Result<ExitStatus, any Error>)
         case read(Side, Collected)
         case fed((any Error)?)
-        case timeIsOver
+        case graceIsOver
+        /// Those that still run have had their time; false if nobody waits for that any more.
+        case timeIsUp(Bool)
+        case terminated((any Error)?)
     }
 
-    /// Holds it. Throws what went wrong first, ``OutputLimitError``, or `CancellationError`; the processes may go on
-    /// then, and are the caller's to end.
+    /// Holds it. Throws what went wrong first, ``OutputLimitError``, ``ProcessTimeoutError``, or `CancellationError`;
+    /// the processes may go on then, and are the caller's to end.
     func hold() async throws -> Record {
         var record = Record(statuses: Array(repeating: nil, count: processes.count))
-        let failure = await withTaskGroup(of: Event.self) { group in
-            var failure: (any Error)?
+        let (failure, isLate) = await withTaskGroup(of: Event.self) { group in
+            var (failure, isLate): ((any Error)?, Bool) = (nil, false)
             var (running, reading) = (processes.count, 0)
             for (index, process) in processes.enumerated() {
                 group.addTask { .ended(index, await Result.of { try await process.wait() }) }
@@ -79,6 +98,9 @@ struct Conversation {
             if let input {
                 group.addTask { .fed(await Result.of { try await Self.feed(input.bytes, to: input.stream) }.failure) }
             }
+            if let time {
+                group.addTask { [loop] in .timeIsUp(await loop.perform(.sleep(time.deadline)).result >= 0) }
+            }
             for await event in group {
                 switch event {
                 case .ended(let index, .success(let status)):
@@ -88,7 +110,7 @@ struct Conversation {
                         let deadline = loop.now.advanced(by: outputGrace)
                         group.addTask { [loop] in
                             _ = await loop.perform(.sleep(deadline))
-                            return .timeIsOver
+                            return .graceIsOver
                         }
                     }
                 case .ended(_, .failure(let error)): failure = failure ?? error
@@ -101,19 +123,28 @@ struct Conversation {
                     }
                     switch collected.ending {
                     case .endOfStream, .interrupted: break
-                    case .tooLong: failure = failure ?? TooMuch()
+                    // Whoever is being ended is not ended for that.
+                    case .tooLong: if !isLate { failure = failure ?? TooMuch() }
                     case .failed(let error): failure = failure ?? error
                     }
-                case .timeIsOver: group.cancelAll()
+                case .graceIsOver: group.cancelAll()
+                case .timeIsUp(let isTrue):
+                    guard isTrue, running > 0, failure == nil, let time else { continue }
+                    isLate = true
+                    group.addTask {
+                        .terminated(await Result.of { try await terminateAll(time.termination) }.failure)
+                    }
+                case .terminated(let error): failure = failure ?? error
                 }
                 if failure != nil || running == 0 && reading == 0 { group.cancelAll() }
             }
-            return failure
+            return (failure, isLate)
         }
         try Task.checkCancellation()
-        if let failure, !(failure is TooMuch) { throw failure }
+        if let failure, !(failure is TooMuch), !isLate { throw failure }
         try await takeRest(output, &record.output)
         try await takeRest(errorOutput, &record.errorOutput)
+        if isLate, let time { throw lateness(record, time) }
         guard failure == nil, !record.output.isTooLong, !record.errorOutput.isTooLong else {
             throw OutputLimitError(
                 command: processes[processes.count - 1].command, limit: limit.bytes, output: record.output.bytes,
@@ -123,6 +154,21 @@ struct Conversation {
     }
 
     private struct TooMuch: Error {}
+
+    private func terminateAll(_ termination: Termination) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for process in processes { group.addTask { try await process.terminate(termination) } }
+            try await group.waitForAll()
+        }
+    }
+
+    private func lateness(_ record: Record, _ time: TimeLimit) -> ProcessTimeoutError {
+        ProcessTimeoutError(
+            command: processes[processes.count - 1].command, timeout: time.timeout,
+            status: record.statuses[processes.count - 1], output: record.output.bytes,
+            errorOutput: record.errorOutput.bytes,
+            isTruncated: record.isTruncated || record.output.isTooLong || record.errorOutput.isTooLong)
+    }
 
     /// Writes all of the bytes and closes the pipe. That nobody takes them is no error.
     static func feed(_ bytes: [UInt8], to stream: PipeStream) async throws {
@@ -150,10 +196,23 @@ struct Conversation {
 
     /// What a pipe held when its reader's time was over; what a grandchild writes from here on is not awaited.
     private func takeRest(_ stream: PipeStream?, _ collected: inout Collected) async throws {
+        defer { collected.cut(limit) }
         guard let stream, case .interrupted = collected.ending else { return }
         let pipe = try await stream.handOver(.reading)
         let count = SystemCall.waitingBytes(in: pipe.number)
         if count > 0 { _ = collected.append(try SystemCall.bytes(of: pipe.number, count: count), limit) }
+    }
+}
+
+/// How long a run may take, and what becomes of processes that take longer.
+struct TimeLimit: Sendable {
+    let timeout: Duration
+    /// On the clock of the run's loop.
+    let deadline: Instant
+    let termination: Termination
+
+    init(_ timeout: Duration, until deadline: Instant, _ termination: Termination) {
+        (self.timeout, self.deadline, self.termination) = (timeout, deadline, termination)
     }
 }
 

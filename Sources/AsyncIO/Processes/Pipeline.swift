@@ -25,7 +25,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
     ///
     /// The input is the first one's, the output the last one's. The error output is everybody's: with
     /// ``ProcessOutput/pipe`` in one pipe, in the order of the writing. Otherwise as
-    /// ``Process/run(_:input:output:error:limit:termination:outputGrace:on:)``, for all of them: an error or a
+    /// ``Process/run(_:input:output:error:limit:timeout:termination:outputGrace:on:)``, for all of them: an error or a
     /// cancellation ends all of them, at the same time. A termination of groups is for commands that lead one each.
     public func run(
         input: ProcessInput = .null, output: ProcessOutput = .pipe, error: ProcessOutput = .pipe,
@@ -40,7 +40,7 @@ public struct Pipeline: Sendable, Hashable, CustomStringConvertible {
             let (first, last) = (processes[0], processes[processes.count - 1])
             let conversation = Conversation(
                 processes: processes, input: (first.input ?? first.fed).map { ($0, bytes) }, output: last.output,
-                errorOutput: last.errorOutput, limit: limit, outputGrace: outputGrace, loop: loop)
+                errorOutput: last.errorOutput, limit: limit, outputGrace: outputGrace, time: nil, loop: loop)
             let record = try await conversation.hold()
             return PipelineResult(
                 pipeline: self, statuses: record.statuses.compactMap(\.self), output: record.output.bytes,

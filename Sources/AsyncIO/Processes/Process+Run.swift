@@ -16,48 +16,73 @@ extension Process {
     /// scope is ``Termination/Scope/group``. A process that has become somebody else's (`sudo`) may refuse the signals
     /// (`EPERM` of kill(2)): it goes on then, and the loop's error handler is told.
     ///
+    /// A process that has not ended within `timeout`, counted from this call, is ended the same way;
+    /// ``ProcessTimeoutError`` has what it has said, also while it was being ended. One that has ended in time is not
+    /// late for what its grandchildren still write.
+    ///
     /// That the process exits with another code than 0 is no error here: see ``ProcessResult/checked()``. Throws
     /// ``OutputLimitError`` if it writes more than the limit, and what ``spawn(_:input:output:error:on:)`` and
     /// ``wait()`` throw; ``IOError`` with `EINVAL`, before anything starts, for a termination of a group that the
     /// process does not lead.
     public static func run(
         _ command: Command, input: ProcessInput = .null, output: ProcessOutput = .pipe, error: ProcessOutput = .pipe,
-        limit: OutputLimit = .standard, termination: Termination = Termination(),
+        limit: OutputLimit = .standard, timeout: Duration? = nil, termination: Termination = Termination(),
         outputGrace: Duration = .milliseconds(250), on loop: EventLoop? = nil
     ) async throws -> ProcessResult {
         try termination.check(command)
-        let process = try await start(command, input, output, error, on: EventLoop.required(loop))
+        let loop = try EventLoop.required(loop)
+        let time = timeout.map { TimeLimit($0, until: loop.now.advanced(by: $0), termination) }
+        let process = try await start(command, input, output, error, time, on: loop)
         var bytes: [UInt8] = []
         if case .bytes(let given) = input.source { bytes = given }
         return try await process.owned(termination) {
-            try await process.converse(process.input ?? process.fed, bytes, limit, outputGrace)
+            try await process.converse(process.input ?? process.fed, bytes, limit, outputGrace, time)
         }
     }
 
-    /// As ``run(_:input:output:error:limit:termination:outputGrace:on:)``, by the parts of a command.
+    /// Starts it in time, or not at all.
+    private static func start(
+        _ command: Command, _ input: ProcessInput, _ output: ProcessOutput, _ error: ProcessOutput,
+        _ time: TimeLimit?, on loop: EventLoop
+    ) async throws -> Process {
+        guard let time else { return try await start(command, input, output, error, on: loop) }
+        do {
+            return try await withTimeout(time.timeout) { try await start(command, input, output, error, on: loop) }
+        } catch is TimeoutError {
+            throw ProcessTimeoutError(command: command, timeout: time.timeout, status: nil)
+        }
+    }
+
+    /// As ``run(_:input:output:error:limit:timeout:termination:outputGrace:on:)``, by the parts of a command.
     public static func run(
         _ executable: String, _ arguments: [String] = [], environment: ProcessEnvironment = .inherit,
         folder: String? = nil, group: ProcessGroup = .parents, input: ProcessInput = .null,
         output: ProcessOutput = .pipe, error: ProcessOutput = .pipe, limit: OutputLimit = .standard,
-        termination: Termination = Termination(), outputGrace: Duration = .milliseconds(250),
-        on loop: EventLoop? = nil
+        timeout: Duration? = nil, termination: Termination = Termination(),
+        outputGrace: Duration = .milliseconds(250), on loop: EventLoop? = nil
     ) async throws -> ProcessResult {
         let command = Command(executable, arguments, environment: environment, folder: folder, group: group)
         return try await run(
-            command, input: input, output: output, error: error, limit: limit, termination: termination,
-            outputGrace: outputGrace, on: loop)
+            command, input: input, output: output, error: error, limit: limit, timeout: timeout,
+            termination: termination, outputGrace: outputGrace, on: loop)
     }
 
-    /// Runs a text by `/bin/sh -c`. As ``run(_:input:output:error:limit:termination:outputGrace:on:)``; see
+    /// Runs a text by `/bin/sh -c`. As ``run(_:input:output:error:limit:timeout:termination:outputGrace:on:)``; see
     /// ``Command/shell(_:_:)``.
     public static func shell(
-        _ text: String, _ arguments: [String] = [], input: ProcessInput = .null, limit: OutputLimit = .standard,
-        termination: Termination = Termination(), outputGrace: Duration = .milliseconds(250),
-        on loop: EventLoop? = nil
+        _ text: String, _ arguments: [String] = [], environment: ProcessEnvironment = .inherit,
+        folder: String? = nil, group: ProcessGroup = .parents, input: ProcessInput = .null,
+        output: ProcessOutput = .pipe, error: ProcessOutput = .pipe, limit: OutputLimit = .standard,
+        timeout: Duration? = nil, termination: Termination = Termination(),
+        outputGrace: Duration = .milliseconds(250), on loop: EventLoop? = nil
     ) async throws -> ProcessResult {
-        try await run(
-            .shell(text, arguments), input: input, limit: limit, termination: termination, outputGrace: outputGrace,
-            on: loop)
+        var command = Command.shell(text, arguments)
+        command.environment = environment
+        command.folder = folder
+        command.group = group
+        return try await run(
+            command, input: input, output: output, error: error, limit: limit, timeout: timeout,
+            termination: termination, outputGrace: outputGrace, on: loop)
     }
 
     /// Starts a child that a body owns: when the body has ended, so has the child.
@@ -72,7 +97,7 @@ extension Process {
     /// ``ProcessInput/bytes(_:)``. If the body throws, or the task is cancelled, the child is ended by `termination`,
     /// and awaited, before this throws: the body's error. What it writes meanwhile is read and dropped. The body runs
     /// in the calling task. What a termination needs, and what becomes of a child that refuses its signals, is said at
-    /// ``run(_:input:output:error:limit:termination:outputGrace:on:)``.
+    /// ``run(_:input:output:error:limit:timeout:termination:outputGrace:on:)``.
     public static func spawn<Success>(
         _ command: Command, input: ProcessInput = .inherit, output: ProcessOutput = .inherit,
         error: ProcessOutput = .inherit, termination: Termination = Termination(), on loop: EventLoop? = nil,
@@ -97,11 +122,12 @@ extension Process {
     }
 
     private func converse(
-        _ stream: PipeStream?, _ bytes: [UInt8], _ limit: OutputLimit, _ outputGrace: Duration
+        _ stream: PipeStream?, _ bytes: [UInt8], _ limit: OutputLimit, _ outputGrace: Duration,
+        _ time: TimeLimit? = nil
     ) async throws -> ProcessResult {
         let conversation = Conversation(
             processes: [self], input: stream.map { ($0, bytes) }, output: output, errorOutput: errorOutput,
-            limit: limit, outputGrace: outputGrace, loop: loop)
+            limit: limit, outputGrace: outputGrace, time: time, loop: loop)
         let record = try await conversation.hold()
         guard let status = record.statuses[0] else { throw CancellationError() }
         return ProcessResult(

@@ -11,15 +11,21 @@ enum ProgramLookUp {
     /// files were found as must not be run.
     static func path(of name: String, in path: String, from folder: String?) throws(IOError) -> String {
         if name.contains("/") { return name }
-        var code = Errno.noSuchFileOrDirectory
+        var (code, reason) = (Errno.noSuchFileOrDirectory, "not found")
         for entry in path.split(separator: ":", omittingEmptySubsequences: false) where !name.isEmpty {
             // An empty entry is the current folder: the child's.
             let candidate = entry.isEmpty ? "./\(name)" : "\(entry)/\(name)"
             let found = SystemCall.checkRunnable(fromHere(candidate, folder))
             if found >= 0 { return candidate }
-            if found == Errno.permissionDenied.negated { code = .permissionDenied }
+            guard found == Errno.permissionDenied.negated else { continue }
+            code = .permissionDenied
+            let place = entry.isEmpty ? "." : String(entry)
+            if SystemCall.checkFolder(fromHere(place, folder)) >= 0 {
+                reason = "found, but not to be run,"
+            } else if reason == "not found" {
+                reason = "not found where one may look, and the folder \(place) cannot be entered,"
+            }
         }
-        let reason = code == .permissionDenied ? "found, but not to be run" : "not found"
         throw IOError(code, operation: "spawn", subject: name, detail: "\(reason) in the PATH \(path)")
     }
 

@@ -93,6 +93,71 @@ struct ChildTests {
         #expect(seconds >= .seconds(7) && seconds < .seconds(8))
     }
 
+    @Test("that takes longer than it may is ended as the termination says, and one that does not is left alone")
+    func timeouts() async throws {
+        let (errors, seconds, result) = try await onHost { host in
+            try host.install("/bin/talk") { child in
+                try await child.output.write(Array("begun".utf8))
+                try await EventLoop.current?.sleep(for: .seconds(1))
+                try await child.output.write(Array(", done".utf8))
+                if child.arguments.first == "stubborn" {
+                    child.ignore(.terminate)
+                    try await EventLoop.current?.sleep(for: .seconds(100))
+                }
+                return 0
+            }
+            let loop = try host.loop
+            let result = try await Process.run("talk", timeout: .seconds(2))
+            var (errors, seconds): ([ProcessTimeoutError], [Duration]) = ([], [])
+            for (words, limit) in [([], OutputLimit.standard), (["stubborn"], .keepLast(4)), (["stubborn"], .init(8))] {
+                let start = loop.now
+                do {
+                    let timeout = Duration.milliseconds(words.isEmpty ? 500 : 3_000)
+                    _ = try await Process.run(
+                        "talk", words, limit: limit, timeout: timeout, termination: Termination(grace: .seconds(7)))
+                } catch let error as ProcessTimeoutError {
+                    errors.append(error)
+                } catch is OutputLimitError {
+                    // The limit was reached first.
+                }
+                seconds.append(start.duration(to: loop.now))
+            }
+            do {
+                _ = try await Process.run("talk", timeout: .zero)
+            } catch let error as ProcessTimeoutError { errors.append(error) }
+            return (errors, seconds, result)
+        }
+        #expect(result.status == .exited(0) && result.outputText == "begun, done")
+        try #require(errors.count == 3)
+        #expect(errors[0].outputText == "begun" && !errors[0].isTruncated)
+        #expect(errors[0].status == .signalled(.terminate, coreDumped: false))
+        #expect(seconds[0] >= .milliseconds(500) && seconds[0] < .seconds(1))
+        #expect(errors[1].outputText == "done" && errors[1].isTruncated)
+        #expect(errors[1].status == .signalled(.kill, coreDumped: false))
+        #expect(seconds[1] >= .seconds(10) && seconds[1] < .seconds(11))
+        #expect(seconds[2] < .seconds(9))
+        #expect(errors[2].status == nil && errors[2].output.isEmpty)
+        #expect("\(errors[2])" == "talk: not done within 0.0 seconds")
+    }
+
+    @Test("is not found in a folder of the PATH that cannot be entered, and the error says which")
+    func closedFolder() async throws {
+        let errors = try await onHost { host in
+            host.environment["PATH"] = "/closed:/bin"
+            try await Folder.make("/closed", permissions: [.ownerReadWrite])
+            try host.disk.write("/bin/text", [1], permissions: 0o644)
+            var errors: [IOError] = []
+            for name in ["nothing", "text"] {
+                do { _ = try await Process.run(name) } catch let error as IOError { errors.append(error) }
+            }
+            return errors
+        }
+        #expect(errors.map(\.code) == [.permissionDenied, .permissionDenied])
+        let words = "not found where one may look, and the folder /closed cannot be entered"
+        #expect(errors[0].detail == "\(words), in the PATH /closed:/bin")
+        #expect(errors[1].detail == "found, but not to be run, in the PATH /closed:/bin")
+    }
+
     @Test("is not there, or not to be run, or no program at all")
     func absent() async throws {
         let codes = try await onHost { host in

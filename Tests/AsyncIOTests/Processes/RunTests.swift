@@ -120,6 +120,62 @@ struct ProcessRunTests {
         }
     }
 
+    @Test("of more output than the limit the last can be kept", arguments: Setting.all)
+    func lastOutput(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let short = try await Process.shell("echo 123; echo err >&2", limit: .keepLast(4), on: loop)
+            #expect(short.outputText == "123\n" && short.errorText == "err\n" && !short.isTruncated)
+            let long = try await Process.run("seq", ["200000"], limit: .keepLast(7), on: loop)
+            #expect(long.outputText == "200000\n" && long.isTruncated)
+            // As much as is held meanwhile, and one piece more.
+            let text = "head -c 300000 /dev/zero; seq 30000"
+            let end = try await Process.shell(text, error: .merge, limit: .keepLast(100_000), on: loop)
+            #expect(end.output.count == 100_000 && end.outputText.hasSuffix("\n29999\n30000\n"))
+            let nothing = try await Process.shell("echo a", limit: .keepLast(0), on: loop)
+            #expect(nothing.output.isEmpty && nothing.isTruncated)
+        }
+    }
+
+    @Test("what takes too long is ended, and the error has its last words", arguments: Setting.all)
+    func timeout(setting: Setting) async throws {
+        let text = "trap 'echo bye; echo late >&2; kill $!; exit 5' TERM; echo hi; sleep 300 >/dev/null 2>&1 & wait"
+        try await withLoop(setting) { loop in
+            // However slow the machine is: in one of these times it says something.
+            for milliseconds in [100, 1_000, 10_000, 100_000] {
+                do {
+                    let result = try await Process.shell(text, timeout: .milliseconds(milliseconds), on: loop)
+                    Issue.record("\(result)")
+                } catch let error as ProcessTimeoutError where error.output.isEmpty {
+                    continue
+                } catch let error as ProcessTimeoutError {
+                    #expect(error.outputText == "hi\nbye\n" && error.errorText == "late\n")
+                    #expect(error.status == .exited(5) && !error.isTruncated)
+                    #expect(error.timeout == .milliseconds(milliseconds))
+                    #expect("\(error)".hasSuffix("seconds, exited with 5: late"))
+                }
+                break
+            }
+            let zombies = try Children.zombies
+            #expect(zombies.isEmpty)
+        }
+    }
+
+    @Test("the shell starts where, in what and with which streams one likes", arguments: Setting.all)
+    func shellSurroundings(setting: Setting) async throws {
+        try await withLoop(setting) { loop in
+            let scratch = try Scratch()
+            let result = try await Process.shell(
+                #"echo "$A $1"; pwd >&2; test $$ = "$(cut -d' ' -f5 /proc/$$/stat)""#, ["word"],
+                environment: .inherit(adding: ["A": "value"]), folder: scratch.path, group: .own, error: .merge,
+                on: loop)
+            #expect(result.outputText == "value word\n\(scratch.path)\n" && result.errorOutput.isEmpty)
+            // It leads a group of its own.
+            #expect(result.status == .exited(0))
+            let silent = try await Process.shell("echo a", output: .null, on: loop)
+            #expect(silent.output.isEmpty)
+        }
+    }
+
     @Test("an unsuccessful end can be thrown, with the command and its last words", arguments: Setting.all)
     func checked(setting: Setting) async throws {
         try await withLoop(setting) { loop in
