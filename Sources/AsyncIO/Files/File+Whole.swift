@@ -62,6 +62,14 @@ extension File {
             try await file.write(bytes)
         }
     }
+
+    /// Writes a whole file of a text as UTF-8. As ``writeAll(_:_:permissions:on:)-([UInt8])``.
+    public static func writeAll(
+        _ path: some PathConvertible, _ text: String, permissions: FilePermissions = File.usualPermissions,
+        on loop: EventLoop? = nil
+    ) async throws {
+        try await writeAll(path, Array(text.utf8), permissions: permissions, on: loop)
+    }
 }
 
 extension FileLane {

@@ -41,6 +41,9 @@ public struct FileEvent: Hashable, Sendable {
 }
 
 extension FileEvent.Kind {
+    /// Whether, of a folder, it is the end of every name in it.
+    var endsNames: Bool { self == .removed || self == .movedAway || self == .unmounted }
+
     /// What a watch is asked for.
     static var mask: UInt32 {
         UInt32(

@@ -12,8 +12,8 @@ public import SystemPackage
 ///
 /// Watching begins before ``open(_:depth:on:)`` returns: what happens after it is told. Events queue in the kernel, in
 /// order, equal neighbours as one; those that find no room there are told as one ``FileEvent/Kind/overflow``. A file is
-/// watched, and not its name: an editor that replaces a file by a new one ends the watch; to see that, watch the
-/// folder. Network file systems tell what this machine does, and nothing of others.
+/// watched, and not its name: an editor that replaces a file by a new one ends the watch; to see that, watch the name:
+/// ``Folder/watch(_:name:on:)``. Network file systems tell what this machine does, and nothing of others.
 ///
 /// The sequence ends after the watched path was removed or unmounted, and when the watcher is closed. One task takes
 /// events at a time, others wait for their turn. Letting go of the last reference closes it.
@@ -32,6 +32,8 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     /// The path that is watched.
     public let path: FilePath
     private let depth: Depth
+    /// The only name in the folder that is of interest.
+    private let name: [UInt8]?
     /// Nil when the watcher is closed.
     private let instance: Locked<WatchInstance?>
     private let core: StreamCore
@@ -60,9 +62,12 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         }
     }
 
-    private init(_ path: FilePath, _ depth: Depth, _ instance: WatchInstance, _ core: StreamCore) {
-        self.path = path
+    private init(
+        _ path: FilePath, _ depth: Depth, _ name: [UInt8]?, _ instance: WatchInstance, _ core: StreamCore
+    ) {
+        self.path = name.map { path.appending($0) } ?? path
         self.depth = depth
+        self.name = name
         self.instance = Locked(instance)
         self.core = core
     }
@@ -77,12 +82,19 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
     public static func open(
         _ path: some PathConvertible, depth: Depth = .shallow, on loop: EventLoop? = nil
     ) async throws -> FileWatcher {
+        try await open(path, depth, name: nil, on: loop)
+    }
+
+    static func open(
+        _ path: some PathConvertible, _ depth: Depth, name: [UInt8]?, on loop: EventLoop?
+    ) async throws -> FileWatcher {
         let loop = try EventLoop.required(loop)
         let bytes = try path.bytes(for: "watch")
+        let mask = FileEvent.Kind.mask | (name == nil ? 0 : UInt32(IN_ONLYDIR))
         let number = try FileLane.check(Outcome(SystemCall.openWatch()), "watch", "\(bytes)", on: loop)
         let descriptor = Descriptor(owning: CInt(truncatingIfNeeded: number))
         let root = try await FileLane.run(
-            .watch(descriptor.number, bytes, mask: FileEvent.Kind.mask), on: loop, "\(bytes)")
+            .watch(descriptor.number, bytes, mask: mask), on: loop, "\(bytes)")
         let again: Descriptor
         do {
             again = Descriptor(owning: try SystemCall.copy(descriptor.number, notBelow: 3))
@@ -92,12 +104,13 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
         let handle = try await loop.adopt(descriptor, "watcher of \(bytes)", .pipe)
         let core = StreamCore(loop: loop, reader: handle, writer: .none, subject: .name("watcher of \(bytes)"))
         let instance = WatchInstance(again, "\(bytes)", on: loop)
-        let watcher = FileWatcher(path.filePath, depth, instance, core)
+        let place = path.filePath
+        let watcher = FileWatcher(place, depth, name, instance, core)
         watcher.state.withLock { state in
             state.root = CInt(truncatingIfNeeded: root)
-            state.paths[state.root] = watcher.path
+            state.paths[state.root] = place
         }
-        if depth == .tree { try await watcher.watchAll(in: watcher.path, tellsNames: false) }
+        if depth == .tree { try await watcher.watchAll(in: place, tellsNames: false) }
         return watcher
     }
 
@@ -188,17 +201,24 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
             return FileEvent(kind: kind, path: path, isFolder: false, moveID: 0)
         }
         guard let folder = state.withLock({ $0.paths[record.watch] }) else { return nil }
+        if let name {
+            // Of the folder itself, what is the end of the name, too.
+            let isOfInterest = record.name.isEmpty ? kind.endsNames : record.name == name
+            guard isOfInterest else { return nil }
+        }
         // What happens to a folder of the tree itself is told by the one above it.
         if record.name.isEmpty && !isRoot && kind != .unmounted {
             if kind == .movedAway { endMove(of: folder) }
             return nil
         }
         var place = folder
-        if !record.name.isEmpty { place = FilePath(bytes: folder.pathBytes + [UInt8(ascii: "/")] + record.name) }
+        if !record.name.isEmpty { place = folder.appending(record.name) }
         let isFolder = record.mask & UInt32(IN_ISDIR) != 0
         if depth == .tree, isFolder, !record.name.isEmpty {
             if kind == .movedAway { beginMove(of: place, record.cookie) }
-            if kind == .created || kind == .movedHere && !move(record.cookie, to: place) {
+            if kind == .movedHere, isWatched(place) {
+                try await takePlace(of: place, record.cookie)
+            } else if kind == .created || kind == .movedHere && !move(record.cookie, to: place) {
                 try await watchAll(in: place, tellsNames: true, watchesItself: true)
             }
         }
@@ -209,16 +229,17 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
 
     /// Events were lost, maybe of folders that were made, moved and removed: watches those that are there now.
     private func watchAnew() async throws {
-        let before = state.withLock { state in
-            let before = state.paths
-            state.paths = before.filter { $0.key == state.root }
-            state.moving = [:]
-            return before
+        let (before, moving) = state.withLock { state in
+            defer { (state.paths, state.moving) = (state.paths.filter { $0.key == state.root }, [:]) }
+            return (state.paths, state.moving)
         }
         do {
             try await watchAll(in: path, tellsNames: false)
         } catch {
-            state.withLock { $0.paths.merge(before) { new, _ in new } }
+            state.withLock { state in
+                state.paths.merge(before) { new, _ in new }
+                state.moving = moving
+            }
             throw error
         }
         let gone = state.withLock { state in before.keys.filter { state.paths[$0] == nil } }
@@ -234,6 +255,21 @@ public final class FileWatcher: AsyncSequence, Sendable, CustomStringConvertible
             return true
         }
         if !isWatched { forgetAll(in: folder) }
+    }
+
+    private func isWatched(_ folder: FilePath) -> Bool { state.withLock { $0.paths.values.contains(folder) } }
+
+    /// A folder comes to stand where another is watched: the two were exchanged (RENAME_EXCHANGE of renameat2(2)), or
+    /// the other one was empty, and is gone. The second half of an exchange is told only after this, and by paths alone
+    /// the two cannot be told apart any more; the watches themselves can.
+    private func takePlace(of folder: FilePath, _ cookie: UInt32) async throws {
+        if state.withLock({ $0.moving[cookie] != nil }) {
+            try await watchAnew()
+        } else {
+            // From outside: what it brings is new.
+            forgetAll(in: folder)
+            try await watchAll(in: folder, tellsNames: true, watchesItself: true)
+        }
     }
 
     /// The second half. Whether the folder comes from within the tree, and goes on being watched.

@@ -65,6 +65,32 @@ public enum Folder {
             .remove(bytes, in: SystemCall.currentFolder, isFolder: true), on: loop, "\(bytes)")
     }
 
+    /// Watches a name in a folder, whatever has it: the file that is there, one that is made only later, and one that
+    /// takes the other's place, as editors and ``File/replace(_:with:permissions:on:)`` do it.
+    ///
+    /// ```swift
+    /// for try await event in try await Folder.watch("/etc/app", name: "app.conf") {
+    ///     if event.kind == .written || event.kind == .movedHere { try await reload() }
+    /// }
+    /// ```
+    ///
+    /// Otherwise as ``FileWatcher/open(_:depth:on:)``. Of the folder itself, an event with its path is told when it is
+    /// removed, moved or unmounted. Throws ``IOError`` as that does; `ENOTDIR` if the path leads to no folder, `EINVAL`
+    /// for what cannot be a name in one.
+    public static func watch(
+        _ path: some PathConvertible, name: some PathConvertible, on loop: EventLoop? = nil
+    ) async throws -> FileWatcher {
+        let bytes = name.pathBytes
+        guard !bytes.isEmpty, !bytes.contains(UInt8(ascii: "/")), !bytes.contains(0), bytes != Array(".".utf8),
+            bytes != Array("..".utf8)
+        else {
+            throw IOError(
+                .invalidArgument, operation: "watch", subject: "\(name.filePath) in \(path.filePath)",
+                detail: "a name in a folder has no slash, and is not . or ..")
+        }
+        return try await FileWatcher.open(path, .shallow, name: bytes, on: loop)
+    }
+
     /// Suspends until the names in a folder are on the disk: those made, renamed and removed before.
     public static func sync(at path: some PathConvertible, on loop: EventLoop? = nil) async throws {
         let loop = try EventLoop.required(loop)

@@ -78,6 +78,14 @@ extension File {
         try await replace(path, permissions: permissions, on: loop) { try await $0.write(bytes) }
     }
 
+    /// Replaces a file by one with this text, as UTF-8. As ``replace(_:with:permissions:on:)-([UInt8])``.
+    public static func replace(
+        _ path: some PathConvertible, with text: String, permissions: FilePermissions = File.usualPermissions,
+        on loop: EventLoop? = nil
+    ) async throws {
+        try await replace(path, with: Array(text.utf8), permissions: permissions, on: loop)
+    }
+
     /// Replaces a file by one that a body writes. As ``replace(_:with:permissions:on:)``: what the body throws leaves
     /// the old file as it is.
     public static func replace(

@@ -50,4 +50,7 @@ extension FilePath {
     init(bytes: some Collection<UInt8>) {
         unsafe self.init(platformString: bytes.map { CChar(bitPattern: $0) } + [0])
     }
+
+    /// The path of a name in this folder.
+    func appending(_ name: [UInt8]) -> FilePath { FilePath(bytes: pathBytes + [slash] + name) }
 }

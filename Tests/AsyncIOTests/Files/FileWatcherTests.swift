@@ -2,6 +2,7 @@ import AsyncIO
 import AsyncIOKernel
 import AsyncIOLoop
 import AsyncIOTestSupport
+import CAsyncIO
 import Glibc
 import SystemPackage
 import Testing
@@ -147,6 +148,79 @@ struct FileWatcherTests {
                 if event.kind == .created { created.append(event.path.string) }
             }
             #expect(created == ["b/1", "b/c/2", "d/old", "end"].map { scratch["watched/\($0)"] })
+        }
+    }
+
+    @Test("two folders of a tree that are exchanged are told by their new names", arguments: Setting.all)
+    func exchange(setting: Setting) async throws {
+        let scratch = try Scratch()
+        let folders = ["watched", "watched/a", "watched/a/x", "watched/b", "watched/b/y", "outside", "outside/z"]
+        for name in folders { try scratch.folder(name) }
+        // RENAME_EXCHANGE of renameat2(2).
+        @Sendable func exchange(_ one: String, _ other: String) {
+            #expect(unsafe casyncio_rename(AT_FDCWD, scratch[one], AT_FDCWD, scratch[other], 2) == 0)
+        }
+        try await withLoop(setting) { loop in
+            let watcher = try await FileWatcher.open(scratch["watched"], depth: .tree, on: loop)
+            let events = watcher.makeAsyncIterator()
+            exchange("watched/a", "watched/b")
+            try scratch.folder("watched/1")
+            try await wait(events, .created, scratch["watched/1"])
+            try scratch.file("watched/a/y/2")
+            try await wait(events, .created, scratch["watched/a/y/2"])
+            try scratch.file("watched/b/x/3")
+            try await wait(events, .created, scratch["watched/b/x/3"])
+            // With one outside: what has left is nobody's business, what has come is watched.
+            exchange("watched/a", "outside")
+            try scratch.folder("watched/4")
+            try await wait(events, .created, scratch["watched/4"])
+            try scratch.file("outside/y/5")
+            try scratch.file("watched/a/z/6")
+            while let event = try await events.next() {
+                #expect(event.path.string != scratch["watched/a/y/5"])
+                if event.path.string == scratch["watched/a/z/6"] { break }
+            }
+            // One that takes the place of an empty one.
+            try scratch.folder("watched/4/deep")
+            try await wait(events, .created, scratch["watched/4/deep"])
+            #expect(unsafe rename(scratch["watched/4"], scratch["watched/1"]) == 0)
+            try await wait(events, .movedHere, scratch["watched/1"])
+            try scratch.file("watched/1/deep/7")
+            try await wait(events, .created, scratch["watched/1/deep/7"])
+        }
+    }
+
+    @Test("a name is watched whatever has it, and nothing else", arguments: Setting.all)
+    func name(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try scratch.folder("f")
+        try await withLoop(setting) { loop in
+            let watcher = try await Folder.watch(scratch["f"], name: "a", on: loop)
+            #expect("\(watcher)" == "FileWatcher(\(scratch["f/a"]))")
+            let events = watcher.makeAsyncIterator()
+            try scratch.file("f/b", [1])
+            try scratch.file("f/a", [1])
+            try await expect(events, .created, scratch["f/a"])
+            try await expect(events, .modified, scratch["f/a"])
+            try await expect(events, .written, scratch["f/a"])
+            // As editors do it: the new file is another one.
+            #expect(unsafe rename(scratch["f/b"], scratch["f/a"]) == 0)
+            try await expect(events, .movedHere, scratch["f/a"])
+            #expect(unsafe chmod(scratch["f"], 0o711) == 0)
+            #expect(unsafe unlink(scratch["f/a"]) == 0)
+            try await expect(events, .removed, scratch["f/a"])
+            #expect(unsafe rmdir(scratch["f"]) == 0)
+            try await expect(events, .removed, scratch["f"])
+            #expect(try await events.next() == nil)
+
+            try scratch.file("g")
+            let file = try await ioError { _ = try await Folder.watch(scratch["g"], name: "a", on: loop) }
+            #expect(file.code == .notDirectory)
+            for name in ["", ".", "..", "a/b", "/", "a\0"] {
+                let error = try await ioError { _ = try await Folder.watch(scratch.path, name: name, on: loop) }
+                #expect(error.code == .invalidArgument)
+            }
+            #expect(scratch.openDescriptors == 0)
         }
     }
 

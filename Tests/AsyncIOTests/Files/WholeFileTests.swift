@@ -53,6 +53,19 @@ struct WholeFileTests {
         }
     }
 
+    @Test("are written and replaced as texts", arguments: Setting.all)
+    func texts(setting: Setting) async throws {
+        let scratch = try Scratch()
+        try await withLoop(setting) { loop in
+            try await File.writeAll(scratch["a"], "grüße\n", on: loop)
+            #expect(scratch.bytes("a") == Array("grüße\n".utf8))
+            try await File.replace(scratch["a"], with: "\u{1f40c}", permissions: [.ownerReadWrite], on: loop)
+            #expect(scratch.bytes("a") == [0xf0, 0x9f, 0x90, 0x8c])
+            try await File.writeAll(scratch["a"], "", on: loop)
+            #expect(scratch.bytes("a") == [])
+        }
+    }
+
     @Test("are written over what was there", arguments: Setting.all)
     func writeAll(setting: Setting) async throws {
         let scratch = try Scratch()
