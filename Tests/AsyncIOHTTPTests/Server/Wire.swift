@@ -62,6 +62,13 @@ enum Wire {
 }
 
 extension MemoryStream {
+    /// So many bytes, or fewer at the end.
+    func readExactly(_ count: Int) async throws -> [UInt8] {
+        var all: [UInt8] = []
+        while all.count < count, let bytes = try await read(upTo: count - all.count) { all += bytes }
+        return all
+    }
+
     func readAll() async throws -> [UInt8] {
         var all: [UInt8] = []
         do {
