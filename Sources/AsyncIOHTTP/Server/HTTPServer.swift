@@ -1,5 +1,6 @@
 #if HTTP
 public import AsyncIO
+import AsyncIOLoop
 public import HTTPTypes
 
 /// Serves HTTP/1.1 and HTTP/1.0 (RFC 9110, RFC 9112) on listeners of TCP and Unix sockets.
@@ -112,14 +113,26 @@ public struct HTTPServer: Sendable {
     ) async throws {
         guard let loop = loop ?? EventLoop.current else { throw EventLoopError.noLoop }
         let service = HTTPService(self, handler)
-        try await life.serve(service, drain: .zero) { _ in
+        let started = Locked<Task<Void, Never>?>(nil)
+        try await life.serve(service, drain: .zero) { grace in
+            guard let task = started.withLock({ $0 }) else { return }
+            let limit = loop.callLater(grace) { task.cancel() }
+            defer { limit.cancel() }
+            await Self.ending(task)
+            try Task.checkCancellation()
         } _: {
             let task = loop.startTask(named: "HTTP connection") { await service.serve(stream, connection) }
-            await withTaskCancellationHandler {
-                await task.value
-            } onCancel: {
-                task.cancel()
-            }
+            started.withLock { $0 = task }
+            await Self.ending(task)
+        }
+    }
+
+    /// Waits for a task's end, and hands on the caller's cancellation.
+    private static func ending(_ task: Task<Void, Never>) async {
+        await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
         }
     }
 

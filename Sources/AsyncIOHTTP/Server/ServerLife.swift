@@ -56,7 +56,11 @@ final class ServerLife: Sendable {
 final class HTTPService: Sendable {
     let server: HTTPServer
     let handler: HTTPServer.Handler
-    private let sites = Locked<[ObjectIdentifier: ServerSite]>([:])
+    private struct State {
+        var sites: [ObjectIdentifier: ServerSite] = [:]
+        var isDraining = false
+    }
+    private let state = Locked(State())
 
     init(_ server: HTTPServer, _ handler: @escaping HTTPServer.Handler) {
         self.server = server
@@ -68,10 +72,10 @@ final class HTTPService: Sendable {
     /// Serves one connection, on the loop's thread.
     func serve(_ stream: any ByteStream, _ information: HTTPServer.Connection) async {
         guard let loop = EventLoop.current else { return stream.close() }
-        let site = sites.withLock { sites in
-            if let site = sites[ObjectIdentifier(loop)] { return site }
-            let site = ServerSite(self, on: loop)
-            sites[ObjectIdentifier(loop)] = site
+        let site = state.withLock { state in
+            if let site = state.sites[ObjectIdentifier(loop)] { return site }
+            let site = ServerSite(self, on: loop, isDraining: state.isDraining)
+            state.sites[ObjectIdentifier(loop)] = site
             return site
         }
         await ServerConnection.serve(stream, information, at: site)
@@ -79,7 +83,11 @@ final class HTTPService: Sendable {
 
     /// No further requests: idle connections end now, and the others with their response.
     func drain() {
-        for site in sites.withLock({ Array($0.values) }) { site.loop.callSoon { site.drain() } }
+        let sites = state.withLock { state in
+            state.isDraining = true
+            return Array(state.sites.values)
+        }
+        for site in sites { site.loop.callSoon { site.drain() } }
     }
 }
 #endif

@@ -10,7 +10,7 @@ final class ServerSite: @unchecked Sendable {
     let service: HTTPService
     let loop: EventLoop
     var limits: HTTPLimits { service.server.limits }
-    private(set) var isDraining = false
+    private(set) var isDraining: Bool
     /// All connections; each knows its place.
     private var connections: [ServerConnection] = []
     /// Those whose handlers are at work; each knows its place.
@@ -24,7 +24,8 @@ final class ServerSite: @unchecked Sendable {
     /// How often handlers at work are looked after: whether their clients are still there.
     private static let interval = Duration.milliseconds(25)
 
-    init(_ service: HTTPService, on loop: EventLoop) {
+    init(_ service: HTTPService, on loop: EventLoop, isDraining: Bool) {
+        self.isDraining = isDraining
         self.service = service
         self.loop = loop
         let name = service.server.name.map { HTTPField(name: .server, value: $0).value }
