@@ -31,8 +31,8 @@ package final class SansIOChannel: NIOCore.Channel, ChannelCore, @unchecked Send
     var isInputClosed = false
     var output = Output.open
     var writes = PendingWrites()
-    var readsByItself = true
-    var allowsHalfClosure = false
+    package var readsByItself = true
+    package var allowsHalfClosure = false
     /// Whether the channel was closed before all that was flushed had been taken.
     package private(set) var hasDroppedOutput = false
     /// Whether it was closed, and its handlers have been removed.

@@ -1,0 +1,169 @@
+#if TLS
+import AsyncIONIO
+import NIOCore
+import NIOSSL
+import NIOTLS
+
+/// One connection's TLS, without input and output: bytes of the wire in, bytes of the wire out.
+///
+/// NIOSSL's handler in a pipeline that its caller drives. It knows no thread and no time; ``TLSCore`` lets one thread at
+/// a time use it.
+final class TLSEngine {
+    private let loop = ManualLoop()
+    private let channel: SansIOChannel
+    private let handler: NIOSSLHandler
+    private let end = PlaintextEnd()
+    /// What is to be sent, in order. Moved here at once: a channel that closes drops what it has.
+    private(set) var outbox = CircularBuffer<ByteBuffer>()
+    /// Where the handshake's certificates are noted.
+    let verdict: CertificateVerdict
+    /// Whether nothing more can be written: our close_notify is in the outbox, or has gone.
+    private(set) var hasFinished = false
+
+    /// Makes the engine and begins: a client's first words are in the outbox then.
+    init(_ handler: NIOSSLHandler, _ verdict: CertificateVerdict, expecting address: NIOCore.SocketAddress) throws {
+        self.handler = handler
+        self.verdict = verdict
+        channel = SansIOChannel(on: loop, remote: address)
+        channel.allowsHalfClosure = true
+        channel.readsByItself = false
+        try channel.pipeline.syncOperations.addHandlers([handler, end])
+        channel.needsAttention = { [unowned self] in collect() }
+        drive { channel.activate() }
+    }
+
+    deinit {
+        // A channel that was never closed would keep itself.
+        channel.needsAttention = nil
+        channel.fail(ChannelError.alreadyClosed)
+        loop.turn()
+    }
+
+    // MARK: What is known
+
+    var isEstablished: Bool { end.isEstablished }
+    var applicationProtocol: String? { end.applicationProtocol }
+    var version: TLSVersion? { handler.tlsVersion.flatMap(TLSVersion.init) }
+    var peerCertificate: NIOSSLCertificate? { handler.peerCertificate }
+    /// Why nothing more will come, if that is not the peer's close_notify.
+    var failure: (any Error)? { end.failure }
+    /// Whether the peer has finished: a close_notify, after all that it has sent.
+    var hasEnded: Bool { end.hasEnded }
+
+    // MARK: Bytes of the wire
+
+    /// Takes in what has come.
+    func feed(_ bytes: [UInt8]) { drive { channel.feed(ByteBuffer(bytes: bytes)) } }
+
+    /// Takes in that nothing more comes: an error, unless the peer has finished before.
+    func feedEnd() {
+        drive {
+            channel.feedEnd()
+            if !end.hasEnded { end.fail(NIOSSLError.uncleanShutdown) }
+        }
+    }
+
+    /// So many bytes of the outbox's first buffer have gone.
+    func sent(_ count: Int) {
+        guard var first = outbox.popFirst() else { return }
+        first.moveReaderIndex(forwardBy: min(count, first.readableBytes))
+        if first.readableBytes > 0 { outbox.prepend(first) }
+    }
+
+    // MARK: The application's bytes
+
+    /// The most that one ``write(_:)`` takes: what is encrypted waits in the outbox.
+    static let pieceSize = 65_536
+
+    /// Encrypts bytes into the outbox.
+    func write(_ bytes: RawSpan) {
+        var buffer = ByteBufferAllocator().buffer(capacity: bytes.byteCount)
+        buffer.writeBytes(bytes)
+        drive { channel.writeAndFlush(buffer, promise: nil) }
+    }
+
+    /// Puts our close_notify into the outbox.
+    func finish() {
+        guard !hasFinished else { return }
+        hasFinished = true
+        drive { channel.close(mode: .output, promise: nil) }
+    }
+
+    /// How many decrypted bytes wait.
+    var readableBytes: Int { end.plaintext?.readableBytes ?? 0 }
+
+    /// Takes decrypted bytes, at most the limit.
+    func take(upTo limit: Int) -> [UInt8] {
+        guard var plaintext = end.plaintext else { return [] }
+        end.plaintext = nil
+        let bytes = plaintext.readBytes(length: min(limit, plaintext.readableBytes)) ?? []
+        if plaintext.readableBytes > 0 { end.plaintext = plaintext }
+        return bytes
+    }
+
+    /// Moves decrypted bytes into memory, and returns their number.
+    func take(into memory: UnsafeMutableRawBufferPointer) -> Int {
+        guard var plaintext = end.plaintext else { return 0 }
+        end.plaintext = nil
+        let count = min(memory.count, plaintext.readableBytes)
+        // Both are of at least this size, and the memory is the caller's until this returns.
+        unsafe plaintext.withUnsafeReadableBytes { bytes in
+            unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        }
+        plaintext.moveReaderIndex(forwardBy: count)
+        if plaintext.readableBytes > 0 { end.plaintext = plaintext }
+        return count
+    }
+
+    // MARK: Steps
+
+    private func drive(_ body: () -> Void) {
+        body()
+        loop.turn()
+    }
+
+    private func collect() {
+        while let bytes = channel.nextOutput() {
+            outbox.append(bytes)
+            channel.took(bytes.readableBytes)
+        }
+        if channel.wantsOutputEnd { channel.outputHasEnded() }
+    }
+}
+
+/// The pipeline's last handler: keeps what was decrypted, and what has happened.
+private final class PlaintextEnd: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    /// What nobody has taken yet. Usually the handler's own memory: whoever takes it all lets go of it.
+    var plaintext: ByteBuffer?
+    private(set) var isEstablished = false
+    private(set) var applicationProtocol: String?
+    private(set) var hasEnded = false
+    private(set) var failure: (any Error)?
+
+    /// The first failure is the reason of all others.
+    func fail(_ error: any Error) {
+        if failure == nil && !hasEnded { failure = error }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        if plaintext == nil { plaintext = bytes } else { plaintext?.writeBuffer(&bytes) }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case TLSUserEvent.handshakeCompleted(let negotiated):
+            isEstablished = true
+            applicationProtocol = negotiated
+        case ChannelEvent.inputClosed where failure == nil: hasEnded = true
+        default: break
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { fail(error) }
+
+    func channelInactive(context: ChannelHandlerContext) { if !isEstablished { fail(ChannelError.eof) } }
+}
+#endif
