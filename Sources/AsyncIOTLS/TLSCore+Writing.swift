@@ -53,6 +53,7 @@ extension TLSCore {
             let end = min(offset + TLSEngine.pieceSize, bytes.byteCount)
             try locked {
                 guard phase == .open else { throw closedMeanwhile("write") }
+                try mustBeWritable()
                 engine.write(bytes.extracting(offset..<end))
             }
             offset = end
@@ -63,7 +64,7 @@ extension TLSCore {
     func tryWrite(_ bytes: RawSpan) throws -> Int {
         guard !bytes.isEmpty, loop.isCurrent else { return 0 }
         send()
-        let count = min(bytes.byteCount, 16_384)
+        let count = min(bytes.byteCount, TLSEngine.pieceSize)
         let isTaken = try locked {
             try mustBeWritable()
             guard writer == nil, engine.outbox.isEmpty else { return false }
@@ -81,6 +82,7 @@ extension TLSCore {
             throw error(.brokenPipe, "write", "writing was finished by closeWriting()")
         }
         if let sendFailure { throw sendFailure }
+        if engine.isOver { throw explained ?? error(.connectionReset, "write", "the connection is over") }
     }
 }
 #endif

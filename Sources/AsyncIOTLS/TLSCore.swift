@@ -69,7 +69,7 @@ final class TLSCore: @unchecked Sendable {
     /// Speaks until both sides know each other. Throws ``TLSError``, and what the stream beneath throws.
     func shakeHands() async throws {
         while true {
-            try await drain()
+            do { try await drain() } catch let error as AsyncIOKernel.IOError { throw await lastWord(after: error) }
             let (isEstablished, failure) = locked { (engine.isEstablished, explained) }
             if let failure { throw failure }
             if isEstablished { return }
@@ -80,12 +80,18 @@ final class TLSCore: @unchecked Sendable {
         }
     }
 
+    /// The peer takes nothing more: its last word may say why.
+    private func lastWord(after error: AsyncIOKernel.IOError) async -> any Error {
+        if let bytes = try? await transport.read(upTo: Self.readSize) { locked { take(bytes) } }
+        return locked { explained } ?? error
+    }
+
     private func take(_ bytes: [UInt8]?) {
         if let bytes { engine.feed(bytes) } else { engine.feedEnd() }
     }
 
     /// Why nothing more will come, in words.
-    private var explained: (any Error)? {
+    var explained: (any Error)? {
         guard let failure = engine.failure else { return nil }
         let diagnosis = TLSDiagnosis(
             subject: subject, side: side, certificate: engine.peerCertificate,

@@ -47,6 +47,8 @@ final class TLSEngine {
     var peerCertificate: NIOSSLCertificate? { handler.peerCertificate }
     /// Why nothing more will come, if that is not the peer's close_notify.
     var failure: (any Error)? { end.failure }
+    /// Whether nothing more can be said: an error has ended the connection.
+    var isOver: Bool { !channel.isOpen }
     /// Whether the peer has finished: a close_notify, after all that it has sent.
     var hasEnded: Bool { end.hasEnded }
 
@@ -72,8 +74,9 @@ final class TLSEngine {
 
     // MARK: The application's bytes
 
-    /// The most that one ``write(_:)`` takes: what is encrypted waits in the outbox.
-    static let pieceSize = 65_536
+    /// The most that one ``write(_:)`` takes: a record. NIOSSL keeps memory for the most that it has ever encrypted
+    /// at once.
+    static let pieceSize = 16_384
 
     /// Encrypts bytes into the outbox.
     func write(_ bytes: RawSpan) {

@@ -54,16 +54,18 @@ struct TLSConnectionTests {
         #expect(count == total)
     }
 
-    @Test("that was changed on its way throws", arguments: Setting.onLoop)
+    @Test("that was changed on its way throws, and takes nothing more", arguments: Setting.onLoop)
     func corrupted(_ setting: Setting) async throws {
-        let reason = try await withPair(setting) { client, _, _, far in
+        let reasons = try await withPair(setting) { client, _, _, far in
             // A record of application data that nobody has encrypted.
             try await far.write([23, 3, 3, 0, 32] + [UInt8](repeating: 9, count: 32))
             var reason: TLSError.Reason?
             do { _ = try await client.read() } catch let error as TLSError { reason = error.reason }
-            return reason
+            var second: TLSError.Reason?
+            do { try await client.write("no") } catch let error as TLSError { second = error.reason }
+            return [reason, second]
         }
-        #expect(reason == .corrupted)
+        #expect(reasons == [.corrupted, .corrupted])
     }
 
     @Test("agrees on what is spoken inside, and knows its peer", arguments: Setting.onLoop)
