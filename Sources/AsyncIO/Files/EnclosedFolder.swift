@@ -13,8 +13,8 @@ package struct EnclosedFolder: Sendable {
 
     package init(_ path: some PathConvertible) { self.path = path.filePath }
 
-    /// Opens a file below the folder for reading. As ``File/open(_:_:permissions:on:)``; throws ``IOError`` with `EXDEV`
-    /// for a path that leads out, `EISDIR` for a folder.
+    /// Opens a file below the folder for reading. As ``File/open(_:_:permissions:on:)``; throws ``IOError`` with
+    /// `EXDEV` for a path that leads out, `EISDIR` for a folder.
     package func open(_ inner: some PathConvertible, on loop: EventLoop? = nil) async throws -> File {
         let loop = try EventLoop.required(loop)
         let bytes = try inner.bytes(for: "open")
@@ -22,7 +22,8 @@ package struct EnclosedFolder: Sendable {
         return try File(opened: descriptor, bytes, path.pushing(inner.filePath), .reading, on: loop)
     }
 
-    /// The names in a folder below, at most so many, in no order. Throws ``IOError``: `ENOTDIR`, and as ``open(_:on:)``.
+    /// The names in a folder below, at most so many, in no order. Throws ``IOError``: `ENOTDIR`, and as
+    /// ``open(_:on:)``.
     package func entries(
         of inner: some PathConvertible, limit: Int, on loop: EventLoop? = nil
     ) async throws -> [FolderEntry] {

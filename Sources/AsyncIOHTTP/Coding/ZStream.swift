@@ -7,8 +7,8 @@ enum DeflateFormat: Hashable {
     case gzip
     /// With a header and a checksum (RFC 1950).
     case zlib
-    /// Not at all, with a window of 2 to this power bytes, 8 to 15 (9 to 15 for compressing, which zlib does not do with
-    /// 8): WebSocket's messages (RFC 7692).
+    /// Not at all, with a window of 2 to this power bytes, 8 to 15 (9 to 15 for compressing, which zlib does not do
+    /// with 8): WebSocket's messages (RFC 7692).
     case raw(windowBits: Int)
     /// For decompressing: `zlib`, as the coding `deflate` is meant, or `raw`, as some servers understand it (RFC 9110
     /// section 8.4.1.2).

@@ -22,7 +22,8 @@ enum FolderPage {
         return """
             <!DOCTYPE html>
             <html lang="en">
-            <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>\(title)</title></head>
+            <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+            <title>\(title)</title></head>
             <body>
             <h1>\(title)</h1>
             <ul>

@@ -8,8 +8,8 @@ public struct HTTPDate: Sendable, Hashable, Comparable, CustomStringConvertible 
     /// The seconds since 1970-01-01, without leap seconds.
     public let secondsSinceEpoch: Int64
 
-    /// A moment by its seconds since 1970-01-01. What the format cannot tell, before the year 0 and after 9999, is taken
-    /// to the nearest one that it can.
+    /// A moment by its seconds since 1970-01-01. What the format cannot tell, before the year 0 and after 9999, is
+    /// taken to the nearest one that it can.
     public init(secondsSinceEpoch: Int64) {
         self.secondsSinceEpoch = min(max(secondsSinceEpoch, Self.range.lowerBound), Self.range.upperBound)
     }

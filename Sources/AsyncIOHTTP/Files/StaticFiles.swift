@@ -64,9 +64,8 @@ public struct StaticFiles: Sendable {
             return try await send(file, path: path, request)
         } catch let error as IOError where error.code == .isDirectory {
             // Relative, since a proxy may have taken something away in front; `./`, since a name may have a colon.
-            let query = request.target.dropFirst(request.path.count)
             let last = request.path.split(separator: "/").last ?? ""
-            return .redirect(to: "./\(last)/\(query)", status: .movedPermanently)
+            return .redirect(to: "./\(last)/\(request.queryText)", status: .movedPermanently)
         } catch let error as IOError {
             throw explained(error, request)
         }

@@ -13,7 +13,8 @@ public protocol HTTPBodyWriter: AnyObject, Sendable {
     /// Writes part of a file.
     func write(_ file: File, range: Range<Int64>) async throws
 
-    /// Sends what has been kept together for a better use of packets and chunks: for events, which have to come at once.
+    /// Sends what has been kept together for a better use of packets and chunks: for events, which have to come at
+    /// once.
     func flush() async throws
 
     /// What is sent behind the bytes (RFC 9110 section 6.5), where the message is sent in chunks; elsewhere it is

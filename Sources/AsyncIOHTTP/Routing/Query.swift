@@ -30,12 +30,14 @@ public struct Query: Sendable, Hashable, RandomAccessCollection {
     /// the limit.
     public init(_ text: some StringProtocol, limit: Int = 1_000) throws(HTTPError) {
         items = []
-        for part in Substring(text).split(separator: "&") {
+        // By bytes: a sign that joins itself to the one before would hide it.
+        for bytes in Substring(text).utf8.split(separator: UInt8(ascii: "&")) {
+            let part = Substring(bytes)
             guard items.count < limit else { throw HTTPError(.badRequest, "more than \(limit) names with values") }
-            let equals = part.firstIndex(of: "=")
+            let equals = part.utf8.firstIndex(of: UInt8(ascii: "="))
             guard let name = PercentCoding.text(part[..<(equals ?? part.endIndex)], plus: .space),
                 let value = PercentCoding.text(
-                    equals.map { part[part.index(after: $0)...] } ?? "", plus: .space)
+                    equals.map { part[part.utf8.index(after: $0)...] } ?? "", plus: .space)
             else {
                 throw HTTPError(
                     .badRequest, "\(part.prefix(100)): encode UTF-8 as %XX, and a percent sign as %25")
@@ -69,12 +71,17 @@ public struct Query: Sendable, Hashable, RandomAccessCollection {
 
 extension HTTPServer.Request {
     /// The target up to its question mark, still encoded.
-    public var path: Substring { target.prefix { $0 != "?" } }
+    public var path: Substring {
+        target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)]
+    }
+
+    /// The rest of it, with the question mark; empty if there is none.
+    var queryText: Substring { target[path.endIndex...] }
 
     /// What is behind the target's question mark, decoded; empty if there is none. Throws ``HTTPError`` (400) for what
     /// is malformed: see ``Query/init(_:limit:)``.
     public var query: Query {
-        get throws(HTTPError) { try Query(target.dropFirst(path.count + 1)) }
+        get throws(HTTPError) { try Query(Substring(queryText.utf8.dropFirst())) }
     }
 }
 #endif

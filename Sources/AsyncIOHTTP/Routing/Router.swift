@@ -97,7 +97,7 @@ public struct Router: Sendable {
         let rest = prefix.hasSuffix("/") ? "\(prefix)*" : "\(prefix)/*"
         try any(rest) { request in
             var inner = request
-            inner.target = "/" + (request.parameters["*"] ?? "") + request.target.dropFirst(request.path.count)
+            inner.target = "/" + (request.parameters["*"] ?? "") + request.queryText
             inner.parameters["*"] = nil
             return try await handler(inner)
         }
@@ -105,8 +105,7 @@ public struct Router: Sendable {
             try any(prefix) { request in
                 // Relative, since a proxy may have taken something away in front; `./`, since a name may have a colon.
                 let name = request.path.split(separator: "/").last ?? ""
-                let query = request.target.dropFirst(request.path.count)
-                return .redirect(to: "./\(name)/\(query)", status: .permanentRedirect)
+                return .redirect(to: "./\(name)/\(request.queryText)", status: .permanentRedirect)
             }
         }
     }
