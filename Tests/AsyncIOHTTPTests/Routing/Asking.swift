@@ -1,6 +1,7 @@
 #if HTTP
 import AsyncIO
 import AsyncIOHTTP
+import AsyncIOLoop
 import Testing
 
 // A handler is a function: what a test sends is a value, and so is what comes.
@@ -25,5 +26,29 @@ extension HTTPServer.Response {
     var text: String {
         get async throws { String(decoding: try await bytes, as: UTF8.self) }
     }
+}
+
+/// Takes what a body's maker writes, in the maker's own task.
+final class WrittenBody: HTTPBodyWriter {
+    private struct State {
+        var bytes: [UInt8] = []
+        var flushes: [Int] = []
+        var trailers = HTTPFields()
+    }
+
+    private let state = Locked(State())
+
+    var bytes: [UInt8] { state.withLock { $0.bytes } }
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+    /// How many bytes had been written at each flush.
+    var flushes: [Int] { state.withLock { $0.flushes } }
+
+    var trailerFields: HTTPFields {
+        get { state.withLock { $0.trailers } }
+        set { state.withLock { $0.trailers = newValue } }
+    }
+
+    func write(_ bytes: [UInt8]) async throws { state.withLock { $0.bytes += bytes } }
+    func flush() async throws { state.withLock { $0.flushes.append($0.bytes.count) } }
 }
 #endif
