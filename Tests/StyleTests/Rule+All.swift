@@ -68,14 +68,21 @@ extension Rule {
         return line.contains(" as!") ? "as!: cast with as?, and say what to do otherwise" : nil
     }
 
-    static let noForeignLoops = Rule.perLine(
-        "the sources need neither Dispatch nor Foundation", where: inSwiftSources
-    ) { line in
-        let words = line.words
-        if words.contains("DispatchQueue") { return "DispatchQueue: the loop is the only queue" }
-        guard let keyword = words.firstIndex(of: "import") else { return nil }
-        let foreign = words[keyword...].first { ["Dispatch", "Foundation", "FoundationEssentials"].contains($0) }
-        return foreign.map { "import \($0): it would bring its own threads" }
+    static let noForeignLoops = Rule.perFile("the sources need neither Dispatch nor Foundation") { file in
+        guard inSwiftSources(file) else { return [] }
+        // JSON's coders are lent from what has no threads and no run loop.
+        let lent = file.isUnder("Sources/AsyncIOHTTP/JSON") ? "FoundationEssentials" : nil
+        return file.code.enumerated().compactMap { index, line in
+            let words = line.words
+            if words.contains("DispatchQueue") {
+                return Finding(file, line: index + 1, "DispatchQueue: the loop is the only queue")
+            }
+            guard let keyword = words.firstIndex(of: "import") else { return nil }
+            let foreign = words[keyword...].first {
+                ["Dispatch", "Foundation", "FoundationEssentials"].contains($0) && $0 != lent
+            }
+            return foreign.map { Finding(file, line: index + 1, "import \($0): it would bring its own threads") }
+        }
     }
 
     static let finalClasses = Rule.perLine("classes are final", where: inSwiftSources) { line in
