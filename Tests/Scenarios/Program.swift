@@ -60,7 +60,7 @@ enum Program {
             var sweep = Simulation.seeds(seeds)
             sweep.processes = 2
             do {
-                try await sweep.run { if $0.seed % 7 == 0 { abort() } }
+                try await sweep.run { if $0.seed % 7 == 0 { kill(getpid(), SIGKILL) } }
             } catch let failure as SweepFailure {
                 let crashed = failure.report.failures.map(\.seed).sorted()
                 print("\(failure.report.runs) seeds have run; ended the process: \(crashed)")

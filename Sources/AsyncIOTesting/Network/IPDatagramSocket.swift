@@ -88,11 +88,10 @@ final class IPDatagramSocket: IPSocket {
             case .success(let endpoint): target = endpoint
             }
         }
-        // A source that the caller has chosen: one of the host's own addresses, of which there is one for each version.
-        return unsafe send(MessageBytes(message).bytes, to: target)
+        return unsafe send(MessageBytes(message).bytes, to: target, from: MessageName.readSource(message))
     }
 
-    private func send(_ bytes: [UInt8], to wanted: Endpoint?) -> Int {
+    private func send(_ bytes: [UInt8], to wanted: Endpoint?, from chosen: IPAddress? = nil) -> Int {
         if error != 0 { return takeError() }
         guard let wanted = wanted ?? peer else { return Errno.addressRequired.negated }
         guard wanted.port != 0 else { return Errno.invalidArgument.negated }
@@ -101,6 +100,9 @@ final class IPDatagramSocket: IPSocket {
         if wanted.address.isBroadcast, !options.broadcast { return Errno.permissionDenied.negated }
         if wanted.address.isBroadcast { return kernel?.refuse("broadcast") ?? Errno.ioError.negated }
         guard let way = network.way(to: wanted.address) else { return Errno.networkUnreachable.negated }
+        // A source that the caller has chosen has to be the host's own.
+        let chosen = chosen.flatMap { $0.isAny ? nil : $0 }
+        if let chosen, !chosen.isLoopback, !network.has(chosen) { return Errno.invalidArgument.negated }
         let result = bindIfNeeded()
         guard result >= 0 else { return result }
         if isDrawnToFail(Interest.output) { return Errno.wouldBlock.negated }
@@ -110,7 +112,8 @@ final class IPDatagramSocket: IPSocket {
         let isV4 = wanted.address.isV4
         let level = CInt(isV4 ? IPPROTO_IP : IPPROTO_IPV6)
         let packet = Packet(
-            bytes: bytes, source: Endpoint(local.address.isAny ? way.source : local.address, local.port),
+            bytes: bytes,
+            source: Endpoint(chosen ?? (local.address.isAny ? way.source : local.address), local.port),
             target: Endpoint(way.target, wanted.port),
             hops: CInt(options.number(level, isV4 ? IP_TTL : IPV6_UNICAST_HOPS) ?? 64),
             mark: CInt(options.number(level, isV4 ? IP_TOS : IPV6_TCLASS) ?? 0))

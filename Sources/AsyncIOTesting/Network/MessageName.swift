@@ -16,6 +16,33 @@ enum MessageName {
         return unsafe [UInt8](UnsafeRawBufferPointer(start: name, count: Int(message.pointee.msg_namelen)))
     }
 
+    /// The address to send from, as IP_PKTINFO of ip(7) and IPV6_PKTINFO of ipv6(7) ask for it; nil without one.
+    static func readSource(_ message: UnsafeMutablePointer<msghdr>) -> IPAddress? {
+        guard let start = unsafe message.pointee.msg_control else { return nil }
+        let memory = unsafe UnsafeRawBufferPointer(start: start, count: Int(message.pointee.msg_controllen))
+        let header = MemoryLayout<cmsghdr>.size
+        var offset = 0
+        while offset + header <= memory.count {
+            let length = unsafe memory.loadUnaligned(fromByteOffset: offset, as: Int.self)
+            guard length >= header, length <= memory.count - offset else { return nil }
+            let level = unsafe memory.loadUnaligned(fromByteOffset: offset + 8, as: CInt.self)
+            let type = unsafe memory.loadUnaligned(fromByteOffset: offset + 12, as: CInt.self)
+            let data = offset + header
+            if level == CInt(IPPROTO_IP), type == IP_PKTINFO, length >= header + 12 {
+                // Behind the interface, and before the destination, which is for those who receive.
+                let address = unsafe memory.loadUnaligned(fromByteOffset: data + 4, as: UInt32.self)
+                return .v4(UInt32(bigEndian: address))
+            }
+            if level == CInt(IPPROTO_IPV6), type == IPV6_PKTINFO, length >= header + 20 {
+                let high = unsafe memory.loadUnaligned(fromByteOffset: data, as: UInt64.self)
+                let low = unsafe memory.loadUnaligned(fromByteOffset: data + 8, as: UInt64.self)
+                return IPAddress(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
+            }
+            offset += (length + 7) & ~7
+        }
+        return nil
+    }
+
     /// Says who has sent, as far as there is room.
     static func write(_ name: [UInt8], _ message: UnsafeMutablePointer<msghdr>) {
         guard let memory = unsafe message.pointee.msg_name else { return }

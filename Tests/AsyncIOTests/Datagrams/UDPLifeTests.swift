@@ -75,11 +75,17 @@ struct UDPLifeTests {
         }
     }
 
-    @Test("receive one at a time, and the second learns the first one's name", arguments: Setting.all)
+    @Test("receive one at a time, and the second learns the first one's name", arguments: Setting.everywhere)
     func rivals(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let socket = try await UDPSocket.bind("127.0.0.1", 0, on: loop)
-            let first = Task(name: "the listener", executorPreference: loop) { try await socket.receive() }
+            let begun = Gate()
+            let first = Task(name: "the listener", executorPreference: loop) {
+                begun.open()
+                return try await socket.receive()
+            }
+            // Whoever comes first waits, and a simulation draws who that is.
+            await begun.pass()
             var rival: IOError?
             try await until {
                 // Until the first one waits, this one would: somebody has to send.
