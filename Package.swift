@@ -126,6 +126,8 @@ let package = Package(
             name: "AsyncIOCommand",
             dependencies: [
                 "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                .target(name: "AsyncIOHTTP", condition: .when(traits: ["HTTP"])),
+                .target(name: "AsyncIOTLS", condition: .when(traits: ["TLS"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -166,6 +168,11 @@ let package = Package(
         // Has children in ways that would disturb those of other tests.
         .executableTarget(
             name: "probe-processes", dependencies: ["AsyncIO"], path: "Tests/Probes/Processes", swiftSettings: strict),
+        // Serves other people's HTTP clients: Tests/Peers/http_peers.py.
+        .executableTarget(
+            name: "web-probe",
+            dependencies: ["AsyncIO", .target(name: "AsyncIOHTTP", condition: .when(traits: ["HTTP"]))],
+            path: "Tests/Probes/Web", swiftSettings: strict),
         // Serves and dials while Tests/Faults/faults.py makes its system calls fail.
         .executableTarget(
             name: "fault-probe", dependencies: ["AsyncIO"], path: "Tests/Faults/Probe", swiftSettings: strict),

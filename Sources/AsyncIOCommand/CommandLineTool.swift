@@ -44,3 +44,14 @@ struct Serve: ParsableCommand {
             """,
         subcommands: [ServeChat.self, ServeEcho.self, ServeProxy.self])
 }
+
+#if !HTTP
+/// A part of the command that this build does not have.
+struct NeedsHTTP: Error, CustomStringConvertible {
+    let what: String
+
+    var description: String {
+        "\(what) needs HTTP, which this build has not: swift run --traits HTTP,TLS asyncio …"
+    }
+}
+#endif

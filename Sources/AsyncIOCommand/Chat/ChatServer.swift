@@ -24,7 +24,9 @@ package final class ChatServer {
     /// Serves until the calling task is cancelled; then says goodbye to everybody, and returns when they have heard it.
     package func run(on listener: TCPListener) async throws {
         try await withTaskCancellationHandler {
-            try await listener.serve(drain: Self.drain) { @MainActor connection in await self.meet(connection) }
+            try await listener.serve(drain: Self.drain) { @MainActor connection in
+                await self.meet(connection, called: "\(connection.peer)", on: connection.loop)
+            }
         } onCancel: {
             Task(name: "goodbye") { @MainActor in
                 self.chat.sayGoodbye()
@@ -33,15 +35,15 @@ package final class ChatServer {
         }
     }
 
-    /// The life of one connection. It has ended when both of its tasks have.
-    private func meet(_ connection: TCPStream) async {
-        let visit = Visit(connection)
+    /// The life of one connection, whatever it is made of. It has ended when both of its tasks have.
+    func meet(_ connection: any ByteStream, called name: String, on loop: EventLoop) async {
+        let visit = Visit(connection, on: loop)
         let id = chat.connect()
         visits[id] = visit
         ring()
         let writing: @MainActor @Sendable () async -> Void = { await self.write(to: visit, id) }
         await withDiscardingTaskGroup { group in
-            group.addTask(name: "writer \(connection.peer)", operation: writing)
+            group.addTask(name: "writer \(name)", operation: writing)
             await read(from: visit, id)
         }
         visit.end()
@@ -56,7 +58,7 @@ package final class ChatServer {
         let connection = visit.connection
         var splitter = LineSplitter(limit: chat.limits.lineBytes)
         var pace = Pace(linesPerSecond: linesPerSecond, now: .zero)
-        let start = connection.loop.now
+        let start = visit.loop.now
         do {
             while let bytes = try await connection.read(upTo: 4096) {
                 // Somebody who has left may still talk; nobody listens any more.
@@ -64,8 +66,8 @@ package final class ChatServer {
                     guard chat.isHere(id) else { break }
                     if splitter.endsInReturn { chat.answerWithReturns(id) }
                     await take(event, from: id)
-                    let pause = pace.pause(afterLineAt: start.duration(to: connection.loop.now))
-                    if pause > .zero { try await connection.loop.sleep(for: pause) }
+                    let pause = pace.pause(afterLineAt: start.duration(to: visit.loop.now))
+                    if pause > .zero { try await visit.loop.sleep(for: pause) }
                 }
             }
             for event in splitter.finish() { await take(event, from: id) }
@@ -129,7 +131,8 @@ package final class ChatServer {
 /// One connection, and what its two tasks know of each other.
 @MainActor
 private final class Visit {
-    let connection: TCPStream
+    let connection: any ByteStream
+    let loop: EventLoop
     /// Tells the writer that there is something to write.
     let bell: AsyncStream<Void>
     let ringer: AsyncStream<Void>.Continuation
@@ -137,15 +140,16 @@ private final class Visit {
     var isReaderDone = false
     private var closing: ScheduledCall?
 
-    init(_ connection: TCPStream) {
+    init(_ connection: any ByteStream, on loop: EventLoop) {
         self.connection = connection
+        self.loop = loop
         (bell, ringer) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Closes the connection later; the last word counts.
     func close(after delay: Duration) {
         closing?.cancel()
-        closing = connection.loop.callLater(delay) { [connection] in connection.close() }
+        closing = loop.callLater(delay) { [connection] in connection.close() }
     }
 
     func end() { closing?.cancel() }

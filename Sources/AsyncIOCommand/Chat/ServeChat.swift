@@ -10,6 +10,7 @@ struct ServeChat: ParsableCommand {
             EXAMPLES
               asyncio serve chat                     then, elsewhere: nc 127.0.0.1 7000
               asyncio serve chat --host 0.0.0.0      for everybody in the network
+              asyncio serve chat --web 8080          and for browsers: http://127.0.0.1:8080
               printf 'anna\\nhello\\n/who\\n' | nc -N 127.0.0.1 7000
 
             People choose a name, talk, and have the commands that /help lists. Those
@@ -22,6 +23,9 @@ struct ServeChat: ParsableCommand {
 
     @Option(help: "The port; 0 means any that is free.")
     var port: UInt16 = 7000
+
+    @Option(help: "Also serve a page for browsers on this port; 0 means any that is free.")
+    var web: UInt16?
 
     @Option(help: "How many lines one person may write in a second, after the first hundred.")
     var linesPerSecond = 20
@@ -43,6 +47,28 @@ struct ServeChat: ParsableCommand {
         let listener = try await place.listen(port: port) { try await TCPListener.bind($0, $1, options: options) }
         let driver = listener.loop.driverName
         Console.say("chat: listening on \(listener.address) (\(driver)) - try: \(listener.address.invitation)")
-        try await ChatServer(limits: Chat.Limits(), linesPerSecond: linesPerSecond).run(on: listener)
+        let chat = ChatServer(limits: Chat.Limits(), linesPerSecond: linesPerSecond)
+        guard let web else { return try await chat.run(on: listener) }
+        try await serve(chat, on: listener, web: web)
     }
+
+    #if HTTP
+    /// Both doors; whichever fails closes both.
+    @MainActor
+    private func serve(_ chat: ChatServer, on listener: TCPListener, web: UInt16) async throws {
+        let door = try await place.listen(port: web) { try await TCPListener.bind($0, $1) }
+        Console.say("chat: in browsers at http://\(door.address)")
+        let page = WebChat(chat: chat)
+        try await withThrowingTaskGroup { group in
+            group.addTask(name: "web") { try await HTTPServer().serve(door) { try await page.answer($0) } }
+            group.addTask(name: "chat") { try await chat.run(on: listener) }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+    #else
+    private func serve(_ chat: ChatServer, on listener: TCPListener, web: UInt16) async throws {
+        throw NeedsHTTP(what: "--web")
+    }
+    #endif
 }

@@ -1,0 +1,88 @@
+// A server for other people's clients: what they send comes back, what they ask for is made by rules that they know.
+#if HTTP
+import AsyncIOHTTP
+
+/// `web-probe PLACE`: serves until it is interrupted. The place is a port of 127.0.0.1 (0: any) or a path with a slash
+/// in it, for a Unix socket. Prints `port N` or `path P` when it listens.
+@main
+struct Main {
+    static func main() throws {
+        let place = CommandLine.arguments.dropFirst().first ?? "0"
+        try EventLoop.run(options: .init(name: "web", interrupts: [.interrupt, .terminate])) {
+            let router = try makeRouter()
+            let server = HTTPServer()
+            if place.contains("/") {
+                let listener = try await UnixListener.bind(path: place)
+                print("path \(place)")
+                try await server.serve(listener, router.handler)
+            } else {
+                let listener = try await TCPListener.bind("127.0.0.1", UInt16(place) ?? 0)
+                print("port \(listener.address.port ?? 0)")
+                try await server.serve(listener, router.handler)
+            }
+        }
+    }
+
+    static func makeRouter() throws -> Router {
+        var router = Router()
+        router.get("/hello") { _ in .text("hello\n") }
+        // So many bytes, with their number beforehand or in chunks.
+        router.get("/bytes/:count") { request in
+            let count = Int(request.parameters["count"] ?? "") ?? 0
+            return .init(body: Pattern.body(count, hasLength: request.query["chunked"] == nil))
+        }
+        // The body, as it comes.
+        router.post("/echo") { request in .init(body: .init(request.body, length: request.body.length)) }
+        // Its length and what its bytes add up to.
+        router.put("/sum") { request in
+            var count = 0
+            var isPattern = true
+            for try await piece in request.body {
+                isPattern = isPattern && Pattern.fits(piece, at: count)
+                count += piece.count
+            }
+            return .text("\(count) \(isPattern ? "right" : "wrong")\n")
+        }
+        // Nobody asks for this but a request that is hidden in another one.
+        try router.get("/smuggled") { _ in .text("here it was") }
+        // Answers before it reads.
+        router.post("/refuse") { _ in throw HTTPError(.forbidden, "not here") }
+        router.get("/ws") { request in
+            try .webSocket(request) { socket in
+                for try await message in socket { try await socket.send(message) }
+            }
+        }
+        return router
+    }
+}
+
+/// Bytes that both sides know: each is its place, modulo 251.
+enum Pattern {
+    private static let block = (0..<251 * 256).map { UInt8($0 % 251) }
+
+    static func body(_ count: Int, hasLength: Bool) -> HTTPBody {
+        HTTPBody(length: hasLength ? count : nil) { writer in
+            var left = count
+            while left > 0 {
+                let piece = min(left, block.count)
+                try await writer.write(piece == block.count ? block : Array(block[..<piece]))
+                left -= piece
+            }
+        }
+    }
+
+    static func fits(_ piece: [UInt8], at position: Int) -> Bool {
+        var expected = position % 251
+        for byte in piece {
+            if Int(byte) != expected { return false }
+            expected = expected == 250 ? 0 : expected + 1
+        }
+        return true
+    }
+}
+#else
+@main
+struct Main {
+    static func main() {}
+}
+#endif
