@@ -1,6 +1,10 @@
 import ArgumentParser
 import AsyncIO
 
+#if HTTP
+import AsyncIOHTTP
+#endif
+
 /// `asyncio serve chat`.
 struct ServeChat: ParsableCommand {
     static let configuration = CommandConfiguration(

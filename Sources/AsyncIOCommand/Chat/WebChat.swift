@@ -39,7 +39,7 @@ struct WebChat: Sendable {
                 }
                 try await near.closeWriting()
             }
-            for try await line in BufferedReader(near).lines() { try await socket.send(line) }
+            for try await line in BufferedReader(near).lines(limit: 64 << 10) { try await socket.send(line) }
             near.close()
             try await socket.close()
             group.cancelAll()

@@ -31,7 +31,12 @@ extension HTTPServer.Response {
         if let subprotocol = agreement.subprotocol { fields[.secWebSocketProtocol] = subprotocol }
         if let deflate = agreement.deflate { fields[.secWebSocketExtensions] = deflate.description }
         return .switchingProtocols(to: "websocket", headerFields: fields) { stream in
-            try await WebSocketSession(over: stream, .server, options, agreement).run(body)
+            let session = try WebSocketSession(over: stream, .server, options, agreement)
+            do {
+                try await session.run(body)
+            } catch let error as WebSocketError where error == session.socket.ending {
+                // Its own end, which the peer knows of: no news for anybody else.
+            }
         }
     }
 

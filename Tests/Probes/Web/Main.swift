@@ -1,6 +1,7 @@
 // A server for other people's clients: what they send comes back, what they ask for is made by rules that they know.
 #if HTTP
 import AsyncIOHTTP
+import Glibc
 
 /// `web-probe PLACE`: serves until it is interrupted. The place is a port of 127.0.0.1 (0: any) or a path with a slash
 /// in it, for a Unix socket. Prints `port N` or `path P` when it listens.
@@ -12,29 +13,35 @@ struct Main {
             let router = try makeRouter()
             let server = HTTPServer()
             if place.contains("/") {
-                let listener = try await UnixListener.bind(path: place)
-                print("path \(place)")
+                let listener = try await UnixListener.bind(place)
+                say("path \(place)")
                 try await server.serve(listener, router.handler)
             } else {
                 let listener = try await TCPListener.bind("127.0.0.1", UInt16(place) ?? 0)
-                print("port \(listener.address.port ?? 0)")
+                say("port \(listener.address.port ?? 0)")
                 try await server.serve(listener, router.handler)
             }
         }
     }
 
+    /// Whoever waits for the line reads it through a pipe.
+    static func say(_ line: String) {
+        print(line)
+        fflush(nil)
+    }
+
     static func makeRouter() throws -> Router {
         var router = Router()
-        router.get("/hello") { _ in .text("hello\n") }
+        try router.get("/hello") { _ in .text("hello\n") }
         // So many bytes, with their number beforehand or in chunks.
-        router.get("/bytes/:count") { request in
+        try router.get("/bytes/:count") { request in
             let count = Int(request.parameters["count"] ?? "") ?? 0
-            return .init(body: Pattern.body(count, hasLength: request.query["chunked"] == nil))
+            return .init(body: Pattern.body(count, hasLength: try request.query["chunked"] == nil))
         }
         // The body, as it comes.
-        router.post("/echo") { request in .init(body: .init(request.body, length: request.body.length)) }
+        try router.post("/echo") { request in .init(body: .init(request.body, length: request.body.length)) }
         // Its length and what its bytes add up to.
-        router.put("/sum") { request in
+        try router.put("/sum") { request in
             var count = 0
             var isPattern = true
             for try await piece in request.body {
@@ -46,8 +53,8 @@ struct Main {
         // Nobody asks for this but a request that is hidden in another one.
         try router.get("/smuggled") { _ in .text("here it was") }
         // Answers before it reads.
-        router.post("/refuse") { _ in throw HTTPError(.forbidden, "not here") }
-        router.get("/ws") { request in
+        try router.post("/refuse") { _ in throw HTTPError(.forbidden, "not here") }
+        try router.get("/ws") { request in
             try .webSocket(request) { socket in
                 for try await message in socket { try await socket.send(message) }
             }
