@@ -24,6 +24,18 @@ extension TCPStream {
         try await core.set([.userTimeout(userTimeout)])
     }
 
+    /// Whether the connection has broken: behind the peer's end of data a read does not tell, since Linux goes on
+    /// reporting that end. Also true of one that was closed here.
+    package var hasBroken: Bool {
+        get async {
+            guard let error = try? await core.option(SOL_SOCKET, SO_ERROR, size: 4, "read error") else { return true }
+            // Somebody may have taken the error already. A simulation does not know this option.
+            let state = try? await core.option(CInt(IPPROTO_TCP), TCP_INFO, size: 8, "read state")
+            // TCP_CLOSE of the kernel's states.
+            return error.contains { $0 != 0 } || state?.first == 7
+        }
+    }
+
     /// What the kernel knows of the connection (TCP_INFO of tcp(7)).
     ///
     /// Does not wait. Throws ``IOError`` if the connection is closed.

@@ -26,7 +26,8 @@ extension ServerConnection {
             watch.finishedEarly = watch.finishedEarly || watch.looks == 1
             doubt()
         }
-        guard parser.unparsedCount < site.limits.pipelinedSize || peerHasFinished else { return }
+        if watch.wasProbed { return lookForReset() }
+        guard parser.unparsedCount < site.limits.pipelinedSize, !peerHasFinished else { return }
         let isFirst = watch.looks == 1
         ahead = site.loop.startTask(named: "HTTP client watch") { [self] in
             let result: Result<[UInt8]?, any Error>
@@ -65,6 +66,16 @@ extension ServerConnection {
         } catch {
             aheadFailure = error
             clientHasGone()
+        }
+    }
+
+    /// Whether the client has answered the probe with a reset.
+    private func lookForReset() {
+        guard let stream = stream as? TCPStream else { return }
+        ahead = site.loop.startTask(named: "HTTP client watch") { [self] in
+            let hasBroken = await stream.hasBroken
+            ahead = nil
+            if hasBroken && !Task.isCancelled { clientHasGone() }
         }
     }
 
