@@ -57,22 +57,31 @@ struct ParserFuzzTests {
     private static let requests = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST /x?y=%20 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\n\r\nhello",
         "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\nT: u\r\n\r\n",
-        "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n\0\u{1}",
+        "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n\0\u{1}",
         "GET / HTTP/1.0\r\nConnection: keep-alive\r\nA: \r\n\r\n",
     ]
 
     private static let responses = [
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 \r\nA: b\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nuntil the end",
-        "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nrest",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 \r\nA: b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\n\r\nuntil the end",
+        "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nrest",
     ]
 
-    private static let ingredients: [[UInt8]] = [
-        "\r\n", "\n", "\r", " ", "\t", ":", ",", ";", "0", "\0", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n",
-        "Host: b\r\n", "HTTP/1.1", "\"", "chunked", "5\r\nhello\r\n", "0\r\n\r\n", "x", "@", "Expect: 100-continue\r\n",
-    ].map { Array($0.utf8) } + [[0x80], [0xff], [0x85], [0xa0]]
+    private static let ingredients: [[UInt8]] =
+        [
+            "\r\n", "\n", "\r", " ", "\t", ":", ",", ";", "0", "\0", "Content-Length: 5\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Host: b\r\n", "HTTP/1.1", "\"", "chunked", "5\r\nhello\r\n", "0\r\n\r\n", "x", "@",
+            "Expect: 100-continue\r\n",
+        ].map { Array($0.utf8) } + [[0x80], [0xff], [0x85], [0xa0]]
 
-    @Test("comes to the same end however the bytes are cut, and never further than to an error", arguments: Randomness.seeds)
+    @Test(
+        "comes to the same end however the bytes are cut, and never further than to an error",
+        arguments: Randomness.seeds)
     func anything(seed: UInt64) {
         var random = Randomness(seed: seed)
         for round in 0..<Stress.count("mutations", few: 3_000, many: 1_000_000) {
@@ -88,7 +97,8 @@ struct ParserFuzzTests {
             let single = outcome(kind, bytes, pieces: bytes.map { _ in 1 })
             guard whole == cut, whole == single else {
                 let text = String(decoding: bytes, as: UTF8.self).debugDescription
-                Issue.record("round \(round), ASYNCIO_SEED=\(seed): \(text)\n\(whole)\n-- cut\n\(cut)\n-- single\n\(single)")
+                Issue.record(
+                    "round \(round), ASYNCIO_SEED=\(seed): \(text)\n\(whole)\n-- cut\n\(cut)\n-- single\n\(single)")
                 return
             }
         }

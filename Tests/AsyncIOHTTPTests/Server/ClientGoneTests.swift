@@ -53,7 +53,8 @@ struct ClientGoneTests {
         #expect(waited < (setting.isSimulated ? .milliseconds(100) : .milliseconds(1_000)))
     }
 
-    @Test("gets its answer if it has only half-closed", arguments: Setting.onRealLoop + Setting.simulated, ["1.1", "1.0"])
+    @Test(
+        "gets its answer if it has only half-closed", arguments: Setting.onRealLoop + Setting.simulated, ["1.1", "1.0"])
     func halfClosed(setting: Setting, version: String) async throws {
         let answer = try await withLoop(setting, faults: SimulationFaults()) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
@@ -76,7 +77,9 @@ struct ClientGoneTests {
         #expect(Wire.statuses(in: answer) == (version == "1.1" ? [100, 200] : [200]))
     }
 
-    @Test("may send its next requests meanwhile, as many as are kept; they are answered in order", arguments: Setting.onLoop)
+    @Test(
+        "may send its next requests meanwhile, as many as are kept; they are answered in order",
+        arguments: Setting.onLoop)
     func pipelined(setting: Setting) async throws {
         let answer = try await withLoop(setting, faults: SimulationFaults()) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
