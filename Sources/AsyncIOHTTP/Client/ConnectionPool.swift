@@ -17,9 +17,15 @@ enum ConnectionPlace: Hashable, Sendable {
 final class ConnectionPool: Sendable {
     private typealias Machine = PoolMachine<ConnectionPlace, ClientConnection>
 
+    /// A request that waits for a connection.
+    private struct Waiter {
+        let place: ConnectionPlace
+        let resolver: Promise<Machine.Answer>.Resolver
+    }
+
     private struct State {
         var machine: Machine
-        var waiting: [Machine.Ticket: Promise<Machine.Answer>.Resolver] = [:]
+        var waiting: [Machine.Ticket: Waiter] = [:]
     }
 
     private let state: Locked<State>
@@ -72,30 +78,38 @@ final class ConnectionPool: Sendable {
     private func answer(
         for place: ConnectionPlace, fresh: Bool, within limit: Duration?
     ) async throws -> Machine.Answer {
-        let (promise, resolver) = Promise<Machine.Answer>.make(name: "connection")
-        let answer = state.withLock { state in
+        let (answer, waiting) = state.withLock { state in
             let answer = state.machine.ask(for: place, fresh: fresh)
-            if case .wait(let ticket) = answer { state.waiting[ticket] = resolver }
-            return answer
+            guard case .wait(let ticket) = answer else { return (answer, nil as Waiter?) }
+            let waiter = Waiter(place: place, resolver: Promise.make(name: "connection").resolver)
+            state.waiting[ticket] = waiter
+            return (answer, waiter)
         }
         guard let answer else { throw ConnectionPool.closed }
-        guard case .wait(let ticket) = answer else { return answer }
+        guard case .wait(let ticket) = answer, let waiting else { return answer }
+        let promise = waiting.resolver.promise
         do {
             guard let limit else { return try await promise.value }
             return try await withTimeout(limit) { try await promise.value }
         } catch {
-            leave(place, ticket, promise)
+            leave(waiting, ticket)
             throw error is TimeoutError ? PhaseTimeout(phase: .queue, limit: limit) : error
         }
     }
 
     /// Somebody does not wait any longer, and may have been served just then: that goes to the next one.
-    private func leave(_ place: ConnectionPlace, _ ticket: Machine.Ticket, _ promise: Promise<Machine.Answer>) {
+    private func leave(_ waiter: Waiter, _ ticket: Machine.Ticket) {
         state.withLock { state in
-            state.machine.leave(place, ticket)
+            state.machine.leave(waiter.place, ticket)
             _ = state.waiting.removeValue(forKey: ticket)
         }
-        guard case .success(let answer)? = promise.result else { return }
+        // Whoever serves it later finds that it has left; if it has been served already, we have what it got.
+        if waiter.resolver.fail(CancellationError()) { return }
+        if case .success(let answer)? = waiter.resolver.promise.result { giveUp(answer, at: waiter.place) }
+    }
+
+    /// What somebody got who has left.
+    private func giveUp(_ answer: Machine.Answer, at place: ConnectionPlace) {
         switch answer {
         case .reuse(let connection, _): lose(connection)
         case .open(let displaced):
@@ -132,7 +146,7 @@ final class ConnectionPool: Sendable {
             return (removed, Self.told(outcome, &state))
         }
         if removed.0 { connection.close() }
-        for (resolver, answer) in removed.1 { resolver.fulfil(answer) }
+        tell(removed.1)
     }
 
     private func carryOut(_ change: (inout Machine) -> Machine.Outcome) {
@@ -141,13 +155,17 @@ final class ConnectionPool: Sendable {
             return (Self.told(outcome, &state), outcome)
         }
         for connection in outcome.closed { connection.close() }
-        for (resolver, answer) in told { resolver.fulfil(answer) }
+        tell(told)
     }
 
     private static func told(
         _ outcome: Machine.Outcome, _ state: inout State
-    ) -> [(Promise<Machine.Answer>.Resolver, Machine.Answer)] {
+    ) -> [(Waiter, Machine.Answer)] {
         outcome.served.compactMap { ticket, answer in state.waiting.removeValue(forKey: ticket).map { ($0, answer) } }
+    }
+
+    private func tell(_ served: [(Waiter, Machine.Answer)]) {
+        for (waiter, answer) in served where !waiter.resolver.fulfil(answer) { giveUp(answer, at: waiter.place) }
     }
 
     /// Closes what idles, and sends away who waits. What is in use is closed when it is given back.
@@ -157,7 +175,7 @@ final class ConnectionPool: Sendable {
             return (connections, tickets.compactMap { state.waiting.removeValue(forKey: $0) })
         }
         for connection in connections { connection.close() }
-        for resolver in waiting { resolver.fail(Self.closed) }
+        for waiter in waiting { waiter.resolver.fail(Self.closed) }
     }
 
     static let closed = HTTPClientError(

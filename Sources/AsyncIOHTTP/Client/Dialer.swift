@@ -27,7 +27,8 @@ struct Dialer: Sendable {
     }
 
     private func dial(_ origin: HTTPURL.Origin) async throws -> any ByteStream {
-        try await TCPStream.connect(origin.host, origin.port, options: configuration.connecting, on: loop)
+        if let dial = configuration.dial { return try await dial(origin) }
+        return try await TCPStream.connect(origin.host, origin.port, options: configuration.connecting, on: loop)
     }
 
     /// Connects within the phase's limit.

@@ -42,6 +42,8 @@ extension HTTPClient {
 
         /// Makes a stream secure, otherwise than the package does: for tests.
         var secure: SecureUpgrade?
+        /// Connects otherwise than by TCP: for tests without a network.
+        var dial: (@Sendable (HTTPURL.Origin) async throws -> any ByteStream)?
         /// Whom the environment is asked of.
         var environment: @Sendable (String) -> String? = { ProxyChoice.systemVariable($0) }
 
@@ -138,8 +140,8 @@ extension HTTPClient {
     }
 }
 
-/// Makes a stream secure for a host, before a byte has gone over it, and checks that it is the one that answers. Whoever
-/// calls breaks the stream off if this throws.
+/// Makes a stream secure for a host, before a byte has gone over it, and checks that it is the one that answers.
+/// Whoever calls breaks the stream off if this throws.
 typealias SecureUpgrade = @Sendable (_ stream: any ByteStream, _ host: String) async throws -> any ByteStream
 
 extension HTTPClient.Configuration {

@@ -51,8 +51,8 @@ final class ResponseReader: @unchecked Sendable {
         }
     }
 
-    /// The server sends nothing more. Throws if that cuts the response off; a body that ends so has an ``Event/end(_:)``
-    /// then.
+    /// The server sends nothing more. Throws if that cuts the response off; a body that ends so has its end as the next
+    /// event.
     func finish() throws {
         do {
             try parser.finish()
