@@ -66,7 +66,7 @@ struct Dialer: Sendable {
                 detail: "this build speaks no TLS: depend on swift-asyncio with the package trait TLS beside HTTP")
         }
         do {
-            return try await within(timeouts.tls, .tls) { try await secure(stream, origin.host) }
+            return try await within(timeouts.tls, .tls) { try await secure(stream, origin.host, loop) }
         } catch {
             stream.abort()
             throw error

@@ -142,14 +142,18 @@ extension HTTPClient {
 
 /// Makes a stream secure for a host, before a byte has gone over it, and checks that it is the one that answers.
 /// Whoever calls breaks the stream off if this throws.
-typealias SecureUpgrade = @Sendable (_ stream: any ByteStream, _ host: String) async throws -> any ByteStream
+typealias SecureUpgrade =
+    @Sendable (_ stream: any ByteStream, _ host: String, _ loop: EventLoop) async throws
+    -> any ByteStream
 
 extension HTTPClient.Configuration {
     /// How `https` is spoken; nil if it is not: the package was built without its trait.
     var security: SecureUpgrade? {
         if let secure { return secure }
         #if TLS
-        return { [tls] stream, host in try await TLSStream.client(over: stream, host: host, tls: tls) }
+        return { [tls] stream, host, loop in
+            try await TLSStream.client(over: stream, host: host, tls: tls, on: loop)
+        }
         #else
         return nil
         #endif

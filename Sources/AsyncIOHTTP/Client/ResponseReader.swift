@@ -64,8 +64,9 @@ final class ResponseReader: @unchecked Sendable {
     /// What came behind the response: nobody has asked for it.
     func takeRest() -> [UInt8] { parser.takeRest() }
 
-    private static func told(_ error: HTTPError) -> HTTPError {
-        HTTPError(.badGateway, "the response is not understood: \(error.reason)")
+    private static func told(_ error: any Error) -> any Error {
+        guard let error = error as? HTTPError else { return error }
+        return HTTPError(.badGateway, "the response is not understood: \(error.reason)")
     }
 }
 #endif

@@ -182,7 +182,7 @@ extension HTTPClient.Configuration {
     /// As ``test``, and what is `https` goes over the stream as it is.
     static var pretendingTLS: HTTPClient.Configuration {
         var configuration = test
-        configuration.secure = { stream, _ in stream }
+        configuration.secure = { stream, _, _ in stream }
         return configuration
     }
 }

@@ -145,7 +145,7 @@ struct ClientTimeoutTests {
     @Test("TLS has a limit of its own", arguments: Setting.simulated)
     func tls(setting: Setting) async throws {
         var configuration = Self.timeouts { $0.tls = .seconds(6) }
-        configuration.secure = { stream, _ in
+        configuration.secure = { stream, _, _ in
             _ = try await stream.read(upTo: 1)
             return stream
         }
