@@ -10,50 +10,19 @@ import Testing
 struct MiddlewareTests {
     private struct Mistake: Error {}
 
-    /// Takes records from wherever they are made.
-    private final class Records: Sendable {
-        private let records = Locked<[AccessRecord]>([])
-        var all: [AccessRecord] { records.withLock { $0 } }
-        func add(_ record: AccessRecord) { records.withLock { $0.append(record) } }
-    }
-
-    @Test("the access log tells of every request once: when its content has gone, or nobody has taken it")
-    func accessLog() async throws {
-        let records = Records()
-        let log = HTTPServer.accessLog { records.add($0) }
-        _ = try await ask(HTTPServer.chain([log]) { _ in .text("hello") }, .get, "/a").bytes
-        _ = try await ask(HTTPServer.chain([log]) { _ in throw HTTPError(.notFound, "x") }, .get, "/b")
-        await #expect(throws: Mistake.self) {
-            try await ask(HTTPServer.chain([log]) { _ in throw Mistake() }, .get, "/c")
-        }
-        _ = try await ask(HTTPServer.chain([log]) { _ in .text("hello") }, .head, "/d")
-        let broken = HTTPBody { writer in
-            try await writer.write("abc")
-            throw Mistake()
-        }
-        let response = try await ask(HTTPServer.chain([log]) { _ in HTTPServer.Response(body: broken) }, .get, "/e")
-        await #expect(throws: Mistake.self) { try await response.bytes }
-        // Nobody reads this one.
-        _ = try await ask(HTTPServer.chain([log]) { _ in .text("hello") }, .get, "/f")
-        let lines = records.all.map { "\($0.target) \($0.status.code) \($0.sentBytes) \($0.isComplete)" }
-        #expect(
-            lines == [
-                "/a 200 5 true", "/b 404 0 false", "/c 500 0 false", "/d 200 0 true", "/e 200 3 false",
-                "/f 200 0 false",
-            ])
-    }
-
     @Test("the access log's lines keep what clients send within its quotes")
     func combined() throws {
-        let record = AccessRecord(
-            time: HTTPDate(secondsSinceEpoch: 784_111_777), duration: .zero,
-            peer: try SocketAddress(parsing: "10.0.0.1:80"),
-            method: .get, target: "/a\"b\\\u{1b}[31m ü", version: .http1_0, status: .ok, sentBytes: 7, isComplete: true,
-            referer: nil, userAgent: "x\" 200 \ny")
+        let connection = HTTPServer.Connection(peer: try SocketAddress(parsing: "10.0.0.1:80"))
+        let request = HTTPServer.Request(
+            .get, "/a\"b\\\u{1b}[31m ü", headerFields: [.userAgent: "x\" 200 \ty"], version: .http1_0,
+            connection: connection)
+        let exchange = HTTPServer.Exchange(
+            request: request, status: .ok, bodySize: 7, duration: .zero, isComplete: true)
         #expect(
-            record.combined
+            exchange.combinedLogLine(time: HTTPDate(secondsSinceEpoch: 784_111_777))
                 == #"10.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a\x22b\x5c\x1b[31m \xc3\xbc HTTP/1.0" 200 7 "#
-                + #""-" "x\x22 200 \x0ay""#)
+                + #""-" "x\x22 200 \x09y""#)
+        #expect(exchange.combinedLogLine.hasSuffix(#""-" "x\x22 200 \x09y""#))
     }
 
     @Test("a deadline ends a handler that takes too long, and nothing else", arguments: Setting.timeless)
