@@ -64,9 +64,7 @@ final class HTTPService: Sendable {
 
     init(_ server: HTTPServer, _ handler: @escaping HTTPServer.Handler) {
         self.server = server
-        self.handler = server.middleware.reversed().reduce(handler) { inner, middleware in
-            { request in try await middleware(request, inner) }
-        }
+        self.handler = HTTPServer.chain(server.middleware, before: handler)
     }
 
     /// Serves one connection, on the loop's thread.

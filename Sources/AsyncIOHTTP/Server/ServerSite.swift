@@ -94,7 +94,7 @@ final class ServerSite: @unchecked Sendable {
             let simulated = Instant.distantPast == now ? .zero : Instant(nanoseconds: 0).duration(to: now)
             let seconds = loop.isSimulated ? 1_600_000_000 + simulated.components.seconds : Int64(time.tv_sec)
             let rest = loop.isSimulated ? 0 : Int64(time.tv_nsec)
-            date = Array("Date: \(ServerDate(secondsSince1970: seconds))\r\n".utf8)
+            date = Array("Date: \(HTTPDate(secondsSinceEpoch: seconds))\r\n".utf8)
             dateEnds = now.advanced(by: .nanoseconds(1_000_000_000 - rest))
         }
         return date
