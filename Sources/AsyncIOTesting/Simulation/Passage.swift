@@ -33,8 +33,9 @@ final class Passage: TaskExecutor {
     func perform<Success: Sendable>(
         _ body: @concurrent @Sendable (World) async throws -> Success
     ) async -> Result<Success, any Error> {
-        let traveller = Traveller()
-        state.withLock { $0.traveller = traveller }
+        state.withLock { $0.traveller = Traveller() }
+        // A child task lies in its parent's memory: nobody may let go of it when it is gone.
+        defer { state.withLock { $0.traveller = nil } }
         return await withTaskExecutorPreference(self) {
             guard case .inside(let world, let loop) = state.withLock({ $0.stage }) else {
                 return .failure(EventLoopError.noLoop)

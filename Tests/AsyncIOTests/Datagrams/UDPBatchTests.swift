@@ -32,7 +32,7 @@ struct UDPBatchTests {
             let (server, client) = try await sockets(offload, on: loop)
             var random = Randomness()
             for _ in 0..<10 {
-                // What a receiver has no room for is dropped, and a simulated one has what an unprivileged program gets.
+                // What a receiver has no room for is dropped; a simulated one has what programs without rights get.
                 let batch = Self.draw(&random, atMost: setting.isSimulated ? 400_000 : .max)
                 let sent = try await client.sendBatch(batch)
                 #expect(sent.sent == batch.count && sent.isComplete)
