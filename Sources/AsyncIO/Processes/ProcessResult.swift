@@ -86,8 +86,8 @@ public struct OutputLimit: Sendable, Hashable {
 
 /// A process has written more than it was allowed to.
 ///
-/// One that ``Process/run(_:input:output:error:limit:timeout:termination:outputGrace:on:)`` has started was ended; after
-/// ``Process/communicate(_:limit:outputGrace:)`` it goes on.
+/// One that ``Process/run(_:input:output:error:limit:timeout:termination:outputGrace:on:)`` has started was ended;
+/// after ``Process/communicate(_:limit:outputGrace:)`` it goes on.
 public struct OutputLimitError: Error, Sendable, CustomStringConvertible {
     /// What has run.
     public let command: Command
