@@ -112,6 +112,8 @@ final class SimulatedProcess {
         end = casyncio_process_end(was_signalled: true, dumped_core: false, number: SIGKILL)
         task?.cancel()
         numbers = []
+        // They know it, too, and nobody closes them.
+        descriptors = []
     }
 }
 

@@ -14,6 +14,8 @@ public struct DiskFaults: Sendable {
     public var shortTransfers = 0.0
     /// That a call is slow, and how much longer it takes then.
     public var slowCalls = 0.0
+    /// That a call that is cancelled has begun already: then it is carried out, and its caller told so.
+    public var begunCalls = 0.0
     /// The longest that a slow call takes.
     public var longestCall = Duration.milliseconds(500)
     /// What a crash takes of that which was not synced.
@@ -28,6 +30,7 @@ public struct DiskFaults: Sendable {
         var faults = DiskFaults()
         faults.shortTransfers = 0.2
         faults.slowCalls = 0.05
+        faults.begunCalls = 0.5
         faults.loss = .anything
         return faults
     }

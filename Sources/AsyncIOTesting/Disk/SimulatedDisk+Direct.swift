@@ -5,11 +5,17 @@ import SystemPackage
 // For those who set a test up, and look at what came of it: outside of any task, at once, and without faults.
 extension SimulatedDisk {
     /// Writes a file, and the folders above it as far as they are missing. All of it is on the disk, as if synced.
-    public func write(_ path: some PathConvertible, _ bytes: [UInt8], permissions: UInt16 = 0o644) throws {
+    ///
+    /// Without permissions, a file that is there keeps its own, and a new one gets `0o644`.
+    public func write(_ path: some PathConvertible, _ bytes: [UInt8], permissions: UInt16? = nil) throws {
         try told("write", path) { path throws(Errno) in
             let place = try madePlace(path)
             if let node = place.node, !node.isRegular { throw .isDirectory }
-            let node = place.node ?? makeNode(.regular, mode: UInt32(permissions))
+            let node = place.node ?? makeNode(.regular, mode: 0o644)
+            if let permissions {
+                node.mode = UInt32(permissions) & 0o7777
+                node.modeOnDisk = node.mode
+            }
             if place.node == nil { found(node, place.name, in: place.folder) }
             change(node) { content in
                 content.truncate(to: 0)

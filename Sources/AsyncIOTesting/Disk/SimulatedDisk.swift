@@ -128,6 +128,9 @@ public final class SimulatedDisk: @unchecked Sendable {
         return node != nil && (try? find(path, from: root).node) === node
     }
 
+    /// Whether a call under way has begun, so that it cannot be called back.
+    func hasBegun() -> Bool { world.strikes("begun", faults.begunCalls) }
+
     /// How many bytes a call moves, when short ones are drawn.
     func drawn(_ count: Int) -> Int {
         guard count > 1, world.strikes("short transfer of a file", faults.shortTransfers) else { return count }

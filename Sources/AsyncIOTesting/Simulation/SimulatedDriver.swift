@@ -42,7 +42,9 @@ final class SimulatedDriver: Driver, LoopSimulator {
     func submit(_ operation: Operation, token: Token) -> Submission { core.submit(operation, token: token) }
 
     func cancel(_ token: Token) {
-        guard let entry = files.removeValue(forKey: token) else { return core.cancel(token) }
+        guard let entry = files[token] else { return core.cancel(token) }
+        if kernel.disk.hasBegun() { return }
+        files[token] = nil
         world.agenda.remove(entry)
         completed.append(Completion(token, .cancelled))
     }

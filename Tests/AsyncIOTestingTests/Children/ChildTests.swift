@@ -140,6 +140,33 @@ struct ChildTests {
         #expect("\(errors[2])" == "talk: not done within 0.0 seconds")
     }
 
+    @Test("is let go of when its host crashes, with all that it has")
+    func lettingGo() async throws {
+        final class Possession: Sendable {}
+        struct Memory { weak var possession: Possession? }
+        let memory = Locked(Memory())
+        try await Simulation(seed: 1).run { world in
+            let host = try world.addHost("a")
+            try host.install("/bin/owner") { child in
+                let possession = Possession()
+                memory.withLock { $0.possession = possession }
+                child.handle(.hangup) { withExtendedLifetime(possession) {} }
+                try await EventLoop.current?.sleep(for: .seconds(100))
+                return 0
+            }
+            try host.program {
+                let process = try await Process.spawn("owner", input: .null, output: .null, error: .null)
+                _ = try await process.wait()
+            }
+            try await world.sleep(for: .seconds(1))
+            let isThere = memory.withLock { $0.possession != nil }
+            try #require(isThere)
+            host.crash()
+        }
+        let isGone = memory.withLock { $0.possession == nil }
+        #expect(isGone)
+    }
+
     @Test("is not found in a folder of the PATH that cannot be entered, and the error says which")
     func closedFolder() async throws {
         let errors = try await onHost { host in

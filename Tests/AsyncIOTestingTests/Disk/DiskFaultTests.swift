@@ -36,6 +36,28 @@ struct DiskFaultTests {
         #expect(used == 5 * 4096)
     }
 
+    @Test("may have begun a call that is cancelled: then it is done, and the caller hears that")
+    func begun() async throws {
+        var endings: Set<Bool> = []
+        for seed in UInt64(1)...20 {
+            let (wasDone, size) = try await onHost(seed: seed) { host in
+                host.disk.faults.begunCalls = 0.5
+                host.disk.times.call = .seconds(1) ... .seconds(1)
+                let file = try await File.open("/a", .writing(.createNew))
+                let write = try host.loop.spawn { try await file.write([1, 2, 3]) }
+                try await EventLoop.current?.sleep(for: .milliseconds(500))
+                write.cancel()
+                var wasDone = true
+                do { try await write.value } catch is CancellationError { wasDone = false }
+                try await file.close()
+                return (wasDone, try host.disk.read("/a").count)
+            }
+            #expect(size == (wasDone ? 3 : 0))
+            endings.insert(wasDone)
+        }
+        #expect(endings == [true, false])
+    }
+
     @Test("has room again when a file is removed, and when the last one closes it")
     func room() async throws {
         try await onHost { host in

@@ -6,6 +6,19 @@ import Testing
 
 @Suite("A simulated disk")
 struct DiskTests {
+    @Test("gets the permissions that a direct write asks for, also of a file that is there")
+    func directPermissions() async throws {
+        let (kept, changed) = try await Simulation(seed: 1).run { world in
+            let host = try world.addHost("a")
+            try host.disk.write("/a", [1], permissions: 0o600)
+            try host.disk.write("/a", [2])
+            let kept = try await host.run { try await File.information(at: "/a").permissions.rawValue }
+            try host.disk.write("/a", [3], permissions: 0o755)
+            return (kept, try await host.run { try await File.information(at: "/a").permissions.rawValue })
+        }
+        #expect(kept == 0o600 && changed == 0o755)
+    }
+
     /// Runs a body on a host with a disk.
     func onHost<Success: Sendable>(
         seed: UInt64 = 1, _ prepare: @escaping @Sendable (SimulatedDisk) throws -> Void = { _ in },
