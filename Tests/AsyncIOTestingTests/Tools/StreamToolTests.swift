@@ -35,6 +35,24 @@ struct FaultyStreamTests {
         }
     }
 
+    @Test("a read that waits hears of a connection that dies of what is written, and of no other change")
+    func failureWhileReading() async throws {
+        try await withVirtualTime(options: .test()) { time async throws in
+            let (one, other) = MemoryStream.pair()
+            let faulty = FaultyStream(one, faults: .init(failure: .init(after: 3, counting: .written)))
+            let reader = time.loop.spawn { try await faulty.read(upTo: 10) }
+            try await time.waitUntilIdle()
+            try await faulty.write("ab")
+            try await other.write("answer")
+            #expect(try await reader.value == Array("answer".utf8))
+            let late = time.loop.spawn { try await faulty.read(upTo: 10) }
+            try await time.waitUntilIdle()
+            try await faulty.write("c")
+            let error = await #expect(throws: IOError.self) { try await late.value }
+            #expect(error?.code == .connectionReset)
+        }
+    }
+
     @Test("a write that crosses the limit arrives up to it")
     func partOfAWrite() async throws {
         try await withVirtualTime(options: .test()) { _ async throws in

@@ -50,6 +50,30 @@ struct TimelineTests {
         #expect(error.map { "\($0)" } == "timelines differ at tick 2:\n  expected  a-b-c|\n  found     a--c|")
     }
 
+    @Test("a sequence that ends by a limit of its own is recorded with an error")
+    func ownTimeout() async throws {
+        struct Impatient: AsyncSequence {
+            struct AsyncIterator: AsyncIteratorProtocol {
+                let loop: EventLoop
+                var count = 0
+                mutating func next() async throws -> String? {
+                    count += 1
+                    guard count > 1 else { return "a" }
+                    let loop = loop
+                    return try await withTimeout(.seconds(2)) {
+                        try await loop.sleep(for: .seconds(100))
+                        return "b"
+                    }
+                }
+            }
+            let loop: EventLoop
+            func makeAsyncIterator() -> AsyncIterator { AsyncIterator(loop: loop) }
+        }
+        try await withVirtualTime { time in
+            try await Timeline.record(Impatient(loop: time.loop), on: time).expect("a-#")
+        }
+    }
+
     @Test("an interval, a merge of two, and an endless sequence are recorded")
     func sequences() async throws {
         try await withVirtualTime(options: .test()) { time in

@@ -79,6 +79,13 @@ public final class FaultyStream: ByteStream, CustomStringConvertible {
         var writer: String?
         /// Set when the faults change, or the stream is closed: who waits looks again.
         var change = AsyncEvent(name: "change of faults")
+        /// Who reads hears by it that what was written has been the connection's end.
+        var death: AsyncEvent?
+        /// Whether a write may break the connection off, for who reads, too.
+        var mayDieOfWrites: Bool {
+            guard let failure = faults.failure, case .error = failure.kind else { return false }
+            return failure.counting != .read
+        }
 
         /// How many bytes may still pass in a direction; nil without a limit.
         func allowance(_ direction: Failure.Direction) -> Int? {
@@ -145,9 +152,49 @@ public final class FaultyStream: ByteStream, CustomStringConvertible {
         try await pass(.read, "read")
         let (allowed, perRead) = state.withLock { ($0.allowance(.read), $0.faults.bytesPerRead) }
         let most = min(limit, allowed ?? limit, max(perRead ?? limit, 1))
-        let bytes = try await inner.read(upTo: most)
+        let bytes = try await readWhileAlive(most)
         state.withLock { $0.bytesRead += bytes?.count ?? 0 }
         return bytes
+    }
+
+    /// Reads, unless the connection dies of a write meanwhile.
+    private func readWhileAlive(_ most: Int) async throws -> [UInt8]? {
+        let death = state.withLock { state -> AsyncEvent? in
+            state.death = state.mayDieOfWrites ? AsyncEvent(name: "end of the connection") : nil
+            return state.death
+        }
+        guard let death else { return try await inner.read(upTo: most) }
+        defer { state.withLock { $0.death = nil } }
+        let result = await withTaskGroup(of: Result<[UInt8]?, any Error>?.self) { group in
+            group.addTask { [inner] in
+                do { return .success(try await inner.read(upTo: most)) } catch { return .failure(error) }
+            }
+            group.addTask {
+                try? await death.wait()
+                return nil
+            }
+            var result: Result<[UInt8]?, any Error>?
+            for await end in group {
+                if let end { result = end }
+                group.cancelAll()
+            }
+            return result
+        }
+        // What came before the end is not lost.
+        if case .failure(let failure)? = result, failure is CancellationError, death.isSet {
+            try Task.checkCancellation()
+            _ = try await pass(.read, "read")
+        }
+        return try result?.get()
+    }
+
+    /// Bytes were written; they may have been the last ones.
+    private func wrote(_ count: Int) {
+        let death = state.withLock { state in
+            state.bytesWritten += count
+            return state.isDead ? state.death : nil
+        }
+        death?.set()
     }
 
     /// Reads what is there into the span, with the faults. See `ByteStream.read(into:)`.
@@ -173,7 +220,7 @@ public final class FaultyStream: ByteStream, CustomStringConvertible {
             let count = min(rest, state.withLock { $0.allowance(.written) } ?? rest)
             try await inner.write(bytes.extracting(sent..<(sent + count)))
             sent += count
-            state.withLock { $0.bytesWritten += count }
+            wrote(count)
         }
     }
 
@@ -194,7 +241,7 @@ public final class FaultyStream: ByteStream, CustomStringConvertible {
         }
         if isRefused { return 0 }
         let count = try inner.tryWrite(bytes.extracting(0..<min(bytes.byteCount, allowed ?? bytes.byteCount)))
-        state.withLock { $0.bytesWritten += count }
+        wrote(count)
         return count
     }
 

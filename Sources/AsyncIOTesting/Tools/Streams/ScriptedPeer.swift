@@ -60,7 +60,8 @@ public struct ScriptedPeer: Sendable {
     /// Creates a peer from its steps.
     public init(_ steps: [Step]) { self.steps = steps }
 
-    /// Takes the steps on a stream, one after the other; at the end it closes the stream.
+    /// Takes the steps on a stream, one after the other; at the end it closes the stream. As with every stream of TCP,
+    /// closing one with bytes unread breaks it off: what the other side may send has to be expected.
     ///
     /// Throws ``ScriptError`` for the first step that goes differently; `CancellationError` if the task is cancelled.
     /// The stream is closed then, too.

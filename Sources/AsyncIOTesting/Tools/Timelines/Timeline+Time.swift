@@ -84,10 +84,15 @@ extension Timeline {
         }
         do {
             try await withTimeout(tick * limit) {
-                for try await element in elements { note(.element("\(element)".first ?? "?")) }
-                note(.end)
+                do {
+                    for try await element in elements { note(.element("\(element)".first ?? "?")) }
+                    note(.end)
+                } catch let error where !(error is CancellationError) {
+                    // Its own, be it that of a limit.
+                    note(.error)
+                }
             }
-        } catch is TimeoutError {} catch is CancellationError { throw CancellationError() } catch { note(.error) }
+        } catch is TimeoutError {}
         return Timeline(events: events)
     }
 }
