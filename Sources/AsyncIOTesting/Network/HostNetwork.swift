@@ -13,6 +13,13 @@ final class HostNetwork {
     var udpPorts = Ports()
     /// Connections and connecting sockets, in an order that the run alone decides.
     private var connections: [TCPSocket] = []
+    /// Connections that nobody holds any more, and when each is looked at again; the oldest first.
+    private var orphans = Queue<Orphan>()
+
+    private struct Orphan {
+        weak var socket: TCPSocket?
+        let deadline: Instant
+    }
     /// Names of Unix sockets without files. Looked up, and never walked through.
     var abstractNames: [[UInt8]: LocalSocket] = [:]
     var abstractNumbers = 0
@@ -21,6 +28,9 @@ final class HostNetwork {
         self.host = host
         world = host.world
     }
+
+    /// How many connections there are, also such as only one side has closed.
+    var openConnections: Int { connections.count }
 
     // Connections and their flows know each other.
     deinit { for socket in connections { socket.cutOff() } }
@@ -81,7 +91,10 @@ final class HostNetwork {
         return nil
     }
 
-    func bind(_ socket: TCPSocket, _ wanted: Endpoint) -> Int { socket.take(wanted, in: &tcpPorts) }
+    func bind(_ socket: TCPSocket, _ wanted: Endpoint) -> Int {
+        forgetOrphans()
+        return socket.take(wanted, in: &tcpPorts)
+    }
 
     // MARK: Connections
 
@@ -111,10 +124,27 @@ final class HostNetwork {
     }
 
     func add(_ socket: TCPSocket) {
+        forgetOrphans()
         guard socket.index == nil else { return }
         socket.index = connections.count
         connections.append(socket)
         if socket.isAccepted { tcpPorts.addConnection(socket.local.port) }
+    }
+
+    /// Nobody holds the connection any more, and its peer has not ended it.
+    func awaitEnd(of socket: TCPSocket) {
+        // A minute (tcp_fin_timeout of tcp(7)).
+        orphans.append(Orphan(socket: socket, deadline: world.now.advanced(by: .seconds(60))))
+    }
+
+    /// Lets go of connections whose peers have heard that they are over, and have not ended them in their time. Done
+    /// when the next one comes: nothing can be seen of it before, and it takes no event that keeps a world going.
+    private func forgetOrphans() {
+        while let first = orphans.first, first.deadline <= world.now {
+            orphans.removeFirst()
+            guard let socket = first.socket, socket.index != nil, socket.state == .connected else { continue }
+            if socket.outgoing?.endHasArrived == true { release(socket) } else { awaitEnd(of: socket) }
+        }
     }
 
     /// Gives back what a socket has of the host.
@@ -122,7 +152,8 @@ final class HostNetwork {
         socket.cutOff()
         guard !isDown else { return }
         // Who says first that it is over keeps the port for a minute, for packets that are late.
-        let endedFirst = socket.outgoing?.endHasArrived == true && socket.incoming?.endHasArrived == true
+        let hasEnded = socket.outgoing?.endHasArrived == true && socket.incoming?.endHasArrived == true
+        let endedFirst = hasEnded && socket.endsFirst
         let quiet = endedFirst ? world.now.advanced(by: .seconds(60)) : nil
         if let index = socket.index {
             socket.index = nil
@@ -139,7 +170,7 @@ final class HostNetwork {
         }
     }
 
-    /// Nothing comes from there any more, or nothing gets there.
+    /// Nothing comes from there any more, or nothing gets there, or not yet.
     func haveBeenCutOff(from other: SimulatedHost) {
         for socket in connections where socket.peerHost === other { socket.suspectPeer() }
     }

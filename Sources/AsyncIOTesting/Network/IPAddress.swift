@@ -9,6 +9,14 @@ struct IPAddress: Hashable {
 
     static func v4(_ address: UInt32) -> IPAddress { IPAddress(high: 0, low: 0xffff << 32 | UInt64(address)) }
 
+    /// The address of four or sixteen bytes, as the network has them.
+    static func of(_ bytes: some Collection<UInt8>) -> IPAddress {
+        func number(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+        return bytes.count == 4
+            ? v4(UInt32(truncatingIfNeeded: number(bytes)))
+            : IPAddress(high: number(bytes.prefix(8)), low: number(bytes.dropFirst(8)))
+    }
+
     static let anyV4 = v4(0)
     static let anyV6 = IPAddress(high: 0, low: 0)
     static let loopbackV4 = v4(0x7f00_0001)

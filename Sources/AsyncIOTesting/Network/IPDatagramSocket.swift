@@ -102,7 +102,9 @@ final class IPDatagramSocket: IPSocket {
         guard let way = network.way(to: wanted.address) else { return Errno.networkUnreachable.negated }
         // A source that the caller has chosen has to be the host's own.
         let chosen = chosen.flatMap { $0.isAny ? nil : $0 }
-        if let chosen, !chosen.isLoopback, !network.has(chosen) { return Errno.invalidArgument.negated }
+        if let chosen, chosen.isV4 != wanted.address.isV4 || !chosen.isLoopback && !network.has(chosen) {
+            return Errno.invalidArgument.negated
+        }
         let result = bindIfNeeded()
         guard result >= 0 else { return result }
         if isDrawnToFail(Interest.output) { return Errno.wouldBlock.negated }

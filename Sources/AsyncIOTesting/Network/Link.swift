@@ -7,7 +7,8 @@ public struct Link: Sendable, Hashable {
     public var latency = Latency.fixed(.microseconds(500))
     /// Up to so much more, drawn evenly for each packet.
     public var jitter = Duration.zero
-    /// Bytes a second; packets queue for it. Nil is without limit.
+    /// Bytes a second; packets queue for it. Nil is without limit, and less than one counts as one: what lets nothing
+    /// pass is ``SimulatedNetwork/clog(from:to:)``.
     public var bandwidth: Int?
     /// How many bytes wait for the bandwidth at most; datagrams beyond are dropped.
     public var queueLimit = 1 << 20

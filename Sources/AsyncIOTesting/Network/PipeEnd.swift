@@ -49,9 +49,11 @@ final class PipeEnd: OpenDescription {
         return unsafe channel.write(bytes, whole: Self.atomic) { drawn($0, Interest.output) }
     }
 
-    /// writev(2).
+    /// writev(2): as one write, where the pieces are short together.
     override func send(message: UnsafeMutablePointer<msghdr>) -> Int {
-        unsafe MessageBytes(message).gather { unsafe write($0) }
+        let pieces = unsafe MessageBytes(message)
+        guard pieces.count <= Self.atomic else { return unsafe pieces.gather { unsafe write($0) } }
+        return unsafe pieces.bytes.withUnsafeBytes { unsafe write($0) }
     }
 
     override var waitingBytes: Int { isReader ? channel.count : 0 }

@@ -101,6 +101,8 @@ public final class SimulatedNetwork: @unchecked Sendable {
         guard !route.isLoopback else { return }
         world.record(from, "clog", to.number)
         route.clog()
+        from.life?.kernel.network.haveBeenCutOff(from: to)
+        to.life?.kernel.network.haveBeenCutOff(from: from)
     }
 
     /// Delivers at once what was held back in one direction, in its order.

@@ -207,7 +207,12 @@ final class TCPFlow {
     private func deliverWhatIsDue() {
         deliveryIsDue = false
         guard let first = flight.first, first.time <= world.now else { return }
-        if route.isObstructed { return route.isCut ? loseFlight() : route.hold { self.deliverWhatIsDue() } }
+        if route.isCut { return loseFlight() }
+        if route.isClogged {
+            // The sender hears nothing of what it has sent.
+            beginRecovery()
+            return route.hold { self.deliverWhatIsDue() }
+        }
         guard let receiver = reachedReceiver() else { return }
         while let next = flight.first, next.time <= world.now {
             flight.removeFirst()

@@ -28,6 +28,9 @@ final class TCPSocket: IPSocket {
     /// Connections whose handshake is not over.
     var halfOpen = 0
 
+    /// It has said that it is over before the peer did: its port is kept for packets that are late (TIME_WAIT).
+    private(set) var endsFirst = false
+
     // What a connection keeps until it is complete.
     /// Its listener, until it was accepted.
     var listener: TCPSocket?
@@ -169,10 +172,17 @@ final class TCPSocket: IPSocket {
     // MARK: Ending
 
     override func finishSending() -> Int {
-        guard state == .connected, let outgoing else { return Errno.socketNotConnected.negated }
-        outgoing.finish()
+        guard state == .connected, outgoing != nil else { return Errno.socketNotConnected.negated }
+        finish()
         raiseAll()
         return 0
+    }
+
+    /// Nothing more will be sent.
+    private func finish() {
+        guard let outgoing, !outgoing.isFinishing else { return }
+        endsFirst = incoming?.endHasArrived != true
+        outgoing.finish()
     }
 
     /// The last descriptor is gone.
@@ -186,7 +196,8 @@ final class TCPSocket: IPSocket {
             if (incoming?.available ?? 0) > 0 || options.lingersNoTime {
                 breakOff()
             } else {
-                outgoing?.finish()
+                finish()
+                network.awaitEnd(of: self)
                 releaseIfDone()
             }
         }

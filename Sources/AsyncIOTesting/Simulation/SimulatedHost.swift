@@ -6,8 +6,9 @@ public import SystemPackage
 /// A machine of a simulated world: with a loop, addresses and a disk of its own.
 ///
 /// The program under test runs on it unchanged: it binds, connects, reads files, sleeps and starts tasks as on a real
-/// machine, and finds the other hosts by their names. Everything here has to be called by code of the simulation: by
-/// the body of ``Simulation/run(_:)``, or by what runs on a host.
+/// machine, and finds the other hosts by their names. It is an ordinary user's (``SimulatedDisk/userID``), but may take
+/// every port, also one below 1024 (as with `net.ipv4.ip_unprivileged_port_start` 0 of ip(7)). Everything here has to
+/// be called by code of the simulation: by the body of ``Simulation/run(_:)``, or by what runs on a host.
 public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
     /// What the host is called: its name for ``lookUp(_:_:version:resolver:)``, too.
     public let name: String
@@ -155,6 +156,9 @@ public final class SimulatedHost: @unchecked Sendable, CustomStringConvertible {
 
     /// How many descriptors the host has open.
     public var openDescriptors: Int { life?.kernel.openDescriptors ?? 0 }
+
+    /// How many TCP connections the host knows of, also such as its program has closed and the peer has not.
+    package var openConnections: Int { life?.kernel.network.openConnections ?? 0 }
 
     /// Lets the power fail after so many more system calls of the host: at one, or two, or each point in turn.
     public func crash(afterCalls count: Int) {

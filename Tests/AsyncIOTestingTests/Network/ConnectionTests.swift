@@ -43,6 +43,79 @@ struct SimulatedConnectionTests {
         }
     }
 
+    @Test("that one side alone has closed are forgotten there a minute later, and not by the other side")
+    func orphans() async throws {
+        try await Simulation(seed: 1).run { world in
+            let scene = try Scene(world)
+            try scene.server.program("keeper") {
+                let listener = try await TCPListener.bind("0.0.0.0", 7)
+                try await listener.serve { _ in try await world.sleep(for: .seconds(3_600)) }
+            }
+            try await scene.client.run {
+                for _ in 0..<20 { try await scene.dial().close() }
+                world.check(scene.client.openConnections == 20, "\(scene.client.openConnections) before")
+                try await world.sleep(for: .seconds(61))
+                let last = try await scene.dial()
+                world.check(scene.client.openConnections == 1, "\(scene.client.openConnections) afterwards")
+                world.check(scene.server.openConnections == 21, "\(scene.server.openConnections) at the server")
+                last.close()
+            }
+        }
+    }
+
+    @Test("leave their port waiting at the side that has closed first, and free at the other one")
+    func lingering() async throws {
+        try await Simulation(seed: 1).run { world in
+            let scene = try Scene(world)
+            let options = TCPOptions(reuseAddress: false)
+            for isFirst in [false, true] {
+                let server = try await scene.server.run {
+                    let listener = try await TCPListener.bind("0.0.0.0", isFirst ? 8 : 7, options: options)
+                    async let connection = scene.client.run {
+                        try await TCPStream.connect("server", isFirst ? 8 : 7)
+                    }
+                    let (server, client) = (try await listener.accept(), try await connection)
+                    listener.close()
+                    if isFirst { server.close() } else { client.close() }
+                    try await world.sleep(for: .milliseconds(10))
+                    if isFirst { client.close() } else { server.close() }
+                    try await world.sleep(for: .milliseconds(10))
+                    do {
+                        try await TCPListener.bind("0.0.0.0", isFirst ? 8 : 7, options: options).close()
+                        return true
+                    } catch let error as IOError where error.code == .addressInUse {
+                        return false
+                    }
+                }
+                world.check(server != isFirst, "closed first: \(isFirst), free: \(server)")
+            }
+        }
+    }
+
+    @Test("that are clogged notice a peer of whom nothing comes: idle ones that ask, and those that wait for word")
+    func clogged() async throws {
+        try await Simulation(seed: 1).run { world in
+            let scene = try Scene(world)
+            try scene.serveEcho()
+            try await scene.client.run {
+                let schedule = TCPOptions.KeepAlive(idle: .seconds(60), interval: .seconds(10), count: 6)
+                let idle = try await scene.dial(options: TCPOptions(keepAlive: schedule))
+                let busy = try await scene.dial(options: TCPOptions(userTimeout: .seconds(30)))
+                let start = world.elapsed
+                world.network.clog(from: scene.server, to: scene.client)
+                try await busy.write("a")
+                let impatient = await #expect(throws: IOError.self) { _ = try await busy.read() }
+                world.check(impatient?.code == .timedOut, "\(impatient, default: "nothing") for the busy one")
+                let seconds = (world.elapsed - start) / .seconds(1)
+                world.check((30.0...31.0).contains(seconds), "\(seconds) seconds for the busy one")
+                let error = await #expect(throws: IOError.self) { _ = try await idle.read() }
+                world.check(error?.code == .timedOut, "\(error, default: "nothing") for the idle one")
+                let all = (world.elapsed - start) / .seconds(1)
+                world.check((119.0...121.0).contains(all), "\(all) seconds for the idle one")
+            }
+        }
+    }
+
     @Test("that are idle notice a peer that is gone, if they ask from time to time")
     func keepAlive() async throws {
         try await Simulation(seed: 1).run { world in

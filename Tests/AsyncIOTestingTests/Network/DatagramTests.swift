@@ -91,6 +91,30 @@ struct SimulatedUDPTests {
         }
     }
 
+    @Test("goes out from the address that the sender has chosen, if that is one of the host's")
+    func source() async throws {
+        try await Simulation(seed: 1).run { world in
+            let hosts = ["10.9.0.1", "10.9.0.2", "fd00::9:1", "fd00::9:2"]
+            let many = try world.addHost("many", addresses: try hosts.map { try SocketAddress(host: $0, port: 0) })
+            let other = try world.addHost("other")
+            for (any, own, foreign) in [("0.0.0.0", hosts[1], "10.9.0.3"), ("::", hosts[3], "fd00::9:3")] {
+                let receiver = try await other.run { try await UDPSocket.bind(any, 9) }
+                let code: Errno? = try await many.run {
+                    let sender = try await UDPSocket.bind(any, 10)
+                    let address = other.addresses[own.contains(":") ? 1 : 0].with(port: 9)
+                    try await sender.send([1], to: address, from: try SocketAddress(host: own, port: 0))
+                    do {
+                        try await sender.send([2], to: address, from: try SocketAddress(host: foreign, port: 0))
+                        return nil
+                    } catch let error as IOError { return error.code }
+                }
+                let sender = try await other.run { try await receiver.receive().peer }
+                world.check(sender == (try SocketAddress(host: own, port: 10)), "it came from \(sender)")
+                world.check(code == .invalidArgument, "\(code, default: "no error") for a foreign address")
+            }
+        }
+    }
+
     @Test("reports the destination and the hop limit, and sends and receives batches")
     func control() async throws {
         try await Simulation(seed: 1).run { world in

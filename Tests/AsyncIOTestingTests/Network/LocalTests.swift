@@ -103,6 +103,24 @@ struct SimulatedLocalTests {
         }
     }
 
+    @Test("pipes take what is short whole or not at all, also in several pieces (PIPE_BUF)")
+    func wholePieces() async throws {
+        let counts = try await Simulation(seed: 1).run { world in
+            try await world.addHost("host").run {
+                let (reader, writer) = try await PipeStream.oneWay()
+                try await writer.write([UInt8](repeating: 1, count: 65_436))
+                let piece = [UInt8](repeating: 2, count: 60)
+                async let sent: Void = writer.write(contentsOf: [piece, piece])
+                try await world.sleep(for: .seconds(1))
+                var counts: [Int] = []
+                while counts.reduce(0, +) < 65_556 { counts.append(try await reader.read(upTo: 100_000)?.count ?? 0) }
+                try await sent
+                return counts
+            }
+        }
+        #expect(counts == [65_436, 120])
+    }
+
     @Test("pipes hold 64 KiB, end with their writer, and break with their reader")
     func pipes() async throws {
         try await Simulation(seed: 1).run { world in
