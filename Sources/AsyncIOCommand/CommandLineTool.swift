@@ -14,6 +14,8 @@ public struct CommandLineTool: ParsableCommand {
               asyncio serve echo --loops 2   an echo server: two threads share a port
               asyncio connect 127.0.0.1:7000 talk to a server from the terminal
               asyncio run -- 'make a' 'make b'   commands side by side
+              asyncio serve files            this folder, for browsers
+              asyncio fetch URL…             files from the web, many at once
 
             EXIT CODES
               0     done; also a server that was ended by Ctrl-C and has said goodbye
@@ -21,7 +23,7 @@ public struct CommandLineTool: ParsableCommand {
               64    the command line was not understood
               130   interrupted by Ctrl-C half-way
             """,
-        subcommands: [Tour.self, Serve.self, Connect.self, Run.self])
+        subcommands: [Tour.self, Serve.self, Connect.self, Run.self, Fetch.self])
 
     /// Creates the command.
     public init() {}
@@ -39,19 +41,9 @@ struct Serve: ParsableCommand {
               asyncio serve chat --port 7000
               asyncio serve echo --host 0.0.0.0 --port 7007 --loops 4
               asyncio serve proxy --listen :8080 --to example.org:80
+              asyncio serve files site --port 8000
 
             Ctrl-C ends a server in good order, with exit code 0; a second Ctrl-C ends it at once.
             """,
-        subcommands: [ServeChat.self, ServeEcho.self, ServeProxy.self])
+        subcommands: [ServeChat.self, ServeEcho.self, ServeProxy.self, ServeFiles.self])
 }
-
-#if !HTTP
-/// A part of the command that this build does not have.
-struct NeedsHTTP: Error, CustomStringConvertible {
-    let what: String
-
-    var description: String {
-        "\(what) needs HTTP, which this build has not: swift run --traits HTTP,TLS asyncio …"
-    }
-}
-#endif

@@ -10,6 +10,15 @@ enum Console {
         try? SystemCall.writeAll(Array((line + "\n").utf8), to: STDOUT_FILENO)
     }
 
+    /// Writes to a terminal as it is.
+    static func draw(_ text: String) {
+        fflush(nil)
+        try? SystemCall.writeAll(Array(text.utf8), to: STDOUT_FILENO)
+    }
+
+    /// Says on standard error what standard output is not for.
+    static func complain(_ line: String) { try? SystemCall.writeAll(Array((line + "\n").utf8), to: STDERR_FILENO) }
+
     /// The last line of a server. On a terminal it stands below the `^C` that ended it.
     static func sayGoodbye(_ line: String) {
         say(isatty(STDOUT_FILENO) == 1 ? "\n" + line : line)

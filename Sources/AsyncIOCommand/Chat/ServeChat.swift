@@ -72,7 +72,7 @@ struct ServeChat: ParsableCommand {
     }
     #else
     private func serve(_ chat: ChatServer, on listener: TCPListener, web: UInt16) async throws {
-        throw NeedsHTTP(what: "--web")
+        throw MissingTrait(what: "--web", trait: "HTTP")
     }
     #endif
 }

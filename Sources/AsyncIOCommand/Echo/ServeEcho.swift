@@ -1,6 +1,10 @@
 public import ArgumentParser
 public import AsyncIO
 
+#if HTTP
+import AsyncIOHTTP
+#endif
+
 /// `asyncio serve echo`.
 struct ServeEcho: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,6 +14,7 @@ struct ServeEcho: ParsableCommand {
             EXAMPLES
               asyncio serve echo                     then, elsewhere: nc 127.0.0.1 7007
               asyncio serve echo --loops 4           four threads share the port
+              asyncio serve echo --websocket         ws://127.0.0.1:7007
               head -c 1G /dev/zero | nc -N 127.0.0.1 7007 | wc -c
 
             Each loop accepts on a socket of its own (SO_REUSEPORT); the kernel spreads
@@ -26,6 +31,9 @@ struct ServeEcho: ParsableCommand {
 
     @Option(help: "How many loops, each on its own thread.")
     var loops = 1
+
+    @Flag(help: "Echo the messages of WebSockets, at any path.")
+    var websocket = false
 
     func validate() throws {
         guard (1...256).contains(loops) else { throw ValidationError("--loops is a number from 1 to 256.") }
@@ -52,8 +60,22 @@ struct ServeEcho: ParsableCommand {
         let how = "\(group.loops[0].driverName), \(loops)"
         let places = server.addresses.map(\.description).joined(separator: ", ")
         Console.say("echo: listening on \(places) (\(how)) - try: \(server.addresses[0].invitation)")
-        try await server.serve(Self.echo)
+        if websocket { try await serveWebSockets(on: server) } else { try await server.serve(Self.echo) }
     }
+
+    #if HTTP
+    private func serveWebSockets(on server: StreamServer<TCPStream>) async throws {
+        try await HTTPServer().serve(server) { request in
+            try .webSocket(request, origin: { _, _ in true }) { socket in
+                for try await message in socket { try await socket.send(message) }
+            }
+        }
+    }
+    #else
+    private func serveWebSockets(on server: StreamServer<TCPStream>) async throws {
+        throw MissingTrait(what: "--websocket", trait: "HTTP")
+    }
+    #endif
 
     @Sendable
     private static func echo(_ connection: TCPStream) async throws {
