@@ -5,8 +5,8 @@ import Synchronization
 /// A `Channel` without input and output of its own: a pipeline of handlers, and what SwiftNIO promises them.
 ///
 /// Whoever has bytes feeds them, as long as ``wantsRead`` says that the pipeline wants some, and takes what the
-/// handlers have flushed: ``nextOutput()``, ``took(_:)``. Two shells do so: one over a ``ByteStream``, driven by a loop, and
-/// parsers and encoders that are driven by their caller, on a ``ManualLoop``.
+/// handlers have flushed: ``nextOutput()``, ``took(_:)``. Two shells do so: one over a ``ByteStream``, driven by a
+/// loop, and parsers and encoders that are driven by their caller, on a ``ManualLoop``.
 ///
 /// Events come in SwiftNIO's order. The channel is connected from the start: `bind` and `connect` are refused. What
 /// belongs to `Channel` may be called from any thread; all the rest where the channel's loop is.

@@ -132,6 +132,8 @@ final class TLSCore: @unchecked Sendable {
                 return .none
             }
             if let found { return found }
+            // Who makes us answer again and again, and reads no answer, is not read either.
+            if locked({ engine.outbox.count > 64 }) { try await drain() }
             let bytes: [UInt8]?
             do { bytes = try await transport.read(upTo: Self.readSize) } catch {
                 if !(error is CancellationError), locked({ phase != .open }) { throw closedMeanwhile("read") }

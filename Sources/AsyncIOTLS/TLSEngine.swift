@@ -6,8 +6,8 @@ import NIOTLS
 
 /// One connection's TLS, without input and output: bytes of the wire in, bytes of the wire out.
 ///
-/// NIOSSL's handler in a pipeline that its caller drives. It knows no thread and no time; ``TLSCore`` lets one thread at
-/// a time use it.
+/// NIOSSL's handler in a pipeline that its caller drives. It knows no thread and no time; ``TLSCore`` lets one thread
+/// at a time use it.
 final class TLSEngine {
     private let loop = ManualLoop()
     private let channel: SansIOChannel

@@ -67,7 +67,8 @@ struct RefusalTests {
             words: ["two.levels.example.test", "*.example.test"]),
         Case(certificate: "wildcard", host: "example.test", reason: .nameMismatch),
         Case(
-            certificate: "named", host: "127.0.0.1", reason: .nameMismatch, words: ["asked for 127.0.0.1", "localhost"]),
+            certificate: "named", host: "127.0.0.1", reason: .nameMismatch,
+            words: ["asked for 127.0.0.1", "localhost"]),
         Case(
             certificate: "elsewhere", reason: .nameMismatch,
             words: ["asked for localhost", "elsewhere.test", "10.1.2.3"]),
