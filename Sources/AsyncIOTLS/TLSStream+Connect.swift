@@ -106,10 +106,25 @@ extension StreamListener {
         tls acceptor: TLSAcceptor, limit: Int? = nil, drain: Duration = .zero,
         _ handler: @escaping @Sendable (TLSStream) async throws -> Void
     ) async throws {
-        try await serve(limit: limit, drain: drain) { connection in
-            let stream = try await TLSStream.server(over: connection, tls: acceptor)
-            try await stream.use(handler)
-        }
+        try await serve(limit: limit, drain: drain) { try await acceptor.run(handler, over: $0) }
+    }
+}
+
+extension StreamServer {
+    /// Serves all its listeners, each connection made safe first. As `StreamListener.serve(tls:limit:drain:_:)`.
+    public func serve(
+        tls acceptor: TLSAcceptor, limit: Int? = nil, drain: Duration = .zero,
+        _ handler: @escaping @Sendable (TLSStream) async throws -> Void
+    ) async throws {
+        try await serve(limit: limit, drain: drain) { try await acceptor.run(handler, over: $0) }
+    }
+}
+
+extension TLSAcceptor {
+    fileprivate func run(
+        _ handler: (TLSStream) async throws -> Void, over connection: any ByteStream
+    ) async throws {
+        try await TLSStream.server(over: connection, tls: self).use(handler)
     }
 }
 

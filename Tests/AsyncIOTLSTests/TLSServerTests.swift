@@ -40,6 +40,31 @@ struct TLSServerTests {
         #expect(received == sent)
     }
 
+    @Test("serves on several loops")
+    func severalLoops() async throws {
+        let workshop = try Workshop.shared.get()
+        let (acceptor, connector) = (try workshop.acceptor("good"), try workshop.connector())
+        let group = try LoopGroup(count: 2)
+        let server = try await group.bind("127.0.0.1", 0)
+        let port = server.addresses.first?.port ?? 0
+        let serving = group.spawn(name: "server") {
+            try await server.serve(tls: acceptor) { try await $0.write("hello") }
+        }
+        let words = try await group.loops[0].submit {
+            var words: [[UInt8]?] = []
+            for _ in 0..<8 {
+                let client = try await TLSStream.connect("127.0.0.1", port, tls: connector)
+                words.append(try await client.read())
+                client.close()
+            }
+            return words
+        }.value
+        server.shutdown()
+        try await serving.value
+        try await group.shutdown()
+        #expect(words == Array(repeating: Array("hello".utf8), count: 8))
+    }
+
     @Test("hands over all that a handler has written, also to a client that is slow", arguments: Setting.onLoop)
     func slowClient(_ setting: Setting) async throws {
         let workshop = try Workshop.shared.get()
