@@ -27,6 +27,9 @@ extension HTTPServer {
         public let version: HTTPVersion
         /// Where it came from.
         public let connection: Connection
+        /// What it came over, and as the how many-th; nil if it was made.
+        private var wire: ServerConnection?
+        private var number = 0
 
         /// Creates a request: for tests of handlers, and for middleware that asks something else.
         public init(
@@ -42,7 +45,9 @@ extension HTTPServer {
             self.connection = connection
         }
 
-        init(_ head: HTTPRequestHead, body: HTTPBody, connection: Connection) {
+        init(_ head: HTTPRequestHead, body: HTTPBody, connection: Connection, over wire: ServerConnection) {
+            self.wire = wire
+            number = wire.requests
             method = head.method
             target = head.target
             authority = head.authority
@@ -50,6 +55,17 @@ extension HTTPServer {
             self.body = body
             version = head.version
             self.connection = connection
+        }
+
+        /// Sends an interim response, such as 103 with `Link` fields: early hints (RFC 8297).
+        ///
+        /// Nothing is sent to a client of HTTP/1.0, which does not know such, nor once the final response has begun.
+        /// Suspends while the client does not take it. Throws ``IOError`` if the client has gone, and an error for a
+        /// status outside of 102 to 199; 100 is sent by itself when a body is read, and 101 by
+        /// ``Response/switchingProtocols(to:headerFields:_:)``. Must be called on the connection's loop.
+        public func inform(_ status: HTTPResponse.Status, headerFields: HTTPFields = [:]) async throws {
+            guard status != .switchingProtocols else { throw ResponseMistake(status: status) }
+            try await wire?.inform(status, headerFields, number: number)
         }
 
         /// The head in the words of swift-http-types.

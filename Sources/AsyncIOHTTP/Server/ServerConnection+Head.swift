@@ -56,6 +56,13 @@ extension ServerConnection {
         put("\r\n")
     }
 
+    /// Puts an interim response into the output (RFC 9110 section 15.2).
+    func putInterim(_ status: HTTPResponse.Status, _ fields: HTTPFields) {
+        putStatus(status)
+        for field in fields { put(field) }
+        put("\r\n")
+    }
+
     func put(_ field: HTTPField) {
         output.append(contentsOf: field.name.rawName.utf8)
         put(": ")

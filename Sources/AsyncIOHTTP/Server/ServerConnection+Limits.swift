@@ -47,7 +47,10 @@ extension ServerConnection {
         guard !limit.isOver else { return }
         let now = site.loop.now
         if limit.writingEnds <= now { return expire { stream.abort() } }
-        if limit.reading != .none && limit.readingEnds <= now { return expire(endReading) }
+        if limit.reading != .none && limit.readingEnds <= now {
+            let reading = limit.reading
+            return expire { endReading(reading) }
+        }
         let next = min(limit.writingEnds, limit.reading == .none ? .distantFuture : limit.readingEnds)
         if next != .distantFuture { setTimer(for: next) }
     }
@@ -61,7 +64,8 @@ extension ServerConnection {
 
     /// The client has been waited for long enough. If it is in the middle of a request, it is told, as far as that can
     /// be done without waiting.
-    private func endReading() {
+    private func endReading(_ reading: ConnectionLimits.Reading) {
+        if reading == .lingering { return stream.close() }
         let isInRequest = parser.isInHead || parser.stage == .body && !parser.messageIsComplete
         if isInRequest && !exchange.responseHasBegun && !isLast {
             putHead(of: HTTPServer.Response(HTTPError(.requestTimeout, "")), .length(0), isLast: true)

@@ -158,6 +158,8 @@ final class ServerConnection: @unchecked Sendable {
         exchange.version = .http1_1
         guard !exchange.responseHasBegun else { return stream.abort() }
         exchange = ExchangeState()
+        // Whatever still comes of it is waited for, and dropped: the client shall read the answer.
+        exchange.bodyIsComplete = false
         do {
             try await send(HTTPServer.Response(error), to: nil)
         } catch {
@@ -203,7 +205,7 @@ final class ServerConnection: @unchecked Sendable {
         let limits = site.limits
         isLast = isLast || !head.keepsAlive || site.isDraining || requests >= limits.requestsPerConnection ?? .max
         let body = try incomingBody(head, limits.bodySize)
-        let request = HTTPServer.Request(head, body: body, connection: information)
+        let request = HTTPServer.Request(head, body: body, connection: information, over: self)
         let begin = site.service.server.onResponse == nil ? Instant.distantPast : site.loop.now
         watch = ClientWatch()
         site.begin(self)
@@ -268,6 +270,14 @@ final class ServerConnection: @unchecked Sendable {
             HTTPServer.Exchange(
                 request: request, status: status, bodySize: exchange.sent,
                 duration: begin.duration(to: site.loop.now), isComplete: isComplete))
+    }
+
+    /// Sends an interim response, if the client understands such, and the final one has not begun.
+    func inform(_ status: HTTPResponse.Status, _ fields: HTTPFields, number: Int) async throws {
+        guard (102...199).contains(status.code) else { throw ResponseMistake(status: status) }
+        guard number == requests, isAtWork, !exchange.responseHasBegun, exchange.version == .http1_1 else { return }
+        putInterim(status, fields)
+        try await flush()
     }
 
     /// Reads what the handler did not want of the request's body; if that is much, the connection ends instead.

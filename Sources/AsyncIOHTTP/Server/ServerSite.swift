@@ -85,17 +85,18 @@ final class ServerSite: @unchecked Sendable {
 
     // MARK: Date
 
+    /// How long this second of the machine's clock still lasts.
+    private static var restOfSecond: Duration {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return .nanoseconds(1_000_000_000 - Int64(time.tv_nsec))
+    }
+
     /// The field `Date`, as it is sent, right to the second (RFC 9110 section 6.6.1).
     func dateLine(at now: Instant) -> [UInt8] {
         if now >= dateEnds {
-            var time = timespec()
-            unsafe clock_gettime(CLOCK_REALTIME, &time)
-            // The time of a simulation begins at an instant of its own, the same each time.
-            let simulated = Instant.distantPast == now ? .zero : Instant(nanoseconds: 0).duration(to: now)
-            let seconds = loop.isSimulated ? 1_600_000_000 + simulated.components.seconds : Int64(time.tv_sec)
-            let rest = loop.isSimulated ? 0 : Int64(time.tv_nsec)
-            date = Array("Date: \(HTTPDate(secondsSinceEpoch: seconds))\r\n".utf8)
-            dateEnds = now.advanced(by: .nanoseconds(1_000_000_000 - rest))
+            date = Array("Date: \(HTTPDate.now)\r\n".utf8)
+            dateEnds = now.advanced(by: loop.isSimulated ? .seconds(1) : Self.restOfSecond)
         }
         return date
     }

@@ -71,6 +71,27 @@ struct LimitTests {
         }
     }
 
+    @Test("is told also to one that sends on and on, who can read that", arguments: Setting.onRealLoop)
+    func refusedUpload(setting: Setting) async throws {
+        let answer = try await withLoop(setting) { loop in
+            var server = HTTPServer()
+            server.limits.bodySize = 1_000
+            let made = server
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            async let serving: Void = made.serve(listener, Wire.echo)
+            let client = try await TCPStream.connect(to: listener.address, on: loop)
+            try await client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
+            try await client.write([UInt8](repeating: 1, count: 10_000_000))
+            var all: [UInt8] = []
+            while let bytes = try await client.read() { all += bytes }
+            client.close()
+            listener.shutdown()
+            try await serving
+            return String(decoding: all, as: UTF8.self)
+        }
+        #expect(Wire.statuses(in: answer) == [413])
+    }
+
     @Test("are the fields behind a body", arguments: Wire.Pace.allCases)
     func trailers(pace: Wire.Pace) async throws {
         func request(_ trailer: String) -> String {

@@ -213,6 +213,31 @@ struct ResponseTests {
         }
     }
 
+    @Test("may have interim ones before it, to those who know such")
+    func interim() async throws {
+        let handler: HTTPServer.Handler = { request in
+            try await request.inform(.earlyHints, headerFields: [.location: "/style.css"])
+            await #expect(throws: (any Error).self) { try await request.inform(.ok) }
+            return .text("page")
+        }
+        let answer = try await reply(Self.get, handler)
+        #expect(answer.hasPrefix("HTTP/1.1 103 Early Hints\r\nLocation: /style.css\r\n\r\nHTTP/1.1 200 OK\r\n"))
+        #expect(Wire.statuses(in: try await reply("GET / HTTP/1.0\r\n\r\n", handler)) == [200])
+    }
+
+    @Test("goes through what secures the connection; what that throws ends it")
+    func secured() async throws {
+        var server = HTTPServer()
+        server.secured = { stream in
+            let first = try await stream.read(upTo: 1)
+            guard first == [0x53] else { throw HTTPError(.badRequest, "no handshake") }
+            return stream
+        }
+        let handler: HTTPServer.Handler = { .text("\($0.connection.isSecure)") }
+        #expect(try await reply("S" + Self.get, server: server, handler).hasSuffix("true"))
+        #expect(try await reply("X" + Self.get, server: server, handler).isEmpty)
+    }
+
     @Test("is told to the access log, with its size, and through middleware in order")
     func log() async throws {
         let log = Log()
