@@ -18,12 +18,13 @@ extension Simulation {
     /// Repeats the run with fewer and fewer of them: first the shortest beginning of the list that still fails, then
     /// that without ever smaller parts (Zeller, Hildebrandt: Simplifying and isolating failure-inducing input, 2002). A
     /// run that leaves choices out may come to other ones later, so the result is small, not the smallest. At most so
-    /// many runs. Nil if the run with this seed does not fail. Twenty seconds of real time at most, and one run.
+    /// many runs, and so much real time, and one run. Nil if the run with this seed does not fail.
     func shrink<Success: Sendable>(
-        attempts: Int = 300, _ body: @escaping @Sendable (World) async throws -> Success
+        attempts: Int = 300, patience: Duration = .seconds(20),
+        _ body: @escaping @Sendable (World) async throws -> Success
     ) -> ShrunkFailure? {
         var left = attempts
-        let end = Instant.monotonicNow.advanced(by: .seconds(20))
+        let end = Instant.monotonicNow.advanced(by: patience)
         var kind: String?
         func failure(of choices: Set<Int>?) -> SimulationReport<Success>? {
             left = Instant.monotonicNow < end ? left - 1 : 0

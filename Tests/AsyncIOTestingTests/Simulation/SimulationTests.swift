@@ -161,7 +161,7 @@ struct SimulationTests {
             simulation.seed = seed
             guard case .failure = await simulation.report(body).result else { continue }
             let failing = simulation
-            let shrunk = try #require(try await onOwnThread("test") { failing.shrink(body) })
+            let shrunk = try #require(try await onOwnThread("test") { failing.shrink(patience: .seconds(1_000), body) })
             #expect(shrunk.choices.count <= 2, "\(shrunk)")
             #expect(shrunk.count > 2)
             #expect(shrunk.text.contains("the last was first"))
