@@ -11,7 +11,7 @@ let strict: [SwiftSetting] = [
 let http = Target.Dependency.product(name: "AsyncIOHTTP", package: "swift-asyncio")
 
 /// One program a folder; read them in order.
-let programs: [String] = []
+let programs = ["26-hello-http", "27-json-api", "28-reverse-proxy", "29-crawler", "30-sse-clock"]
 
 let package = Package(
     name: "web-examples",
@@ -46,5 +46,7 @@ let package = Package(
                 .product(name: "FlyingFox", package: "FlyingFox"),
             ],
             swiftSettings: strict),
+        // Runs them all, and asks them.
+        .testTarget(name: "WebExamplesTests", dependencies: [http], swiftSettings: strict),
     ]
 )
