@@ -72,7 +72,8 @@ public struct StaticFiles: Sendable {
     }
 
     private func isVisible(_ name: some StringProtocol) -> Bool {
-        servesHiddenFiles || name.first != "." || name == ".well-known"
+        // By bytes, as others see it: a combining mark may be joined to the dot.
+        servesHiddenFiles || name.utf8.first != UInt8(ascii: ".") || name == ".well-known"
     }
 
     private func missing(_ request: HTTPServer.Request) -> HTTPError {

@@ -66,8 +66,8 @@ public struct FormPart: Sendable {
             name.unicodeScalars.append(scalar)
         }
         while name.last == " " || name.last == "." { name.removeLast() }
-        // Taking characters away may have brought a dot to the front.
-        let clean = name.drop { $0 == "." || $0 == " " }
+        // Taking characters away may have brought a dot to the front, and a combining mark may be joined to it.
+        let clean = name.unicodeScalars.drop { $0 == "." || $0 == " " }
         return clean.isEmpty ? nil : String(clean)
     }
 

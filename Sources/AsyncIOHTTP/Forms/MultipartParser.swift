@@ -75,11 +75,12 @@ struct MultipartParser {
         while true {
             switch state {
             case .preamble:
-                guard let end = findDelimiter() else {
-                    preamble += dropLooked()
-                    guard preamble <= limits.headSize else { throw HTTPError.contentTooLarge(limit: limits.headSize) }
-                    return nil
-                }
+                let end = findDelimiter()
+                let preambleEnd = end.map { $0 - delimiter.count } ?? looked
+                preamble += preambleEnd - start
+                start = preambleEnd
+                guard preamble <= limits.headSize else { throw HTTPError.contentTooLarge(limit: limits.headSize) }
+                guard let end else { return nil }
                 move(to: end, .boundary)
             case .boundary:
                 guard let isLast = try endOfBoundary() else { return nil }
@@ -135,11 +136,6 @@ struct MultipartParser {
         return nil
     }
 
-    private mutating func dropLooked() -> Int {
-        defer { start = looked }
-        return looked - start
-    }
-
     /// Whether the boundary was the last one: two hyphens follow. Nil if that is not to be seen yet.
     ///
     /// Spaces behind a boundary mean nothing (transport padding); everything else there is malformed, since it would be
@@ -155,7 +151,7 @@ struct MultipartParser {
             guard rest.count <= limits.headSize else { throw malformedBoundary }
             return nil
         }
-        guard rest[end] == 0x0d else { throw malformedBoundary }
+        guard rest[end] == 0x0d, end - start <= limits.headSize else { throw malformedBoundary }
         guard end + 1 < buffer.count else { return nil }
         guard buffer[end + 1] == 0x0a else { throw malformedBoundary }
         move(to: end + 2, .head)

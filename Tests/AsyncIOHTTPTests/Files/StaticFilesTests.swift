@@ -24,6 +24,7 @@ private struct Site: Sendable {
         try scratch.file("site/empty", "")
         try scratch.file("site/a b%2f?&<'\".txt", "odd")
         try scratch.file("site/.env", "secret")
+        try scratch.file("site/.\u{301}env", "secret")
         try scratch.folder("site/docs")
         try scratch.file("site/docs/a.json", "{}")
         try scratch.folder("site/.git")
@@ -94,7 +95,8 @@ struct StaticFilesTests {
             ("/" + String(repeating: "a", count: 300), "404"),
             ("/" + String(repeating: "a/", count: 3_000), "404"),
             // Hidden.
-            ("/.env", "404"), ("/.git/config", "404"), ("/%2eenv", "404"), ("/docs/.git", "404"),
+            ("/.env", "404"), ("/.%CC%81env", "404"), ("/.git/config", "404"), ("/%2eenv", "404"),
+            ("/docs/.git", "404"),
             // Ways out.
             ("/..", "400"), ("/../secret.txt", "400"), ("/docs/../../secret.txt", "400"), ("/%2e%2e/secret.txt", "400"),
             ("/.%2e/secret.txt", "400"), ("/%2e./secret.txt", "400"), ("/docs/%2E%2E/%2E%2E/secret.txt", "400"),
