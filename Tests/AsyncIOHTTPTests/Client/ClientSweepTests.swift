@@ -34,9 +34,10 @@ struct ClientSweepTests {
             switch try parser.next() {
             case .end:
                 if parser.requestHead?.target == "/first" {
-                    try await stream.write("HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 5\r\n\r\n")
+                    try await stream.write("HTTP/1.1 307 Moved\r\nLocation: /\r\nContent-Length: 5\r\n\r\n")
                 } else {
-                    try await stream.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+                    try await stream.write("HTTP/1.1 100 Continue\r\n\r\n")
+                    try await stream.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
                 }
                 await EventLoop.yield()
                 try await stream.write("hello")
