@@ -25,7 +25,8 @@ extension ByteStream {
         return sent
     }
 
-    /// Sends the bytes of an open file, which cannot be closed meanwhile. As ``sendFile(_:from:count:)-(Descriptor,_,_)``.
+    /// Sends the bytes of an open file, which cannot be closed meanwhile. As
+    /// ``sendFile(_:from:count:)-(Descriptor,_,_)``.
     @discardableResult
     public func sendFile(_ file: File, from offset: Int64 = 0, count: Int? = nil) async throws -> Int {
         try await file.withDescriptor { try await sendFile(number: $0, from: offset, count: count) }

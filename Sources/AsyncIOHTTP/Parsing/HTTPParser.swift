@@ -160,8 +160,8 @@ final class HTTPParser {
         }
     }
 
-    /// The peer sends nothing more. Throws ``HTTPError`` if that cuts off a message; the end of one that lasts as long as the
-    /// connection is an event like others.
+    /// The peer sends nothing more. Throws ``HTTPError`` if that cuts off a message; the end of one that lasts as
+    /// long as the connection is an event like others.
     func finish() throws {
         if let failure { throw failure }
         guard stage != .between && !messageIsComplete else { return }

@@ -185,7 +185,7 @@ struct ResponseMistake: Error, CustomStringConvertible {
     let status: HTTPResponse.Status
 
     var description: String {
-        "\(status.code) is no final status of this request; answer with 200 to 599, or switch protocols where that was asked"
+        "\(status.code) is no answer to this request: that is 200 to 599, or another protocol where one was asked for"
     }
 }
 #endif

@@ -12,7 +12,8 @@ struct ServerTests {
             let one = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
             let two = "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
             let three =
-                "POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: u\r\n\r\n"
+                "POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: u\r\n\r\n"
             let four = "\r\nGET /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
             return try await Wire.answer(to: one + two + three + four + "garbage", pace, on: loop)
         }
