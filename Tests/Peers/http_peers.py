@@ -118,7 +118,8 @@ def pipelined(port):
     client = socket.create_connection(("127.0.0.1", port))
     client.settimeout(30)
     sent = b"".join(b"GET /bytes/%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(500))
-    sender = threading.Thread(target=lambda: client.sendall(sent + b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    last = b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    sender = threading.Thread(target=lambda: client.sendall(sent + last))
     sender.start()
     got = b""
     while piece := client.recv(65_536):
@@ -155,7 +156,8 @@ def urllib3_library(url):
     import urllib3
     pool = urllib3.PoolManager(maxsize=8)
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda n: pool.request("GET", f"{url}/bytes/{n}").data == pattern(n), range(0, 4000, 40)))
+        answers = list(threads.map(
+            lambda n: pool.request("GET", f"{url}/bytes/{n}").data == pattern(n), range(0, 4000, 40)))
     check("urllib3, 8 threads", all(answers))
 
 
@@ -301,7 +303,8 @@ def behind(name, program, config, port):
             got = curl("-X", "POST", "--data-binary", "@" + file, url + "/echo", binary=True)
             check(f"{name} in front: echo of {size}", got == pattern(size), len(got))
         with concurrent.futures.ThreadPoolExecutor(8) as threads:
-            good = list(threads.map(lambda n: curl(f"{url}/bytes/{n}", binary=True) == pattern(n), range(0, 20_000, 200)))
+            good = list(threads.map(
+                lambda n: curl(f"{url}/bytes/{n}", binary=True) == pattern(n), range(0, 20_000, 200)))
         check(f"{name} in front, 8 at a time", all(good))
     finally:
         proxy.terminate()

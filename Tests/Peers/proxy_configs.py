@@ -5,7 +5,8 @@ events { worker_connections 256; }
 http { access_log off; client_body_temp_path SCRATCH/nb; proxy_temp_path SCRATCH/np; fastcgi_temp_path SCRATCH/nf;
   uwsgi_temp_path SCRATCH/nu; scgi_temp_path SCRATCH/ns; client_max_body_size 0;
   upstream back { server 127.0.0.1:BACK; keepalive 8; }
-  server { listen 127.0.0.1:FRONT; location / { proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; } } }
+  server { listen 127.0.0.1:FRONT; location / {
+    proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; } } }
 """
 HAPROXY = """defaults
   mode http

@@ -90,7 +90,8 @@ async def talk(debug, port, web):
     for _ in range(2):
         request = urllib.request.Request(f"http://127.0.0.1:{debug}/json/new?http://127.0.0.1:{web}/", method="PUT")
         targets.append(json.load(urllib.request.urlopen(request))["webSocketDebuggerUrl"])
-    async with websockets.connect(targets[0], max_size=None) as one, websockets.connect(targets[1], max_size=None) as two:
+    first, second = (websockets.connect(target, max_size=None) for target in targets)
+    async with first as one, second as two:
         anna, bob = Page(one), Page(two)
         for page, name in [(anna, "anna"), (bob, "bob")]:
             await page.until("state.className === 'on'", f"{name}'s page connects")

@@ -10,8 +10,8 @@ import SystemPackage
 /// let result = try await process.communicate(Array("2\n10\n1\n".utf8))
 /// ```
 ///
-/// ``run(_:_:environment:folder:group:input:output:error:limit:timeout:termination:outputGrace:on:)`` does it all at
-/// once, and ``spawn(_:input:output:error:termination:on:_:)`` owns the child for as long as a body runs. This handle is
+/// ``run(_:_:environment:folder:group:input:output:error:limit:timeout:termination:outputGrace:on:)``
+/// does it all at once, and ``spawn(_:input:output:error:termination:on:_:)`` owns the child for as long as a body runs. This handle is
 /// for everything else. It does not own the child's life: if the last reference goes, its pipes are closed, the child
 /// goes on, and it is reaped when it ends. So it is if the loop ends, by the next spawn in this process.
 ///

@@ -22,7 +22,7 @@ final class Notes {
     var all: [Note] { notes.values.sorted { $0.id < $1.id } }
 
     func add(_ draft: Draft) throws -> Note {
-        guard notes.count < 10_000 else { throw HTTPError(.insufficientStorage, "there are 10000 notes already") }
+        guard notes.count < 10_000 else { throw HTTPError(.serviceUnavailable, "there are 10000 notes already") }
         lastID += 1
         let note = Note(id: lastID, title: draft.title)
         notes[note.id] = note
@@ -43,7 +43,7 @@ final class Notes {
 struct Main {
     static func main() throws {
         try EventLoop.run {
-            let notes = await Notes()
+            let notes = Notes()
             var router = Router()
             try router.group("/notes") { router in
                 try router.get("/") { _ in try await .json(notes.all) }
