@@ -203,7 +203,11 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandTests", dependencies: ["AsyncIO", "AsyncIOTestSupport", "AsyncIOCommand", "asyncio"],
+            name: "CommandTests",
+            dependencies: [
+                "AsyncIO", "AsyncIOTestSupport", "AsyncIOCommand", "asyncio",
+                .target(name: "AsyncIOHTTP", condition: .when(traits: ["HTTP"])),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "AsyncIONIOTests",
