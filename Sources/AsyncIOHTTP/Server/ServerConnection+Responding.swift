@@ -5,14 +5,18 @@ import HTTPTypes
 import SystemPackage
 
 extension ServerConnection {
-    /// Sends a response whole; without a request, to bytes that were none.
+    /// Sends a response whole; without a request, to bytes that were none. Returns the status that was sent.
     ///
     /// Throws if that could not be done: then the connection is good for nothing more.
-    func send(_ response: HTTPServer.Response, to request: HTTPServer.Request?) async throws {
+    @discardableResult
+    func send(
+        _ response: HTTPServer.Response, to request: HTTPServer.Request?
+    ) async throws -> HTTPResponse.Status {
         var response = response
         let isHead = request?.method == .head
         if let takeover = response.takeover, let request, canSwitch(response, request) {
-            return try await handOver(response, takeover)
+            try await handOver(response, takeover)
+            return response.status
         }
         if response.takeover != nil || !(200...999).contains(response.status.code) {
             site.loop.report(ResponseMistake(status: response.status), context: "an HTTP response")
@@ -23,16 +27,27 @@ extension ServerConnection {
         if exchange.expectsContinue || parser.failure != nil || bodyLeftIsMuch(request) { isLast = true }
         let framing = framing(of: response, isHead: isHead)
         // To HEAD the length is told that GET would have had.
+        let begin = output.count
+        exchange.hasSentSome = false
         let keepsLength = isHead && response.body.isEmpty && response.headerFields[.contentLength] != nil
         putHead(
             of: response, keepsLength || isHead && framing == .chunked && response.body.isEmpty ? .none : framing,
             isLast: isLast, keepsLength: keepsLength)
-        guard !isHead, framing != .none else { return try await flush() }
+        guard !isHead, framing != .none else {
+            try await flush()
+            return response.status
+        }
         switch response.body.content {
         case .bytes(let bytes): try await send(bytes)
         case .file(let file, let range): try await send(file, range)
-        case .produced, .incoming: try await produce(response.body, framing)
+        case .produced, .incoming:
+            guard let failure = try await produce(response.body, framing) else { break }
+            // Nothing of the response has gone yet, so another one can be sent instead.
+            output.removeLast(output.count - begin)
+            isLast = true
+            return try await send(HTTPServer.Response(failure), to: nil)
         }
+        return response.status
     }
 
     private func framing(of response: HTTPServer.Response, isHead: Bool) -> ResponseFraming {
@@ -105,18 +120,26 @@ extension ServerConnection {
         }
     }
 
-    private func produce(_ body: HTTPBody, _ framing: ResponseFraming) async throws {
+    /// Returns what is to be said instead, if the body could not be made, and nothing of the response has been sent.
+    private func produce(_ body: HTTPBody, _ framing: ResponseFraming) async throws -> HTTPError? {
         let writer = ResponseWriter(self, framing)
         do {
             try await body.write(to: writer)
             try await writer.end()
+            return nil
         } catch {
             writer.isOver = true
-            // What was promised is not kept; the client must not take a part for the whole.
-            stream.abort()
-            if !Task.isCancelled && !exchange.readFailed && !limit.hasExpired && !writer.hasFailed {
+            let isOurs = !Task.isCancelled && !limit.hasExpired && !writer.hasFailed
+            // What the client did wrong, it is told, and nobody else.
+            let told = (error as? HTTPError).flatMap { $0.status.kind == .clientError ? $0 : nil }
+            if isOurs, !exchange.readFailed, told == nil {
                 site.loop.report(error, context: "the body of an HTTP response")
             }
+            if isOurs, !exchange.hasSentSome {
+                return told ?? HTTPError(.internalServerError, "the server could not answer this")
+            }
+            // What was promised is not kept; the client must not take a part for the whole.
+            stream.abort()
             throw error
         }
     }
@@ -130,6 +153,7 @@ extension ServerConnection {
     func flush() async throws {
         var bytes: [UInt8] = []
         swap(&bytes, &output)
+        if !bytes.isEmpty { exchange.hasSentSome = true }
         let sent = try unsafe stream.tryWrite(bytes.span.bytes)
         if sent < bytes.count { try await write(bytes, from: sent) }
         // Memory is for those that have something to say.
@@ -140,6 +164,7 @@ extension ServerConnection {
     /// Sends bytes behind all that was sent.
     func write(_ bytes: [UInt8], from start: Int = 0) async throws {
         var position = start
+        exchange.hasSentSome = true
         while position < bytes.count {
             let end = min(position + Self.pieceSize, bytes.count)
             limitWriting(to: site.limits.bodyIdleTimeout)

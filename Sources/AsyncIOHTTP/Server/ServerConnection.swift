@@ -51,6 +51,8 @@ final class ServerConnection: @unchecked Sendable {
         /// Something of the response's head has been sent, or stands in the output.
         var responseHasBegun = false
         var version = HTTPVersion.http1_1
+        /// Something of the response has left, so that it cannot become another one.
+        var hasSentSome = false
         /// How many bytes of the response's body have been sent.
         var sent = 0
         /// Reading the body has failed, and so has the connection.
@@ -213,12 +215,12 @@ final class ServerConnection: @unchecked Sendable {
         let response = await respond(to: request)
         guard let response else { throw CancellationError() }
         do {
-            try await send(response, to: request)
+            let status = try await send(response, to: request)
+            log(request, status, since: begin, isComplete: true)
         } catch {
             log(request, response.status, since: begin, isComplete: false)
             throw error
         }
-        log(request, response.status, since: begin, isComplete: true)
         if !isLast && !exchange.bodyIsComplete { try await drainBody() }
         guard !isLast else { return }
         exchange = ExchangeState()

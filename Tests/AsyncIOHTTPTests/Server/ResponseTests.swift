@@ -163,11 +163,34 @@ struct ResponseTests {
         let answer = try await reply(Self.get + Self.get, reports: reports) { _ in
             HTTPServer.Response(
                 body: HTTPBody(length: 3) { writer in
-                    try await writer.write(String(repeating: "x", count: written))
+                    try await writer.write("x")
+                    try await writer.flush()
+                    try await writer.write(String(repeating: "x", count: written - 1))
                 })
         }
         #expect(Wire.statuses(in: answer).count <= 1)
         #expect(Wire.body(of: answer).utf8.count < 3)
+        #expect(reports.all.count == 1)
+    }
+
+    @Test("whose making fails before anything was sent becomes one that says so, and the last")
+    func failsFirst() async throws {
+        struct Failure: Error {}
+        let reports = Errors()
+        let refused = try await reply(Self.get + Self.get, reports: reports) { _ in
+            HTTPServer.Response(
+                body: HTTPBody { writer in
+                    try await writer.write("abc")
+                    throw HTTPError(.conflict, "not now")
+                })
+        }
+        #expect(Wire.statuses(in: refused) == [409])
+        #expect(Wire.body(of: refused) == "not now\n")
+        #expect(reports.all.isEmpty)
+        let failed = try await reply(Self.get + Self.get, reports: reports) { _ in
+            HTTPServer.Response(body: HTTPBody(length: 3) { _ in throw Failure() })
+        }
+        #expect(Wire.statuses(in: failed) == [500])
         #expect(reports.all.count == 1)
     }
 
