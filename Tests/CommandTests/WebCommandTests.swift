@@ -65,30 +65,29 @@ struct WebCommandTests {
         let downloads = try Scratch()
         let content = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
         let asked = Locked<[String]>([])
+        let tag = "\"one\""
+        let handler: HTTPServer.Handler = { request in
+            let range = request.headerFields[.range]
+            asked.withLock { $0.append(range ?? "all") }
+            if let range, request.headerFields[.ifRange] == tag, let start = Int(range.filter(\.isNumber)) {
+                let fields: HTTPFields = [
+                    .contentRange: "bytes \(start)-\(content.count - 1)/\(content.count)", .eTag: tag,
+                ]
+                return .init(.partialContent, headerFields: fields, body: HTTPBody(Array(content[start...])))
+            }
+            // The first time it breaks off in the middle.
+            return .init(
+                headerFields: [.eTag: tag],
+                body: HTTPBody(length: content.count) { writer in
+                    try await writer.write(Array(content[..<100_000]))
+                    try await writer.flush()
+                    throw HTTPError(.conflict, "broken off")
+                })
+        }
         try await onLoop { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0)
             let url = "http://\(listener.address)/data.bin"
-            let serving = loop.submit {
-                try await HTTPServer().serve(listener) { request in
-                    let range = request.headerFields[.range]
-                    asked.withLock { $0.append(range ?? "all") }
-                    let tag = "\"one\""
-                    if let range, request.headerFields[.ifRange] == tag, let start = Int(range.filter(\.isNumber)) {
-                        let fields: HTTPFields = [
-                            .contentRange: "bytes \(start)-\(content.count - 1)/\(content.count)", .eTag: tag,
-                        ]
-                        return .init(.partialContent, headerFields: fields, body: HTTPBody(Array(content[start...])))
-                    }
-                    // The first time it breaks off in the middle.
-                    return .init(
-                        headerFields: [.eTag: tag],
-                        body: HTTPBody(length: content.count) { writer in
-                            try await writer.write(Array(content[..<100_000]))
-                            try await writer.flush()
-                            throw HTTPError(.internalServerError, "broken off")
-                        })
-                }
-            }
+            let serving = loop.submit { try await HTTPServer().serve(listener, handler) }
             let first = try await fetch(["--into", downloads.path, url])
             #expect(first.code == 1)
             let part = downloads.bytes("data.bin.part")?.count ?? 0
