@@ -13,8 +13,8 @@ extension WebSocket {
     /// ```
     ///
     /// When the body returns, the two sides say good-bye (1000; 1011 if it throws). If the peer closes, the body finds
-    /// the end of its messages, and has ``WebSocketOptions/closeTimeout`` for its own end before it is cancelled; if the
-    /// connection breaks, it is cancelled at once. Timeouts, proxies, cookies and TLS are the client's.
+    /// the end of its messages, and has ``WebSocketOptions/closeTimeout`` for its own end before it is cancelled; if
+    /// the connection breaks, it is cancelled at once. Timeouts, proxies, cookies and TLS are the client's.
     ///
     /// - Parameters:
     ///   - url: `ws://` or `wss://`.
@@ -23,8 +23,8 @@ extension WebSocket {
     ///   - headerFields: What else to say: `Authorization`, `Origin`.
     ///   - body: Has the messages.
     /// - Returns: What the body returns.
-    /// - Throws: ``HTTPClientError`` as `HTTPClient.send(_:)`; ``WebSocketError`` if the server does not agree or breaks
-    ///   the rules of the handshake; what the body throws.
+    /// - Throws: ``HTTPClientError`` as `HTTPClient.send(_:)`; ``WebSocketError`` if the server does not agree or
+    ///   breaks the rules of the handshake; what the body throws.
     public static func connect<Success: Sendable>(
         _ url: String, client: HTTPClient = HTTPClient(), options: WebSocketOptions = WebSocketOptions(),
         headerFields: HTTPFields = [:], _ body: @escaping @Sendable (WebSocket) async throws -> Success

@@ -119,11 +119,11 @@ struct PoolTests {
         let configuration = Self.pool { $0.connections = 1 }
         let statistics = try await withServer(setting, configuration, script: Self.answersAll) { server, client in
             _ = try await client.get(server.url()).body.bytes()
-            let other = try await ScriptedServer.run(on: server.loop, Self.answersAll) { other in
+            return try await ScriptedServer.run(on: server.loop, Self.answersAll) { other in
                 for _ in 0..<2 { _ = try await client.get(other.url()).body.bytes() }
-                return other.connections
+                // Before the server ends, and its connections with it.
+                return [client.statistics.connections, server.connections, other.connections]
             }
-            return [client.statistics.connections, server.connections, other]
         }
         #expect(statistics == [1, 1, 1])
     }
