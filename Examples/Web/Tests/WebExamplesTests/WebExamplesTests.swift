@@ -10,9 +10,11 @@ struct WebExamplesTests {
         #expect(text == "hello, you asked for /tea\n")
     }
 
-    @Test("other people's servers and handlers answer from our loop", arguments: [
-        "31-nio-handlers", "32-hummingbird", "33-flyingfox",
-    ])
+    @Test(
+        "other people's servers and handlers answer from our loop",
+        arguments: [
+            "31-nio-handlers", "32-hummingbird", "33-flyingfox",
+        ])
     func others(program: String) async throws {
         let text = try await asking(program) { client, place in try await client.get(place + "/").body.text() }
         #expect(text.hasPrefix("hello"))
