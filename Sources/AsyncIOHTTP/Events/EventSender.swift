@@ -9,6 +9,7 @@ public final class EventSender: Sendable {
     private let order = AsyncLock(name: "events")
     private let loop = EventLoop.ambient
     private let lastSent: Locked<Instant>
+    private let hasEnded = Locked(false)
 
     init(_ writer: any HTTPBodyWriter) {
         self.writer = writer
@@ -39,18 +40,32 @@ public final class EventSender: Sendable {
     public func comment(_ text: String) async throws { try await write(ServerSentEvent.comment(text)) }
 
     private func write(_ text: String) async throws {
-        try await order.withLock {
-            try await writer.write(text)
-            try await writer.flush()
-            lastSent.withLock { $0 = loop.now }
-        }
+        try await order.withLock { try await put(text) }
+    }
+
+    private func put(_ text: String) async throws {
+        try await writer.write(text)
+        try await writer.flush()
+        lastSent.withLock { $0 = loop.now }
+    }
+
+    /// No comments from here on; one that is being sent is sent whole.
+    func end() async throws {
+        try await order.withLock { hasEnded.withLock { $0 = true } }
     }
 
     /// Sends empty comments where nothing else is sent, until the task is cancelled.
     func keepAlive(every interval: Duration) async throws {
         while true {
             let due = lastSent.withLock { $0 }.advanced(by: interval)
-            if due > loop.now { try await loop.sleep(until: due) } else { try await comment("") }
+            if due > loop.now {
+                try await loop.sleep(until: due)
+                continue
+            }
+            try await order.withLock {
+                if !hasEnded.withLock({ $0 }) { try await put(ServerSentEvent.comment("")) }
+            }
+            if hasEnded.withLock({ $0 }) { return }
         }
     }
 }
@@ -85,6 +100,8 @@ extension HTTPServer.Response {
                 // Only an error ends the keeper: the first to end is the body, or nobody listens any more.
                 defer { group.cancelAll() }
                 try await group.next()
+                // A comment that is cancelled in the middle would break the response.
+                try await sender.end()
             }
         }
         return response

@@ -35,6 +35,9 @@ struct MultipartParser {
     private var partSize = 0
     private var total = 0
     private var preamble = 0
+    /// The head of the part that has begun, as far as it has come, and its size.
+    private var fields = HTTPFields()
+    private var headSize = 0
 
     /// Throws ``HTTPError`` (400) for a boundary that may not be one.
     init(boundary: String, limits: MultipartLimits) throws(HTTPError) {
@@ -155,6 +158,8 @@ struct MultipartParser {
         guard end + 1 < buffer.count else { return nil }
         guard buffer[end + 1] == 0x0a else { throw malformedBoundary }
         move(to: end + 2, .head)
+        fields = HTTPFields()
+        headSize = 0
         return false
     }
 
@@ -164,32 +169,42 @@ struct MultipartParser {
 
     /// The fields of a part, if their end is there: an empty line.
     private mutating func head() throws(HTTPError) -> HTTPFields? {
-        var fields = HTTPFields()
-        var lineStart = start
-        while let end = lineEnd(from: lineStart) {
-            let line = buffer[lineStart..<end]
-            lineStart = end + 2
-            guard lineStart - start <= limits.headSize else { break }
+        while let end = lineEnd() {
+            let line = buffer[start..<end]
+            headSize += line.count + 2
+            guard headSize <= limits.headSize else { throw headTooLarge }
+            start = end + 2
             if line.isEmpty {
                 // A part without a content may have its boundary here: this line end is the boundary's, then.
-                start = lineStart
                 looked = end
                 return fields
             }
+            looked = start
+            guard fields.count < Self.fieldCount else {
+                throw HTTPError(.contentTooLarge, "the head of a part has more than \(Self.fieldCount) fields")
+            }
             fields.append(try field(line))
         }
-        guard buffer.count - start <= limits.headSize else {
-            throw HTTPError(.contentTooLarge, "the head of a part has more than \(limits.headSize) bytes")
-        }
+        guard headSize + buffer.count - start <= limits.headSize else { throw headTooLarge }
         return nil
     }
 
-    private func lineEnd(from place: Int) -> Int? {
-        var place = place
-        while let found = buffer[place...].firstIndex(of: 0x0d), found + 1 < buffer.count {
+    /// The most fields of a part's head.
+    private static let fieldCount = 100
+
+    private var headTooLarge: HTTPError {
+        HTTPError(.contentTooLarge, "the head of a part has more than \(limits.headSize) bytes")
+    }
+
+    /// Where the next line ends, if that is there. What is none is not looked at again.
+    private mutating func lineEnd() -> Int? {
+        while let found = buffer[looked...].firstIndex(of: 0x0d) {
+            looked = found
+            guard found + 1 < buffer.count else { return nil }
             if buffer[found + 1] == 0x0a { return found }
-            place = found + 1
+            looked += 1
         }
+        looked = buffer.count
         return nil
     }
 

@@ -27,7 +27,8 @@ public struct HTTPBody: Sendable {
 
     init(_ content: Content, length: Int?) {
         self.content = content
-        self.length = length
+        // Less than nothing cannot be promised.
+        self.length = length.map { Swift.max($0, 0) }
     }
 
     /// No bytes.
@@ -57,7 +58,10 @@ public struct HTTPBody: Sendable {
     public init<Chunks: AsyncSequence & Sendable>(_ chunks: Chunks, length: Int? = nil)
     where Chunks.Element == [UInt8] {
         self.init(length: length) { writer in
-            for try await chunk in chunks { try await writer.write(chunk) }
+            for try await chunk in chunks {
+                try await writer.write(chunk)
+                try await writer.flush()
+            }
         }
     }
 
@@ -92,7 +96,11 @@ public struct HTTPBody: Sendable {
         case .produced(let produce):
             try await produce(writer)
         case .incoming(let source):
-            while let chunk = try await source.next() { try await writer.write(chunk) }
+            while let chunk = try await source.next() {
+                try await writer.write(chunk)
+                // The peer may say no more until somebody has answered this.
+                try await writer.flush()
+            }
             if let trailers = source.trailerFields, !trailers.isEmpty { writer.trailerFields = trailers }
         }
     }

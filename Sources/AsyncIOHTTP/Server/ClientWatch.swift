@@ -29,6 +29,7 @@ extension ServerConnection {
         if watch.wasProbed { return lookForReset() }
         guard parser.unparsedCount < site.limits.pipelinedSize, !peerHasFinished else { return }
         let isFirst = watch.looks == 1
+        let begin = site.loop.now
         ahead = site.loop.startTask(named: "HTTP client watch") { [self] in
             let result: Result<[UInt8]?, any Error>
             do { result = .success(try await stream.read(upTo: Self.readSize)) } catch { result = .failure(error) }
@@ -40,7 +41,8 @@ extension ServerConnection {
                 guard !peerHasFinished else { return }
                 peerHasFinished = true
                 guard isAtWork else { return }
-                watch.finishedEarly = isFirst
+                // The read may have waited for hours: only what was there already came right behind the request.
+                watch.finishedEarly = isFirst && begin.duration(to: site.loop.now) < Self.early
                 doubt()
             case .failure(is CancellationError):
                 break
@@ -51,6 +53,9 @@ extension ServerConnection {
         }
     }
 
+    /// What is found within this time by the first look was there before.
+    private static let early = Duration.milliseconds(50)
+
     /// The client has finished: has it gone?
     private func doubt() {
         if information.isSecure { return clientHasGone() }
@@ -59,10 +64,17 @@ extension ServerConnection {
             return
         }
         guard !watch.wasProbed else { return }
-        watch.wasProbed = true
         do {
             let probe = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
-            _ = try unsafe stream.tryWrite(probe.span.bytes)
+            let sent = try unsafe stream.tryWrite(probe.span.bytes)
+            // Where there is no room now, the next look tries again.
+            if sent == 0 { return }
+            watch.wasProbed = true
+            // Half of it is no begin for a response.
+            if sent < probe.count {
+                stream.abort()
+                clientHasGone()
+            }
         } catch {
             aheadFailure = error
             clientHasGone()

@@ -62,10 +62,22 @@ extension HTTPServer {
         /// Nothing is sent to a client of HTTP/1.0, which does not know such, nor once the final response has begun.
         /// Suspends while the client does not take it. Throws ``IOError`` if the client has gone, and an error for a
         /// status outside of 102 to 199; 100 is sent by itself when a body is read, and 101 by
-        /// ``Response/switchingProtocols(to:headerFields:_:)``. Must be called on the connection's loop.
+        /// ``Response/switchingProtocols(to:headerFields:_:)``. May be called from any loop and thread.
         public func inform(_ status: HTTPResponse.Status, headerFields: HTTPFields = [:]) async throws {
             guard status != .switchingProtocols else { throw ResponseMistake(status: status) }
-            try await wire?.inform(status, headerFields, number: number)
+            guard let wire else { return }
+            let loop = wire.site.loop
+            if loop.isCurrent { return try await wire.inform(status, headerFields, number: number) }
+            // The connection lives on its loop.
+            let number = number
+            let visit = Task(name: "interim response", executorPreference: loop) {
+                try await wire.inform(status, headerFields, number: number)
+            }
+            try await withTaskCancellationHandler {
+                try await visit.value
+            } onCancel: {
+                visit.cancel()
+            }
         }
 
         /// The head in the words of swift-http-types.

@@ -28,7 +28,8 @@ public struct HTTPServer: Sendable {
     /// connection, which waits meanwhile.
     public var onResponse: (@Sendable (Exchange) -> Void)?
     /// Makes the stream that is spoken on of the one that was accepted, in the connection's task: a TLS handshake. It
-    /// may take as long as a request's head; what it throws ends the connection.
+    /// may take as long as a request's head; what it throws ends the connection, and is told to nobody, since clients
+    /// cause it.
     public var secured: (@Sendable (any ByteStream) async throws -> any ByteStream)?
 
     let life = ServerLife()

@@ -20,6 +20,8 @@ final class ResponseWriter: HTTPBodyWriter, @unchecked Sendable {
     var isOver = false
     /// The client takes nothing more.
     private(set) var hasFailed = false
+    /// A write was given up in the middle: nobody knows where the next byte would belong.
+    private(set) var isBroken = false
     private let trailers = Locked(HTTPFields())
 
     /// From this size on, what is kept together is sent.
@@ -76,11 +78,19 @@ final class ResponseWriter: HTTPBodyWriter, @unchecked Sendable {
             throw IOError(
                 .badFileDescriptor, operation: "write", subject: "response body", detail: "the response has ended")
         }
+        guard !isBroken else {
+            hasFailed = true
+            throw IOError(
+                .brokenPipe, operation: "write", subject: "response body",
+                detail: "an earlier write of this body has failed or was cancelled in the middle")
+        }
         try Task.checkCancellation()
         isWriting = true
         defer { isWriting = false }
         do { try await work(self) } catch {
             hasFailed = hasFailed || error is IOError
+            // What is not as long as promised is found before anything is done.
+            isBroken = !(error is HTTPError)
             throw error
         }
     }

@@ -24,11 +24,13 @@ extension ServerConnection {
         putStatus(response.status)
         var hasDate = false
         var hasServer = false
+        var hasUpgrade = false
         for field in response.headerFields {
             let name = field.name.canonicalName
             switch name.utf8.count {
             case 4 where name == "date": hasDate = true
             case 6 where name == "server": hasServer = true
+            case 7 where name == "upgrade": hasUpgrade = true
             case 10 where name == "connection" && response.takeover == nil: continue
             case 14 where name == "content-length" && !keepsLength: continue
             case 17 where name == "transfer-encoding": continue
@@ -47,10 +49,13 @@ extension ServerConnection {
         case .chunked: put("Transfer-Encoding: chunked\r\n")
         }
         if response.takeover == nil {
+            // What is told of other protocols is meant for this connection alone (RFC 9110 section 7.8).
             if isLast {
-                put("Connection: close\r\n")
+                put(hasUpgrade ? "Connection: close, Upgrade\r\n" : "Connection: close\r\n")
             } else if exchange.version == .http1_0 {
-                put("Connection: keep-alive\r\n")
+                put(hasUpgrade ? "Connection: keep-alive, Upgrade\r\n" : "Connection: keep-alive\r\n")
+            } else if hasUpgrade {
+                put("Connection: Upgrade\r\n")
             }
         }
         put("\r\n")

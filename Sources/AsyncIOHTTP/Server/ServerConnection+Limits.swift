@@ -67,7 +67,7 @@ extension ServerConnection {
     private func endReading(_ reading: ConnectionLimits.Reading) {
         if reading == .lingering { return stream.close() }
         let isInRequest = parser.isInHead || parser.stage == .body && !parser.messageIsComplete
-        if isInRequest && !exchange.responseHasBegun && !isLast {
+        if isInRequest && !exchange.responseHasBegun {
             putHead(of: HTTPServer.Response(HTTPError(.requestTimeout, "")), .length(0), isLast: true)
             let bytes = output
             output = []

@@ -43,7 +43,8 @@ extension ServerConnection {
             case .head, .needsBytes: break
             }
             try await bidContinue()
-            limitReading(.body, to: site.limits.bodyIdleTimeout)
+            limitReading(
+                .body, to: min(site.limits.bodyIdleTimeout, site.loop.now.duration(to: exchange.bodyEnds)))
             defer { limit.reading = .none }
             do {
                 guard let bytes = try await readBytes() else {
@@ -63,9 +64,15 @@ extension ServerConnection {
     /// Tells the client to send its body, if it waits for that (RFC 9110 section 10.1.1).
     private func bidContinue() async throws {
         guard exchange.expectsContinue else { return }
+        try Task.checkCancellation()
         exchange.expectsContinue = false
-        guard !exchange.responseHasBegun else { return }
-        try await write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+        let hasSentSome = exchange.hasSentSome
+        guard !exchange.responseHasBegun || !hasSentSome else { return }
+        // Ahead of the response's head, which may stand in the output already.
+        let bid = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+        let sent = try writeNow(bid)
+        if sent < bid.count { try await write(bid, from: sent) }
+        exchange.hasSentSome = hasSentSome
     }
 }
 
@@ -75,7 +82,7 @@ final class RequestBody: IncomingBody, @unchecked Sendable {
     /// Of the request. Those that follow it have bodies of their own.
     private let number: Int
     private var isBeingRead = false
-    private var trailers: HTTPFields?
+    private let trailers = Locked<HTTPFields?>(nil)
 
     init(_ connection: ServerConnection, number: Int) {
         self.connection = connection
@@ -107,10 +114,13 @@ final class RequestBody: IncomingBody, @unchecked Sendable {
         isBeingRead = true
         defer { isBeingRead = false }
         let bytes = try await connection.nextBodyBytes()
-        if bytes == nil { trailers = connection.parser.trailerFields }
+        if bytes == nil {
+            let fields = connection.parser.trailerFields
+            trailers.withLock { $0 = fields }
+        }
         return bytes
     }
 
-    var trailerFields: HTTPFields? { trailers }
+    var trailerFields: HTTPFields? { trailers.withLock { $0 } }
 }
 #endif

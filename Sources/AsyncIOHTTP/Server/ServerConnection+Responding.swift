@@ -18,6 +18,15 @@ extension ServerConnection {
             try await handOver(response, takeover)
             return response.status
         }
+        if response.takeover != nil, response.status == .switchingProtocols, request?.version == .http1_0 {
+            // The client's doing (RFC 9110 section 7.8).
+            response = HTTPServer.Response(HTTPError(.httpVersionNotSupported, "other protocols begin in HTTP/1.1"))
+        }
+        if request?.method == .connect, response.takeover == nil, response.status.kind == .successful {
+            // To the client that would mean a tunnel, with whatever follows in it (RFC 9110 section 9.3.6).
+            isLast = true
+            response = HTTPServer.Response(HTTPError(.notImplemented, "there are no tunnels here"))
+        }
         if response.takeover != nil || !(200...999).contains(response.status.code) {
             site.loop.report(ResponseMistake(status: response.status), context: "an HTTP response")
             response = HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
@@ -129,7 +138,9 @@ extension ServerConnection {
             return nil
         } catch {
             writer.isOver = true
-            let isOurs = !Task.isCancelled && !limit.hasExpired && !writer.hasFailed
+            let isOurs =
+                !Task.isCancelled && !limit.hasExpired && !writer.hasFailed
+                && !(writer.isBroken && error is TimeoutError)
             // What the client did wrong, it is told, and nobody else.
             let told = (error as? HTTPError).flatMap { $0.status.kind == .clientError ? $0 : nil }
             if isOurs, !exchange.readFailed, told == nil {
@@ -154,24 +165,44 @@ extension ServerConnection {
         var bytes: [UInt8] = []
         swap(&bytes, &output)
         if !bytes.isEmpty { exchange.hasSentSome = true }
-        let sent = try unsafe stream.tryWrite(bytes.span.bytes)
+        let sent = try writeNow(bytes)
         if sent < bytes.count { try await write(bytes, from: sent) }
         // Memory is for those that have something to say.
         bytes.removeAll(keepingCapacity: bytes.capacity <= 4096)
         if output.isEmpty { swap(&bytes, &output) }
     }
 
+    /// Sends what is taken at once, and tells how much that was.
+    func writeNow(_ bytes: [UInt8]) throws -> Int {
+        guard !isBroken else { throw brokenOff }
+        do { return try unsafe stream.tryWrite(bytes.span.bytes) } catch {
+            isBroken = true
+            throw error
+        }
+    }
+
     /// Sends bytes behind all that was sent.
     func write(_ bytes: [UInt8], from start: Int = 0) async throws {
+        guard !isBroken else { throw brokenOff }
         var position = start
         exchange.hasSentSome = true
         while position < bytes.count {
             let end = min(position + Self.pieceSize, bytes.count)
             limitWriting(to: site.limits.bodyIdleTimeout)
-            try unsafe await stream.write(bytes.span.bytes.extracting(position..<end))
+            do { try unsafe await stream.write(bytes.span.bytes.extracting(position..<end)) } catch {
+                // Part of the bytes may have gone.
+                isBroken = true
+                throw error
+            }
             position = end
         }
         limit.writingEnds = .distantFuture
+    }
+
+    private var brokenOff: IOError {
+        IOError(
+            .brokenPipe, operation: "write", subject: "HTTP connection",
+            detail: "an earlier write has failed or was cancelled in the middle")
     }
 
     // MARK: Another protocol
@@ -181,7 +212,12 @@ extension ServerConnection {
         _ response: HTTPServer.Response, _ takeover: @Sendable (any ByteStream) async throws -> Void
     ) async throws {
         isLast = true
-        while !exchange.bodyIsComplete { if try await nextBodyBytes() == nil { break } }
+        exchange.bodyEnds = site.loop.now.advanced(by: site.limits.bodyIdleTimeout)
+        var drained = 0
+        while !exchange.bodyIsComplete, let bytes = try await nextBodyBytes() {
+            drained += bytes.count
+            guard drained <= Self.drainedSize else { throw HTTPError.contentTooLarge(limit: Self.drainedSize) }
+        }
         putHead(of: response, .none, isLast: false)
         try await flush()
         limit.reading = .none

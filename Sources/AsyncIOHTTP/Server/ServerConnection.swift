@@ -37,6 +37,8 @@ final class ServerConnection: @unchecked Sendable {
     @safe @exclusivity(unchecked) var ahead: Task<Void, Never>?
     @safe @exclusivity(unchecked) var aheadFailure: (any Error)?
     @safe @exclusivity(unchecked) var isReading = false
+    /// A write has failed, or was cancelled in the middle: nothing can be sent behind it.
+    @safe @exclusivity(unchecked) var isBroken = false
     @safe @exclusivity(unchecked) var watch = ClientWatch()
     @safe @exclusivity(unchecked) var limit = ConnectionLimits()
     /// The connection's own task. Valid from its begin to its end, which is that of ``serve(_:_:at:)``.
@@ -57,6 +59,8 @@ final class ServerConnection: @unchecked Sendable {
         var sent = 0
         /// Reading the body has failed, and so has the connection.
         var readFailed = false
+        /// Until when the rest of the request's body must have come, that nobody wants.
+        var bodyEnds = Instant.distantFuture
     }
 
     private init(_ stream: any ByteStream, _ information: HTTPServer.Connection, at site: ServerSite) {
@@ -88,9 +92,7 @@ final class ServerConnection: @unchecked Sendable {
                 stream = try await secure(stream)
                 information.isSecure = true
             } catch {
-                if !(error is IOError || error is CancellationError) {
-                    site.loop.report(error, context: "securing a connection")
-                }
+                // Whoever connects can have this fail, as often as they like: it is not reported.
                 return stream.close()
             }
         }
@@ -111,6 +113,8 @@ final class ServerConnection: @unchecked Sendable {
 
     private func answerAll() async {
         limitReading(.head, to: site.limits.headTimeout)
+        // Accepted while the server ends already.
+        if site.isDraining { isLast = true }
         do {
             var inARow = 0
             while !isLast, try await receiveHead() {
@@ -249,7 +253,11 @@ final class ServerConnection: @unchecked Sendable {
         let service = site.service
         do {
             guard let timeout = service.server.requestTimeout else { return try await service.handler(request) }
-            return try await withTimeout(timeout) { try await service.handler(request) }
+            return try await withTimeout(timeout) {
+                do { return try await service.handler(request) } catch let error as TimeoutError {
+                    throw HandlersTimeout(error: error)
+                }
+            }
         } catch let error as HTTPError {
             return HTTPServer.Response(error)
         } catch is CancellationError where Task.isCancelled {
@@ -258,7 +266,8 @@ final class ServerConnection: @unchecked Sendable {
             isLast = true
             return HTTPServer.Response(HTTPError(.serviceUnavailable, "this took too long"))
         } catch {
-            if exchange.readFailed { return nil }
+            if exchange.readFailed || isBroken || Task.isCancelled { return nil }
+            let error = (error as? HandlersTimeout)?.error ?? error
             site.loop.report(error, context: "\(request.method) \(request.target)")
             return HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
         }
@@ -284,6 +293,7 @@ final class ServerConnection: @unchecked Sendable {
 
     /// Reads what the handler did not want of the request's body; if that is much, the connection ends instead.
     private func drainBody() async throws {
+        exchange.bodyEnds = site.loop.now.advanced(by: site.limits.bodyIdleTimeout)
         var drained = 0
         do {
             while let bytes = try await nextBodyBytes() {
@@ -298,6 +308,11 @@ final class ServerConnection: @unchecked Sendable {
             isLast = true
         }
     }
+}
+
+/// What a handler has waited for took too long, and not the handler itself.
+private struct HandlersTimeout: Error {
+    let error: TimeoutError
 }
 
 extension HTTPServer.Response {

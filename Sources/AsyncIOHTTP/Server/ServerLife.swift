@@ -29,7 +29,10 @@ final class ServerLife: Sendable {
             return state.last
         }
         guard let number else { return }
-        defer { state.withLock { _ = $0.services.removeValue(forKey: number) } }
+        defer {
+            state.withLock { _ = $0.services.removeValue(forKey: number) }
+            service.forget()
+        }
         try await withTaskCancellationHandler {
             try await body()
         } onCancel: {
@@ -77,6 +80,14 @@ final class HTTPService: Sendable {
             return site
         }
         await ServerConnection.serve(stream, information, at: site)
+    }
+
+    /// Nothing is served any more. The sites keep the service, and it shall not keep them.
+    func forget() {
+        state.withLock { state in
+            state.sites = [:]
+            state.isDraining = true
+        }
     }
 
     /// No further requests: idle connections end now, and the others with their response.
