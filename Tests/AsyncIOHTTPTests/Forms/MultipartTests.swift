@@ -134,6 +134,16 @@ struct MultipartTests {
         }
     }
 
+    @Test("have at most 100 fields in the head of a part", arguments: [1, 1_000])
+    func fieldCount(size: Int) async throws {
+        func text(_ count: Int) -> String {
+            "--x\r\n\(Self.field("name=a"))" + String(repeating: "a:\r\n", count: count - 1) + "\r\n1\r\n--x--"
+        }
+        #expect(try await Self.parts(Self.pieces(text(100), [size])) == ["a|-|1"])
+        let error = await #expect(throws: HTTPError.self) { try await Self.parts(Self.pieces(text(101), [size])) }
+        #expect(error?.status == .contentTooLarge)
+    }
+
     @Test(
         "with an endless preamble, head or padding are refused",
         arguments: [

@@ -150,6 +150,61 @@ struct EnduranceTests {
         #expect(answer.contains("Connection: Upgrade\r\n"))
     }
 
+    @Test("lets go of its handler when it has served")
+    func cycle() async throws {
+        final class Token: Sendable {}
+        struct Weakly { weak var token: Token? }
+        let kept = Locked(Weakly())
+        func serve() async throws {
+            let token = Token()
+            kept.withLock { $0.token = token }
+            _ = try await reply(Self.get) { _ in
+                _ = token
+                return .text("hi")
+            }
+        }
+        try await serve()
+        // The loop's thread may still be letting go.
+        for _ in 0..<500 where kept.withLock({ $0.token }) != nil { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(kept.withLock { $0.token } == nil)
+    }
+
+    @Test("says nothing of clients that cannot secure their connection")
+    func unsecured() async throws {
+        struct Alert: Error {}
+        let reports = Errors()
+        let answer = try await withLoop(Setting.onRealLoop[0], reports: reports) { loop in
+            var server = HTTPServer()
+            server.secured = { _ in throw Alert() }
+            let made = server
+            return try await Wire.answer(to: "", on: loop, server: made)
+        }
+        #expect(answer.isEmpty && reports.all.isEmpty)
+    }
+
+    @Test("sends the comment whole that keeps events alive when they end")
+    func keeper() async throws {
+        let (received, reports) = try await withLoop(Setting.virtual[0]) { loop in
+            let (client, stream) = MemoryStream.pair(capacity: 400)
+            let log = Log()
+            async let serving: Void = HTTPServer().serve(stream: stream, on: loop) { _ in
+                .events(keepAlive: .milliseconds(100)) { send in
+                    // The client does not read, so a comment is in the middle by then.
+                    try await loop.sleep(for: .seconds(20))
+                    log.add("ended")
+                }
+            }
+            try await client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            try await loop.sleep(for: .seconds(21))
+            let received = String(decoding: try await client.readAll(), as: UTF8.self)
+            client.close()
+            try await serving
+            return (received, log.lines)
+        }
+        #expect(reports == ["ended"])
+        #expect(received.hasSuffix("\r\n0\r\n\r\n"))
+    }
+
     @Test("tells a handler's own timeout from its own")
     func handlersTimeout() async throws {
         let reports = Errors()

@@ -165,6 +165,8 @@ struct LimitTests {
     func bodyTimeout() async throws {
         let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"
         #expect(try await timed(post) == ([408], 30))
+        let last = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhel"
+        #expect(try await timed(last) == ([408], 30))
         let slow = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhello"
         // 52 bytes of head within its time, then one of the body every tenth of a second, and then no more.
         let (statuses, seconds) = try await timed(slow, every: .milliseconds(100))
