@@ -205,6 +205,28 @@ struct EnduranceTests {
         #expect(received.hasSuffix("\r\n0\r\n\r\n"))
     }
 
+    @Test("ends a connection that begins when the server ends already")
+    func lateConnection() async throws {
+        let waited = try await withLoop(Setting.virtual[0]) { loop in
+            let (client, stream) = MemoryStream.pair()
+            var server = HTTPServer()
+            server.secured = { stream in
+                try await loop.sleep(for: .seconds(1))
+                return stream
+            }
+            let made = server
+            async let serving: Void = made.serve(stream: stream, on: loop, Wire.echo)
+            try await loop.sleep(for: .milliseconds(500))
+            let begin = loop.now
+            try await made.shutdown(grace: .seconds(100))
+            let waited = begin.duration(to: loop.now)
+            client.close()
+            try await serving
+            return waited
+        }
+        #expect(waited < .seconds(2))
+    }
+
     @Test("tells a handler's own timeout from its own")
     func handlersTimeout() async throws {
         let reports = Errors()
