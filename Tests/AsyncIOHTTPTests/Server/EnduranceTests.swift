@@ -164,8 +164,9 @@ struct EnduranceTests {
             }
         }
         try await serve()
-        // The loop's thread may still be letting go.
-        for _ in 0..<500 where kept.withLock({ $0.token }) != nil { try await Task.sleep(for: .milliseconds(10)) }
+        for _ in 0..<500 where kept.withLock({ $0.token }) != nil {
+            try await Task.sleep(for: .milliseconds(10))  // sleeps: nobody tells when the loop's thread has let go
+        }
         #expect(kept.withLock { $0.token } == nil)
     }
 
