@@ -72,12 +72,16 @@ final class Exchange: IncomingBody {
         defer { state.withLock { $0.reader = reader } }
         let phase = Locked(HTTPClient.Phase.response)
         var headDeadline: Instant?
+        var hasHeard = false
         do {
             return try await withDeadline(.distantFuture) { deadline in
                 let patience = plan.timeouts.response
-                sender.whenFinished {
-                    if let patience, phase.withLock({ $0 == .response }) { deadline.reschedule(in: patience) }
+                func waitForResponse() {
+                    sender.whenFinished {
+                        if let patience, phase.withLock({ $0 == .response }) { deadline.reschedule(in: patience) }
+                    }
                 }
+                waitForResponse()
                 var informational = 0
                 while true {
                     if let event = try reader.next() {
@@ -88,9 +92,15 @@ final class Exchange: IncomingBody {
                         informational += 1
                         guard informational <= Self.informationalLimit else { throw Self.tooMuchInformation }
                         if head.status == .continue { sender.permit() }
+                        // The response that counts has its own time, from now or from the request's end on.
+                        headDeadline = nil
+                        phase.withLock { $0 = .response }
+                        deadline.reschedule(to: .distantFuture)
+                        waitForResponse()
                         continue
                     }
-                    let bytes = try await read(isFirst: headDeadline == nil)
+                    let bytes = try await read(isFirst: !hasHeard)
+                    hasHeard = true
                     let last = headDeadline ?? EventLoop.ambient.now.advanced(by: plan.limits.headTimeout)
                     headDeadline = last
                     phase.withLock { $0 = .idle }

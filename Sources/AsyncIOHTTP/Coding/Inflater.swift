@@ -30,6 +30,9 @@ final class Inflater: @unchecked Sendable {
     private(set) var produced = 0
     /// Whether the data has come to an end of its own, and nothing behind it yet.
     private(set) var isFinished = false
+    /// How often raw data has ended and gone on: nobody needs many ends within one message.
+    private var restarts = 0
+    private static let mostRestarts = 64
     private let stream = ZStream()
     private var knowsFormat: Bool
     private var failure: ContentCodingError?
@@ -76,6 +79,7 @@ final class Inflater: @unchecked Sendable {
     func startCounting() {
         taken = 0
         produced = 0
+        restarts = 0
     }
 
     /// Forgets everything, as if it were new: for a message that does not refer to those before it.
@@ -138,6 +142,8 @@ final class Inflater: @unchecked Sendable {
         case .gzip where first == 0x1f:
             _ = unsafe stream.call { unsafe inflateReset($0) }
         case .raw:
+            restarts += 1
+            guard restarts <= Self.mostRestarts else { throw .corrupt("more than \(Self.mostRestarts) ends") }
             var window = unsafe [UInt8](unsafeUninitializedCapacity: 1 << 15) { memory, filled in
                 var count: UInt32 = 0
                 _ = unsafe stream.call { unsafe inflateGetDictionary($0, memory.baseAddress, &count) }

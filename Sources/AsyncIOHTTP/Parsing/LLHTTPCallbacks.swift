@@ -110,7 +110,7 @@ extension HTTPParser {
         // What a request asks for is decided by whoever answers; until then it is a request like others.
         if kind == .requests { unsafe machine.pointee.upgrade = 0 }
         let flags = unsafe UInt32(machine.pointee.flags)
-        if nextHasNoBody {
+        if nextHasNoBody || kind == .responses && statusHasNoBody {
             nextHasNoBody = false
             length = .none
             return 1
@@ -126,6 +126,14 @@ extension HTTPParser {
             length = unsafe kind == .responses && c_nio_llhttp_message_needs_eof(machine) != 0 ? .untilEnd : .none
         }
         return LLHTTPCallbacks.goOn
+    }
+
+    /// Whatever its fields say (RFC 9112 section 6.3). What follows 101 is no body, but another protocol.
+    private var statusHasNoBody: Bool {
+        switch unsafe machine.pointee.status_code {
+        case 100, 102...199, 204, 304: true
+        default: false
+        }
     }
 
     @unsafe

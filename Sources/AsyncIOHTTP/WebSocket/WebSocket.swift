@@ -24,8 +24,12 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     let options: WebSocketOptions
     let deflater: MessageDeflater?
     let incoming = AsyncQueue<WebSocketMessage>(capacity: 1, name: "websocket messages")
-    /// Frames go out one at a time; a message in parts has the turn for all of them.
+    /// One message at a time, with all of its parts, and with the state of what packs it.
+    private let messages = AsyncLock(name: "websocket messages")
+    /// Frames go out one at a time. Control frames take this alone: they may stand between the parts of a message.
     private let turn = AsyncLock(name: "websocket")
+    /// Says that there is a ping to be answered.
+    let pongWanted = AsyncQueue<Void>(capacity: 1, name: "websocket pongs")
     private let writer: WebSocketFrameWriter
     let state: Locked<State>
 
@@ -35,8 +39,12 @@ public final class WebSocket: Sendable, CustomStringConvertible {
         var hasSentClose = false
         /// Why it ended, once it has.
         var ending: WebSocketError?
-        /// Whether a write was broken off, so that the peer may have half a frame.
+        /// Whether a write was broken off, so that the peer may have half a frame: nothing can follow.
         var isBroken = false
+        /// Whether a message in parts was broken off between two of them: no other message can follow.
+        var isWithinMessage = false
+        /// What the latest ping carried that was not answered yet (RFC 6455 section 5.5.3).
+        var pong: [UInt8]?
         /// Whether the reader waits for the peer, not for our own.
         var isListening = true
         /// When the peer was heard of at last.
@@ -71,7 +79,8 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     /// Sends a message, and suspends while the peer does not take it.
     ///
     /// A cancelled task gets `CancellationError`: before anything was sent, or, in the middle of a frame, for the price
-    /// of the connection. Throws ``WebSocketError`` once it is closed, and ``IOError`` if the peer has gone.
+    /// of the connection. Throws ``WebSocketError`` once it is closed, and ``IOError`` if the peer has gone. A peer that
+    /// takes less than 64 KiB within `WebSocketOptions.pongTimeout` is broken off.
     public func send(_ message: WebSocketMessage) async throws {
         switch message {
         case .text(let text): try await send(.text, Array(text.utf8))
@@ -86,8 +95,7 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     public func send(_ bytes: [UInt8]) async throws { try await send(.binary, bytes) }
 
     private func send(_ opcode: WebSocketOpcode, _ payload: [UInt8]) async throws {
-        try await turn.withLock {
-            // Packing has a state, so it belongs to the turn.
+        try await messages.withLock {
             if let deflater, payload.count >= deflater.threshold {
                 try await write(writer.frame(opcode, isPacked: true, try deflater.pack(payload)))
             } else {
@@ -98,11 +106,11 @@ public final class WebSocket: Sendable, CustomStringConvertible {
 
     /// Sends one message in parts, as they come: its receiver gets it whole, its sender needs not have it whole.
     ///
-    /// A text's parts may end within a character. If the sequence throws, the message cannot be ended rightly: the
-    /// WebSocket is closed with 1011. As ``send(_:)-(WebSocketMessage)`` otherwise.
+    /// A text's parts may end within a character. If the sequence throws, the message cannot be ended rightly: no other
+    /// can be sent, and the WebSocket is closed with 1011 at the end of its scope. As ``send(_:)-(WebSocketMessage)`` otherwise.
     public func send<Parts: AsyncSequence>(parts: Parts, asText isText: Bool = false) async throws
     where Parts.Element == [UInt8] {
-        try await turn.withLock {
+        try await messages.withLock {
             var opcode: WebSocketOpcode = isText ? .text : .binary
             do {
                 for try await part in parts where !part.isEmpty {
@@ -111,7 +119,7 @@ public final class WebSocket: Sendable, CustomStringConvertible {
                 }
                 try await write(writer.frame(opcode, []))
             } catch {
-                if opcode == .continuation { state.withLock { $0.isBroken = true } }
+                if opcode == .continuation { state.withLock { $0.isWithinMessage = true } }
                 throw error
             }
         }
@@ -131,14 +139,29 @@ public final class WebSocket: Sendable, CustomStringConvertible {
         }
         defer { state.withLock { _ = $0.pings.removeValue(forKey: payload) } }
         let start = loop.now
-        try await turn.withLock { try await write(writer.frame(.ping, payload)) }
-        try await withTimeout(options.pongTimeout) { try await promise.value }
+        try await withTimeout(options.pongTimeout) {
+            try await write(writer.frame(.ping, payload))
+            try await promise.value
+        }
         return start.duration(to: loop.now)
     }
 
-    /// Answers a ping.
-    func pong(_ payload: [UInt8]) async throws {
-        try await turn.withLock { try await write(writer.frame(.pong, payload)) }
+    /// Answers a ping, soon: whoever reads does not wait for whoever writes. Of several, the latest alone is answered.
+    func pong(_ payload: [UInt8]) {
+        state.withLock { $0.pong = payload }
+        _ = pongWanted.tryPut(())
+    }
+
+    /// Sends the answers to pings, until the task is cancelled or nothing can be sent any more.
+    func sendPongs() async {
+        do {
+            while try await pongWanted.next() != nil {
+                guard let payload = state.withLock({ $0.pong.take() }) else { continue }
+                try await write(writer.frame(.pong, payload))
+            }
+        } catch {
+            // The end is told to whoever reads and to whoever sends; behind our good-bye, no answer is due.
+        }
     }
 
     /// Says good-bye, with a reason of at most 123 bytes; what is longer is cut. Nothing can be sent behind it.
@@ -159,23 +182,52 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     }
 
     private func write(_ frame: [UInt8]) async throws {
-        let failure = state.withLock { state -> WebSocketError? in
-            if let ending = state.ending { return ending }
-            if state.hasSentClose { return WebSocketError(.normal, "this side has closed it") }
-            return state.isBroken ? WebSocketError(.abnormal, "a message was broken off") : nil
+        let isControl = frame[0] & 0x08 != 0
+        try await turn.withLock {
+            let failure = state.withLock { state -> WebSocketError? in
+                if let ending = state.ending { return ending }
+                if state.hasSentClose { return WebSocketError(.normal, "this side has closed it") }
+                let isBroken = state.isBroken || state.isWithinMessage && !isControl
+                return isBroken ? WebSocketError(.abnormal, "a message was broken off") : nil
+            }
+            if let failure { throw failure }
+            try await writeWhole(frame)
         }
-        if let failure { throw failure }
-        try await writeWhole(frame)
     }
 
-    /// A frame of which a part has been sent cannot be followed by anything.
+    /// Writes a frame in pieces, and has patience for each. A frame of which a part has been sent cannot be followed by
+    /// anything: without the rest, the connection is broken off.
     private func writeWhole(_ frame: [UInt8]) async throws {
         do {
-            try await stream.write(frame)
+            guard frame.count > Self.pieceSize else {
+                return try await withTimeout(options.pongTimeout) { try await stream.write(frame) }
+            }
+            for start in stride(from: 0, to: frame.count, by: Self.pieceSize) {
+                let piece = Array(frame[start...].prefix(Self.pieceSize))
+                try await withTimeout(options.pongTimeout) { try await stream.write(piece) }
+            }
         } catch {
             state.withLock { $0.isBroken = true }
-            throw error
+            defer { stream.abort() }
+            guard error is TimeoutError else { throw error }
+            let ending = WebSocketError(.abnormal, "the peer took nothing within \(options.pongTimeout)")
+            end(ending)
+            throw ending
         }
+    }
+
+    private static let pieceSize = 64 << 10
+
+    /// Ends it for all who wait; what has ended it first counts.
+    func end(_ error: WebSocketError) {
+        let (ending, pings) = state.withLock { state in
+            let ending = state.ending ?? error
+            state.ending = ending
+            defer { state.pings = [:] }
+            return (ending, state.pings)
+        }
+        for ping in pings.values { ping.fail(ending) }
+        incoming.finish()
     }
 }
 
@@ -192,7 +244,11 @@ extension WebSocket: AsyncSequence {
         /// Suspends until there is one. A cancelled task gets `CancellationError`, and no message is lost. Throws
         /// ``WebSocketError`` if it was closed for a failure, or ended without a word.
         public mutating func next() async throws -> WebSocketMessage? {
-            if let message = try await socket.incoming.next() { return message }
+            do {
+                if let message = try await socket.incoming.next() { return message }
+            } catch is ClosedError {
+                // The WebSocket's scope has ended.
+            }
             guard let ending = socket.ending else { return nil }
             switch ending.code {
             case .normal, .goingAway, .none: return nil

@@ -29,7 +29,8 @@ final class MessageInflater: @unchecked Sendable {
             if case .tooLarge = error { throw .tooBig(limit) }
             throw WebSocketError(.invalidPayload, "\(error)")
         }
-        if isLast && forgets { inflater = nil }
+        guard isLast else { return }
+        if forgets { inflater = nil } else { inflater?.startCounting() }
     }
 
     private func unpacking() throws(ContentCodingError) -> Inflater {

@@ -11,7 +11,8 @@ struct WebSocketFrameReader {
 
     /// A reader for frames of messages up to a limit. What a sender packs may be a little more than what it was.
     init(limit: Int) {
-        let frameLimit = min(limit &+ limit / 1024 &+ 64, Int(UInt32.max))
+        let most = min(limit, Int(UInt32.max))
+        let frameLimit = min(most + most / 1024 + 64, Int(UInt32.max))
         channel = SansIOChannel(on: ManualLoop())
         let decoder = ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: max(frameLimit, 125)))
         do {
@@ -21,6 +22,9 @@ struct WebSocketFrameReader {
         }
         channel.activate()
     }
+
+    /// What came behind the last good frame, and is none.
+    var failure: WebSocketError? { sink.failure }
 
     /// The frames that are whole now. Throws ``WebSocketError`` for what is none, and then for ever.
     func frames(in bytes: [UInt8]) throws -> [WebSocketFrame] {

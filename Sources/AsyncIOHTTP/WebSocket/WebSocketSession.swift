@@ -6,7 +6,7 @@ import NIOWebSocket
 private enum End<Success: Sendable>: Sendable {
     case body(Result<Success, any Error>)
     case reader
-    case keeper
+    case helper
     case tooLate
 }
 
@@ -45,10 +45,14 @@ struct WebSocketSession: Sendable {
                 await read()
                 return .reader
             }
+            group.addTask(name: "websocket pongs") {
+                await socket.sendPongs()
+                return .helper
+            }
             if let interval = socket.options.pingInterval {
                 group.addTask(name: "websocket keep-alive") {
                     await keepAlive(every: interval)
-                    return .keeper
+                    return .helper
                 }
             }
             return await settle(&group)
@@ -64,19 +68,21 @@ struct WebSocketSession: Sendable {
             switch end {
             case .body(let ended):
                 result = ended
+                // What nobody has read holds the reader up no more: it reads on for the peer's good-bye.
+                socket.incoming.cancel()
                 guard !hasRead else { break }
                 // Who is cancelled does not wait for good-byes.
                 if case .failure(let error) = ended, error is CancellationError {
                     socket.stream.abort()
                 } else {
-                    if case .failure = ended { await sayGoodBye(.internalError) } else { await sayGoodBye(.normal) }
+                    await sayGoodBye(isGood(ended) ? .normal : .internalError)
                     addDeadline(&group)
                 }
             case .reader:
                 hasRead = true
                 guard result == nil else { break }
                 if socket.ending?.code == .abnormal { group.cancelAll() } else { addDeadline(&group) }
-            case .keeper:
+            case .helper:
                 break
             case .tooLate:
                 // The body, if that is what did not come, or the peer.
@@ -85,6 +91,12 @@ struct WebSocketSession: Sendable {
         }
         group.cancelAll()
         return result ?? .failure(CancellationError())
+    }
+
+    /// A message that was begun and never ended is not.
+    private func isGood<Success>(_ result: Result<Success, any Error>) -> Bool {
+        guard case .success = result else { return false }
+        return !socket.state.withLock { $0.isWithinMessage }
     }
 
     private func addDeadline<Success>(_ group: inout TaskGroup<End<Success>>) {
@@ -118,13 +130,27 @@ struct WebSocketSession: Sendable {
                     guard let event = try machine.receive(frame) else { continue }
                     if try await take(event) { return }
                 }
+                // What is wrong behind the last good frame does not wait for more.
+                if let failure = decoder.failure { throw failure }
             }
-            end(WebSocketError(.abnormal, "the connection ended without a close frame", isByPeer: true))
+            socket.end(WebSocketError(.abnormal, "the connection ended without a close frame", isByPeer: true))
         } catch let error as WebSocketError {
-            end(error)
-            try? await socket.close(error.code, error.reason)
+            socket.end(error)
+            await refuse(error)
         } catch {
-            end(WebSocketError(.abnormal, "\(error)", isByPeer: true))
+            socket.end(WebSocketError(.abnormal, "\(error)", isByPeer: true))
+        }
+    }
+
+    /// Tells the peer what is wrong. A connection that is closed with bytes unread is reset, which may overtake the
+    /// good-bye: so what still comes is read for a while, and dropped.
+    private func refuse(_ error: WebSocketError) async {
+        do {
+            try await withTimeout(socket.options.closeTimeout) { try await socket.close(error.code, error.reason) }
+            try await socket.stream.closeWriting()
+            try await withTimeout(.seconds(2)) { while try await socket.stream.read(upTo: 16 << 10) != nil {} }
+        } catch {
+            // It has gone, or goes on and on: the connection is closed next.
         }
     }
 
@@ -132,8 +158,8 @@ struct WebSocketSession: Sendable {
     private func take(_ event: WebSocketMachine.Event) async throws -> Bool {
         switch event {
         case .message(let message):
-            // Behind our own good-bye nobody reads any more; the peer's good-bye is still to come.
-            if socket.state.withLock({ $0.hasSentClose }), socket.incoming.isClosed { return false }
+            // Behind the body's end nobody reads any more; the peer's good-bye is still to come.
+            if socket.incoming.isClosed { return false }
             socket.state.withLock { $0.isListening = false }
             defer {
                 socket.state.withLock { [now = socket.loop.now] in
@@ -141,26 +167,21 @@ struct WebSocketSession: Sendable {
                     $0.heard = now
                 }
             }
-            try await socket.incoming.put(message)
+            do { try await socket.incoming.put(message) } catch is ClosedError {}
             return false
         case .ping(let payload):
-            try await socket.pong(payload)
+            socket.pong(payload)
             return false
         case .pong(let payload):
             socket.state.withLock { $0.pings.removeValue(forKey: payload) }?.fulfil()
             return false
         case .close(let code, let reason):
-            end(WebSocketError(code, reason, isByPeer: true))
-            try? await socket.close(code.maySend ? code : .normal)
+            socket.end(WebSocketError(code, reason, isByPeer: true))
+            try? await withTimeout(socket.options.closeTimeout) {
+                try await socket.close(code.maySend ? code : .normal)
+            }
             return true
         }
-    }
-
-    private func end(_ error: WebSocketError) {
-        socket.state.withLock { state in
-            if state.ending == nil { state.ending = error }
-        }
-        socket.incoming.finish()
     }
 
     // MARK: Keeping alive
@@ -174,10 +195,14 @@ struct WebSocketSession: Sendable {
             guard state.isListening, state.heard.duration(to: socket.loop.now) >= interval, state.ending == nil else {
                 continue
             }
+            let asked = socket.loop.now
             do {
                 try await socket.ping()
             } catch is TimeoutError {
-                end(WebSocketError(.abnormal, "no answer to a ping within \(socket.options.pongTimeout)"))
+                // Whoever was heard of since, or is not listened to, has not failed.
+                let state = socket.state.withLock { $0 }
+                if !state.isListening || state.heard > asked, !state.isBroken { continue }
+                socket.end(WebSocketError(.abnormal, "no answer to a ping within \(socket.options.pongTimeout)"))
                 socket.stream.abort()
                 return
             } catch {

@@ -30,6 +30,43 @@ struct ExchangeTests {
         #expect(lines[3] == "DELETE / HTTP/1.1\nhost: 127.0.0.1\n\(own)")
     }
 
+    @Test("no protocol's name goes into the head that is none", arguments: Setting.everywhere)
+    func upgradeNames(setting: Setting) async throws {
+        let names = ["", "a\r\nX: 1", "a b", "a,,b", "a/b/c", "a/", "é", ","]
+        let (reasons, connections) = try await withServer(setting) { guest in
+            try await guest.waitForEnd()
+        } _: { server, client in
+            var reasons: [HTTPClientError.Reason?] = []
+            for name in names {
+                let request = try HTTPClient.Request(.get, server.url())
+                reasons.append(await failureReason { try await client.upgrade(request, to: name) })
+            }
+            return (reasons, server.connections)
+        }
+        #expect(reasons == names.map { _ in .invalidRequest })
+        #expect(connections == 0)
+    }
+
+    @Test("204 and 304 have no body, whatever length they tell", arguments: Setting.everywhere)
+    func lengthWithoutBody(setting: Setting) async throws {
+        let (codes, connections) = try await withServer(setting) { guest in
+            while let request = try await guest.request() {
+                let code = request.target.dropFirst()
+                try await guest.send("HTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\n\r\n")
+                try await guest.send("HTTP/1.1 \(code) X\r\nContent-Length: 5\r\nETag: \"1\"\r\n\r\n")
+            }
+        } _: { server, client in
+            var codes: [Int] = []
+            for code in [204, 304, 204] {
+                let response = try await client.get(server.url("/\(code)"))
+                codes.append(response.status.code + (try await response.body.bytes().count))
+            }
+            return (codes, server.connections)
+        }
+        #expect(codes == [204, 304, 204])
+        #expect(connections == 1)
+    }
+
     @Test("bodies come whole, however their end is told", arguments: Setting.everywhere)
     func bodies(setting: Setting) async throws {
         let sizes = [0, 1, 65_536, 300_000]

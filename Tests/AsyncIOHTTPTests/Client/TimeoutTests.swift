@@ -55,6 +55,22 @@ struct ClientTimeoutTests {
         #expect(reason == .timedOut(.response) && time >= .seconds(35) && time < .seconds(36))
     }
 
+    @Test("a response with 1xx begins the time of the one that counts anew", arguments: Setting.simulated)
+    func informational(setting: Setting) async throws {
+        let (reason, time, _) = try await outcome(setting, Self.timeouts { $0.response = .seconds(20) }) { guest in
+            let isPatient = try await guest.request()?.target == "/once"
+            for _ in 0..<2 {
+                try await guest.send("HTTP/1.1 103 Early Hints\r\n\r\n")
+                try await guest.stream.loop.sleep(for: .seconds(15))
+            }
+            if isPatient { try await guest.answer() } else { try await guest.waitForEnd() }
+        } _: { server, client in
+            _ = try await client.get(server.url("/once"))
+            _ = try await client.get(server.url("/never"))
+        }
+        #expect(reason == .timedOut(.response) && time >= .seconds(65) && time < .seconds(66))
+    }
+
     @Test("is left when a head comes byte by byte", arguments: Setting.simulated)
     func slowHead(setting: Setting) async throws {
         let (reason, time, _) = try await outcome(setting, .test) { guest in
