@@ -3,7 +3,8 @@
 enum ChatPage {
     /// Scripts and styles are those of the page alone, and it talks to its own server alone.
     static let policy =
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'"
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
+        + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
     static let text = """
         <!DOCTYPE html>
@@ -46,7 +47,7 @@ enum ChatPage {
         <script>
         const lines = document.getElementById("lines"), text = document.getElementById("text");
         const state = document.getElementById("state"), send = document.getElementById("send");
-        let socket, name = null, wait = 500, asked = false;
+        let socket, name = null, wait = 500, asked = false, left = false;
 
         function show(line, mine) {
             const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
@@ -67,7 +68,7 @@ enum ChatPage {
         function connect() {
             socket = new WebSocket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/chat");
             socket.onopen = () => {
-                wait = 500; asked = false;
+                asked = false;
                 state.className = "on"; state.textContent = "connected"; send.disabled = false;
             };
             socket.onmessage = event => {
@@ -75,13 +76,15 @@ enum ChatPage {
                 if (line === "-- What is your name?" && name && !asked) { asked = true; socket.send(name); return; }
                 const here = /^-- You are (?:in #\\S+, )?([^\\s.]+?)(?:\\.| now\\.)/.exec(line);
                 if (here) { name = here[1]; text.placeholder = "say something, or /help"; }
+                if (line.startsWith("-- You are in ")) wait = 500;
                 if (line.includes("Please choose another name")) { asked = true; }
                 show(line, false);
             };
             socket.onclose = () => {
                 state.className = "off"; send.disabled = true;
+                if (left) { state.textContent = "goodbye; load the page to come back"; return; }
                 state.textContent = "not connected; trying again";
-                setTimeout(connect, wait);
+                setTimeout(connect, wait * (0.5 + Math.random()));
                 wait = Math.min(wait * 2, 10000);
             };
         }
@@ -90,6 +93,7 @@ enum ChatPage {
             event.preventDefault();
             const line = text.value.trim();
             if (!line || socket.readyState !== WebSocket.OPEN) return;
+            if (/^\\/quit(\\s|$)/i.test(line)) left = true;
             socket.send(line);
             if (name && !line.startsWith("/")) show(name + ": " + line, true);
             text.value = "";

@@ -34,12 +34,18 @@ struct WebChat: Sendable {
         try await withThrowingTaskGroup { group in
             group.addTask(name: "web chat \(name)") { await chat.meet(far, called: name, on: loop) }
             group.addTask(name: "from the browser") {
+                // Also when the browser is lost: then the chat has to hear of it.
+                defer { near.close() }
                 for try await case .text(let line) in socket {
                     try await near.write(String(line.map { $0.isNewline ? " " : $0 }) + "\n")
                 }
                 try await near.closeWriting()
             }
-            for try await line in BufferedReader(near).lines(limit: 64 << 10) { try await socket.send(line) }
+            do {
+                for try await line in BufferedReader(near).lines(limit: 64 << 10) { try await socket.send(line) }
+            } catch is IOError {
+                // The browser has gone.
+            }
             near.close()
             try await socket.close()
             group.cancelAll()

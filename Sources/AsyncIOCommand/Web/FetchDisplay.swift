@@ -27,6 +27,11 @@ final class FetchDisplay: Sendable {
         draws = !isQuiet && Console.isTerminal
     }
 
+    /// What others have made may not steer a terminal.
+    private func shown(_ text: String) -> String {
+        CleanText(String(text.map { $0.isNewline ? " " : $0 })).description
+    }
+
     var hasFailures: Bool { state.withLock { $0.files.contains { $0.failure != nil } } }
 
     // MARK: What happens
@@ -34,7 +39,7 @@ final class FetchDisplay: Sendable {
     /// Returns the number by which the file is known.
     func begin(_ url: String) -> Int {
         state.withLock { state in
-            state.files.append(FetchProgress(name: url, began: loop.now))
+            state.files.append(FetchProgress(name: shown(url), began: loop.now))
             return state.files.count - 1
         }
     }
@@ -48,7 +53,7 @@ final class FetchDisplay: Sendable {
             state.files[number].ended = loop.now
             // The name stands before it already.
             let name = state.files[number].name
-            state.files[number].failure = failure.map {
+            state.files[number].failure = failure.map(shown).map {
                 $0.hasPrefix(name + ": ") ? String($0.dropFirst(name.count + 2)) : $0
             }
             return state.files[number].line
