@@ -145,8 +145,8 @@ struct Fetcher: Sendable {
         return response
     }
 
-    /// Asks for what is missing, and returns that, or all, as the server likes; nil if all has to come anew: it is shorter now than what we have of it, it is something
-    /// else, or all of it was there and something else went wrong.
+    /// Asks for what is missing, and returns that, or all, as the server likes; nil if all has to come anew: it is
+    /// shorter now than what we have of it, it is something else, or all of it was there and something else went wrong.
     private func rest(of target: HTTPURL, _ begun: (size: Int64, tag: String)) async throws -> HTTPClient.Response? {
         var request = HTTPClient.Request(.get, target)
         request.headerFields[.range] = "bytes=\(begun.size)-"

@@ -79,8 +79,8 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     /// Sends a message, and suspends while the peer does not take it.
     ///
     /// A cancelled task gets `CancellationError`: before anything was sent, or, in the middle of a frame, for the price
-    /// of the connection. Throws ``WebSocketError`` once it is closed, and ``IOError`` if the peer has gone. A peer that
-    /// takes less than 64 KiB within `WebSocketOptions.pongTimeout` is broken off.
+    /// of the connection. Throws ``WebSocketError`` once it is closed, and ``IOError`` if the peer has gone. A peer
+    /// that takes less than 64 KiB within `WebSocketOptions.pongTimeout` is broken off.
     public func send(_ message: WebSocketMessage) async throws {
         switch message {
         case .text(let text): try await send(.text, Array(text.utf8))
@@ -107,7 +107,8 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     /// Sends one message in parts, as they come: its receiver gets it whole, its sender needs not have it whole.
     ///
     /// A text's parts may end within a character. If the sequence throws, the message cannot be ended rightly: no other
-    /// can be sent, and the WebSocket is closed with 1011 at the end of its scope. As ``send(_:)-(WebSocketMessage)`` otherwise.
+    /// can be sent, and the WebSocket is closed with 1011 at the end of its scope. As
+    /// ``send(_:)-(WebSocketMessage)`` otherwise.
     public func send<Parts: AsyncSequence>(parts: Parts, asText isText: Bool = false) async throws
     where Parts.Element == [UInt8] {
         try await messages.withLock {
