@@ -103,6 +103,48 @@ struct WebCommandTests {
         }
     }
 
+    @Test("two URLs with one name, lengths beyond everything, and parts of something else end well")
+    func hostile() async throws {
+        let downloads = try Scratch()
+        let content = Array("all of the new file".utf8)
+        _ = try downloads.file("changed.part", "old")
+        _ = try downloads.file("changed.part.etag", "\"old\"")
+        _ = try downloads.file("gap.part", "old")
+        _ = try downloads.file("gap.part.etag", "\"old\"")
+        _ = try downloads.file("huge.part", "old")
+        _ = try downloads.file("huge.part.etag", "\"old\"")
+        let handler: HTTPServer.Handler = { request in
+            guard request.headerFields[.range] != nil else { return .init(body: HTTPBody(content)) }
+            let ranges = ["/gap": "bytes 3-4/19", "/huge": "bytes 3-9223372036854775806/*"]
+            let fields: HTTPFields = [
+                .contentRange: ranges[String(request.path)] ?? "bytes 3-18/19",
+                .eTag: request.path == "/changed" ? "\"new\"" : "\"old\"",
+            ]
+            guard request.path == "/huge" else {
+                return .init(.partialContent, headerFields: fields, body: HTTPBody(Array(content[3...])))
+            }
+            let body = HTTPBody(length: Int.max - 1) { _ in throw HTTPError(.internalServerError, "broken off") }
+            return .init(.partialContent, headerFields: fields, body: body)
+        }
+        let end = try await onLoop { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0)
+            let serving = loop.submit { try await HTTPServer().serve(listener, handler) }
+            let url = "http://\(listener.address)"
+            let names = ["/a/same", "/b/same", "/changed", "/gap", "/huge"]
+            let end = try await fetch(["--into", downloads.path] + names.map { url + $0 } + ["http://\u{1b}[31m/"])
+            serving.cancel()
+            _ = try? await serving.value
+            return end
+        }
+        #expect(end.code == 1)
+        #expect(end.output.contains("the same name as another"))
+        #expect(end.output.contains("asked for the bytes from 3, and got bytes 3-4/19"))
+        #expect(end.output.contains("2 of 6 files"))
+        #expect(!end.output.contains("\u{1b}"))
+        #expect(downloads.bytes("same") == content)
+        #expect(downloads.bytes("changed") == content)
+    }
+
     @Test("a name from a URL leads nowhere else, and a file that is there stays")
     func names() async throws {
         let downloads = try Scratch()
