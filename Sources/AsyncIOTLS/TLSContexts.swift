@@ -17,10 +17,18 @@ public final class TLSConnector: Sendable {
 
     /// The defaults, made when they are first asked for.
     public static var standard: TLSConnector {
-        get throws { try made.get() }
+        get throws {
+            try made.withLock { made in
+                if let made { return made }
+                let new = try TLSConnector()
+                made = new
+                return new
+            }
+        }
     }
 
-    private static let made = Result { try TLSConnector() }
+    /// Nil until one could be made.
+    private static let made = Locked<TLSConnector?>(nil)
 }
 
 /// What a server's connections have in common, and what can be exchanged while it serves: its certificate.

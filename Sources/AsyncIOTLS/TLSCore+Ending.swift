@@ -31,51 +31,85 @@ extension TLSCore {
         let (isOpen, isWhole) = locked {
             guard phase == .open else { return (false, false) }
             phase = .closed
-            let isWhole = writer == nil && sendFailure == nil && engine.isEstablished
+            let isWhole = writer == nil && sendFailure == nil && engine.isEstablished && !isRefused
             if isWhole { engine.finish() }
             return (true, isWhole)
         }
         guard isOpen else { return }
         drained.set()
-        guard isWhole else { return transport.close() }
+        guard isWhole else { return closeTransport() }
         send()
         let (hasGone, hasFailed) = locked {
             let hasGone = engine.outbox.isEmpty && !isSending
             if !hasGone { afterwards = .close }
             return (hasGone, sendFailure != nil)
         }
-        if hasFailed { return transport.close() }
+        if hasFailed { return closeTransport() }
         if hasGone { return closeBelow() }
-        loop.callLater(shutdownTimeout) { if self.locked({ self.afterwards == .close }) { self.transport.abort() } }
+        let call = loop.callLater(shutdownTimeout) {
+            if self.locked({ self.afterwards == .close }) { self.abortTransport() }
+        }
+        let isNeeded = locked {
+            if afterwards == .close { deadline = call }
+            return afterwards == .close
+        }
+        if !isNeeded { call.cancel() }
     }
 
     /// Our last word has gone, and with it everything else.
     ///
-    /// A server of TLS 1.3 sends tickets after the handshake. A client that has never read leaves them in the kernel,
-    /// which would answer our closing with a reset (RFC 1122, 4.2.2.13), and that may overtake what we have sent. So
-    /// such a client lets the server end first, for a time, and reads what comes meanwhile.
+    /// What the peer has sent and nobody has read would make the kernel answer our closing with a reset (RFC 1122,
+    /// 4.2.2.13), which may overtake what we have sent, and void it: the last word of a peer that has ended its side,
+    /// or the tickets that a server of TLS 1.3 sends after the handshake. So the peer may end first, for a time, and
+    /// what comes meanwhile is dropped.
     func closeBelow() {
-        guard locked({ side == .client && !hasHeard && !engine.hasEnded && reader == nil }) else {
-            return transport.close()
-        }
-        start("end", { await $0.linger() }, orElse: { core, _ in core.transport.close() })
+        guard mayLinger() else { return closeTransport() }
+        start(
+            "end",
+            { core in
+                try? await withTimeout(core.shutdownTimeout) { try await core.linger() }
+                core.closeTransport()
+            }, orElse: { core, _ in core.closeTransport() })
     }
 
-    private func linger() async {
-        defer { transport.close() }
-        try? await withTimeout(shutdownTimeout) {
-            try await transport.closeWriting()
-            var count = 0
-            while count < 65_536, let bytes = try await transport.read(upTo: 65_536) { count += bytes.count }
+    /// Whether the peer's end is to be waited for; once.
+    private func mayLinger() -> Bool {
+        locked {
+            guard !hasLingered, !engine.hasEnded, sendFailure == nil, reader == nil else { return false }
+            hasLingered = true
+            return true
         }
     }
 
-    /// Says our last word and waits until it has gone, with all that was written; at most for the shutdown's time.
+    /// Reads and drops what comes until the peer's end, though no more than that much.
+    private func linger() async throws {
+        try? await transport.closeWriting()
+        var count = 0
+        while count < 65_536, let bytes = try await transport.read(upTo: 65_536) { count += bytes.count }
+    }
+
+    /// Says our last word and waits until it has gone, with all that was written, and until the peer has ended, if it
+    /// could lose something otherwise; at most for the shutdown's time. Also if the stream was closed before.
     func finish() async {
         try? await withTimeout(shutdownTimeout) {
-            try await self.closeWriting()
-            try await self.drain()
+            do {
+                try await self.closeWriting()
+                try await self.drain()
+                if self.mayLinger() { try await self.linger() }
+            } catch {
+                if self.locked({ self.phase == .closed }) { try await self.ended.wait() }
+            }
         }
+    }
+
+    func closeTransport() {
+        transport.close()
+        ended.set()
+    }
+
+    func abortTransport() {
+        transport.abort()
+        ended.set()
     }
 
     func abort() {
@@ -84,7 +118,7 @@ extension TLSCore {
             return phase == .open
         }
         guard isOpen else { return }
-        transport.abort()
+        abortTransport()
         drained.set()
     }
 

@@ -40,19 +40,20 @@ extension TLSCore {
 
     /// So many bytes have gone: what comes next, or nil if that was all. Then the place is free.
     private func sent(_ count: Int) -> ByteBuffer? {
-        let (next, step) = locked { () -> (ByteBuffer?, Afterwards) in
+        let (next, step, timer) = locked { () -> (ByteBuffer?, Afterwards, ScheduledCall?) in
             engine.sent(count)
-            if let next = engine.outbox.first { return (next, .nothing) }
+            if let next = engine.outbox.first { return (next, .nothing, nil) }
             isSending = false
-            defer { afterwards = .nothing }
-            return (nil, afterwards)
+            defer { (afterwards, deadline) = (.nothing, nil) }
+            return (nil, afterwards, deadline)
         }
         guard next == nil else { return next }
+        timer?.cancel()
         drained.set()
         switch step {
         case .nothing: break
         case .finish:
-            start("end", { try? await $0.transport.closeWriting() }, orElse: { core, _ in core.transport.abort() })
+            start("end", { try? await $0.transport.closeWriting() }, orElse: { core, _ in core.abortTransport() })
         case .close: closeBelow()
         }
         return nil
@@ -71,14 +72,17 @@ extension TLSCore {
     }
 
     func sendingFailed(_ error: any Error) {
-        let isClosing = locked {
+        // It is the loop that ends the task: nobody who writes was cancelled.
+        let error = error is CancellationError ? AsyncIOLoop.EventLoopError.closed(loop.name) : error
+        let (isClosing, timer) = locked {
             sendFailure = sendFailure ?? error
             isSending = false
-            defer { afterwards = .nothing }
-            return afterwards == .close
+            defer { (afterwards, deadline) = (.nothing, nil) }
+            return (afterwards == .close, deadline)
         }
+        timer?.cancel()
         drained.set()
-        if isClosing { transport.abort() }
+        if isClosing { abortTransport() }
     }
 
     /// Waits until all that the engine has to say has gone. Throws why it never will.

@@ -55,6 +55,7 @@ extension TLSCore {
                 guard phase == .open else { throw closedMeanwhile("write") }
                 try mustBeWritable()
                 engine.write(bytes.extracting(offset..<end))
+                try mustNotBeOver()
             }
             offset = end
             try await drain()
@@ -69,6 +70,7 @@ extension TLSCore {
             try mustBeWritable()
             guard writer == nil, engine.outbox.isEmpty else { return false }
             engine.write(bytes.extracting(0..<count))
+            try mustNotBeOver()
             return true
         }
         guard isTaken else { return 0 }
@@ -82,6 +84,11 @@ extension TLSCore {
             throw error(.brokenPipe, "write", "writing was finished by closeWriting()")
         }
         if let sendFailure { throw sendFailure }
+        try mustNotBeOver()
+    }
+
+    /// Before and after the engine writes: it drops what it can no longer encrypt.
+    private func mustNotBeOver() throws {
         if engine.isOver { throw explained ?? error(.connectionReset, "write", "the connection is over") }
     }
 }

@@ -20,6 +20,8 @@ final class TLSCore: @unchecked Sendable {
     private let lock = FutexLock()
     /// Set when the outbox has been emptied, or never will be.
     let drained = AsyncEvent(name: "TLS outbox")
+    /// Set when the stream beneath has been closed.
+    let ended = AsyncEvent(name: "TLS end")
 
     // MARK: State, under the lock
 
@@ -33,8 +35,12 @@ final class TLSCore: @unchecked Sendable {
     var afterwards = Afterwards.nothing
     /// Why nothing more can be sent.
     var sendFailure: (any Error)?
-    /// Whether anything has come since the handshake.
-    var hasHeard = false
+    /// Whether the peer was refused although the handshake is over.
+    var isRefused = false
+    /// Whether the peer's end has been waited for, or is.
+    var hasLingered = false
+    /// Ends the time that closing may take.
+    var deadline: ScheduledCall?
 
     enum Phase { case open, closed }
     enum Afterwards { case nothing, finish, close }
@@ -72,7 +78,7 @@ final class TLSCore: @unchecked Sendable {
             do { try await drain() } catch let error as AsyncIOKernel.IOError { throw await lastWord(after: error) }
             let (isEstablished, failure) = locked { (engine.isEstablished, explained) }
             if let failure { throw failure }
-            if isEstablished { return }
+            if isEstablished { return try locked { try refuseDoubtfulNames() } }
             let bytes = try await transport.read(upTo: Self.readSize)
             locked { take(bytes) }
             // What a server says last is not waited for: its client may have other things to do first.
@@ -93,10 +99,19 @@ final class TLSCore: @unchecked Sendable {
     /// Why nothing more will come, in words.
     var explained: (any Error)? {
         guard let failure = engine.failure else { return nil }
-        let diagnosis = TLSDiagnosis(
-            subject: subject, side: side, certificate: engine.peerCertificate,
-            refused: engine.verdict.refusedCertificate, isEstablished: engine.isEstablished)
         return diagnosis.explain(failure)
+    }
+
+    private var diagnosis: TLSDiagnosis {
+        TLSDiagnosis(
+            subject: subject, side: side, certificate: engine.peerCertificate, isEstablished: engine.isEstablished)
+    }
+
+    /// Refuses a certificate whose names NIOSSL is content with, and others would not be.
+    private func refuseDoubtfulNames() throws {
+        guard let name = engine.expectedName, engine.peerCertificate?.isPlainly(for: name) != true else { return }
+        isRefused = true
+        throw diagnosis.nameMismatch
     }
 
     // MARK: Reading
@@ -140,7 +155,6 @@ final class TLSCore: @unchecked Sendable {
                 throw error
             }
             let hasAnswer = locked {
-                hasHeard = true
                 take(bytes)
                 return !engine.outbox.isEmpty
             }

@@ -12,8 +12,6 @@ struct TLSDiagnosis {
     let side: TLSSide
     /// The peer's own certificate, as far as it came.
     let certificate: NIOSSLCertificate?
-    /// The certificate at which its chain was refused.
-    let refused: NIOSSLCertificate?
     let isEstablished: Bool
 
     func explain(_ error: any Error) -> any Error {
@@ -25,13 +23,17 @@ struct TLSDiagnosis {
         case NIOSSLError.handshakeFailed(let cause): explain(cause)
         case let cause as NIOSSLExtraError
         where cause == .failedToValidateHostname || cause == .serverHostnameImpossibleToMatch:
-            made(
-                .nameMismatch,
-                "asked for \(subject), and the certificate is for \(certificate.names): ask for one of these, or have "
-                    + "the server show another")
+            nameMismatch
         case let cause as BoringSSLError: explain(cause)
         default: isEstablished ? made(.corrupted, "\(error)") : closedInHandshake
         }
+    }
+
+    var nameMismatch: TLSError {
+        made(
+            .nameMismatch,
+            "asked for \(subject), and the certificate is for \(certificate.names): ask for one of these, or have "
+                + "the server show another")
     }
 
     private func made(_ reason: TLSError.Reason, _ detail: String) -> TLSError { TLSError(reason, subject, detail) }
@@ -87,37 +89,33 @@ struct TLSDiagnosis {
 
     // MARK: Certificates
 
+    /// BoringSSL does not say which certificate it refused, nor why: what can be seen in the peer's own is told.
     private var badCertificate: TLSError {
-        guard let refused else { return made(.certificateRefused, "the certificate was refused") }
-        let isOwn = refused == certificate || certificate == nil
-        let what = isOwn ? "the certificate" : "the certificate of \(refused.title), which has signed it,"
+        guard let certificate else { return made(.certificateRefused, "the certificate was refused") }
         let now = time(nil)
-        if refused.notValidAfter < now {
+        if certificate.notValidAfter < now {
             return made(
                 .certificateExpired,
-                "\(what) has expired on \(Self.date(refused.notValidAfter)): it has to be renewed, or the clock here "
-                    + "is wrong (\(Self.date(now)))")
+                "the certificate has expired on \(Self.date(certificate.notValidAfter)): it has to be renewed, or the "
+                    + "clock here is wrong (\(Self.date(now)))")
         }
-        if refused.notValidBefore > now {
+        if certificate.notValidBefore > now {
             return made(
                 .certificateNotYetValid,
-                "\(what) is valid from \(Self.date(refused.notValidBefore)) on: the clock here may be wrong "
-                    + "(\(Self.date(now)))")
+                "the certificate is valid from \(Self.date(certificate.notValidBefore)) on: the clock here may be "
+                    + "wrong (\(Self.date(now)))")
         }
-        if refused.subjectName == refused.issuerName {
-            return isOwn
-                ? made(
-                    .selfSigned,
-                    "the certificate of \(refused.title) is signed by itself: trust it by name, if it is yours")
-                : made(
-                    .unknownAuthority,
-                    "\(refused.title) is no authority that is trusted here: trust it by name, if you do")
+        if certificate.subjectName == certificate.issuerName {
+            return made(
+                .selfSigned,
+                "the certificate of \(certificate.title) is signed by itself: trust it by name, if it is yours")
         }
-        let issuer = NIOSSLCertificate.title(of: refused.issuerName)
+        let issuer = NIOSSLCertificate.title(of: certificate.issuerName)
         return made(
-            .incompleteChain,
-            "\(what) is signed by \(issuer), which is neither trusted here nor among what the peer has sent: the "
-                + "server has to send the certificates in between, or the authority has to be trusted")
+            .unknownAuthority,
+            "the certificate is signed by \(issuer), and no chain of good signatures leads from there to an authority "
+                + "that is trusted here: trust that authority, if you do; or the server has to send the certificates "
+                + "in between, or has sent one that has expired or may not sign this one")
     }
 
     /// `2024-05-01 12:00:00 UTC`.
@@ -150,6 +148,23 @@ extension NIOSSLCertificate {
             }
         }
         return alternatives
+    }
+
+    /// Whether one of its alternative names is that name, or has it with a star for the whole first label, of three
+    /// labels or more.
+    ///
+    /// NIOSSL takes a common name where there are no others, and stars anywhere in the first label (RFC 9525, 6.3 and
+    /// 6.4.1, forbid both).
+    func isPlainly(for name: String) -> Bool {
+        let name = name.lowercased()
+        return names.contains { own in
+            let own = (own.hasSuffix(".") ? String(own.dropLast()) : own).lowercased()
+            if own == name { return !own.contains("*") }
+            guard own.hasPrefix("*."), own.dropFirst(2).contains("."), let dot = name.firstIndex(of: ".") else {
+                return false
+            }
+            return own.dropFirst() == name[dot...]
+        }
     }
 }
 

@@ -15,15 +15,14 @@ final class TLSEngine {
     private let end = PlaintextEnd()
     /// What is to be sent, in order. Moved here at once: a channel that closes drops what it has.
     private(set) var outbox = CircularBuffer<ByteBuffer>()
-    /// Where the handshake's certificates are noted.
-    let verdict: CertificateVerdict
+    /// The name that the peer's certificate has to be for, beyond what NIOSSL asks of it.
+    var expectedName: String?
     /// Whether nothing more can be written: our close_notify is in the outbox, or has gone.
     private(set) var hasFinished = false
 
     /// Makes the engine and begins: a client's first words are in the outbox then.
-    init(_ handler: NIOSSLHandler, _ verdict: CertificateVerdict, expecting address: NIOCore.SocketAddress) throws {
+    init(_ handler: NIOSSLHandler, expecting address: NIOCore.SocketAddress) throws {
         self.handler = handler
-        self.verdict = verdict
         channel = SansIOChannel(on: loop, remote: address)
         channel.allowsHalfClosure = true
         channel.readsByItself = false

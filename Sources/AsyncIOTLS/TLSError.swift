@@ -6,18 +6,17 @@
 public struct TLSError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What failed.
     public enum Reason: String, Hashable, Sendable {
-        /// The peer's certificate, or one that has signed it, is no longer valid.
+        /// The peer's certificate is no longer valid.
         case certificateExpired
-        /// The peer's certificate, or one that has signed it, is not valid yet.
+        /// The peer's certificate is not valid yet.
         case certificateNotYetValid
         /// The server's certificate is for other names than the one that was asked for.
         case nameMismatch
         /// The peer's certificate is signed by itself, and not trusted as such.
         case selfSigned
-        /// The chain of signatures ends at an authority that is not trusted.
+        /// No chain of good signatures leads from the peer's certificate to an authority that is trusted: that
+        /// authority is unknown here, or a certificate in between is missing, has expired, or may not sign.
         case unknownAuthority
-        /// A certificate's signer is neither among those that the peer has sent, nor trusted.
-        case incompleteChain
         /// The peer's certificate is bad in another way.
         case certificateRefused
         /// The peer has shown no certificate, and has to.

@@ -29,16 +29,17 @@ extension TLSStream {
     ) async throws -> TLSStream {
         try await begin(over: stream, on: loop) { loop in
             let connector = try connector ?? .standard
-            let verdict = CertificateVerdict()
             // A trailing dot is DNS's, not the certificate's.
             let name = host.hasSuffix(".") ? String(host.dropLast()) : host
             // An address is looked for among the certificate's addresses, and never sent as a name (RFC 6066, 3).
             let address = try? NIOCore.SocketAddress(ipAddress: name, port: 0)
+            let asked = address == nil ? name : nil
             let handler: NIOSSLHandler
-            do { handler = try connector.context.clientHandler(for: address == nil ? name : nil, verdict) } catch {
+            do { handler = try NIOSSLClientHandler(context: connector.context, serverHostname: asked) } catch {
                 throw TLSError(.nameMismatch, host, "is no name that a certificate could be for")
             }
-            let engine = try TLSEngine(handler, verdict, expecting: address ?? nowhere)
+            let engine = try TLSEngine(handler, expecting: address ?? nowhere)
+            if case .full = connector.configuration.verification { engine.expectedName = asked }
             return (engine, .client, host, connector.configuration)
         }
     }
@@ -52,15 +53,15 @@ extension TLSStream {
         over stream: any ByteStream, tls acceptor: TLSAcceptor, on loop: AsyncIOLoop.EventLoop? = nil
     ) async throws -> TLSStream {
         try await begin(over: stream, on: loop) { loop in
-            let verdict = CertificateVerdict()
-            let engine = try TLSEngine(try acceptor.context.serverHandler(verdict), verdict, expecting: nowhere)
+            let engine = try TLSEngine(NIOSSLServerHandler(context: acceptor.context), expecting: nowhere)
             return (engine, .server, "\(stream)", acceptor.configuration)
         }
     }
 
-    /// Nobody's address, for peers that are not known by one.
+    /// Nobody's address, for peers that are not known by one: of a kind that no certificate is for. An IP address,
+    /// whichever, would be one that a certificate could be for.
     private static var nowhere: NIOCore.SocketAddress {
-        get throws { try NIOCore.SocketAddress(ipAddress: "0.0.0.0", port: 0) }
+        get throws { try NIOCore.SocketAddress(unixDomainSocketPath: "nowhere") }
     }
 
     private typealias Made = (engine: TLSEngine, side: TLSSide, subject: String, configuration: TLSConfiguration)

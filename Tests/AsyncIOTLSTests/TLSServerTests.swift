@@ -87,6 +87,40 @@ struct TLSServerTests {
         #expect(count == 10_000)
     }
 
+    @Test("hands over all to a client that has ended its side, unread", arguments: Setting.everywhere)
+    func halfClosedClient(_ setting: Setting) async throws {
+        let workshop = try Workshop.shared.get()
+        let (acceptor, connector) = (try workshop.acceptor("good"), try workshop.connector())
+        let total = 1 << 20
+        for closesItself in [false, true] {
+            let count = try await withLoop(setting) { loop in
+                let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+                let gate = AsyncEvent()
+                let server = loop.spawn(name: "server") {
+                    try await listener.serve(tls: acceptor) { connection in
+                        _ = try await connection.read(upTo: 7)
+                        // The client's end has come, or is on its way, and nobody reads it.
+                        try await gate.wait()
+                        try await connection.write([UInt8](repeating: 3, count: total))
+                        if closesItself { connection.close() }
+                    }
+                }
+                let port = listener.address.port ?? 0
+                let client = try await TLSStream.connect("localhost", port, tls: connector, on: loop)
+                try await client.write("request")
+                try await client.closeWriting()
+                gate.set()
+                var count = 0
+                while let bytes = try await client.read() { count += bytes.count }
+                client.close()
+                listener.shutdown()
+                try await server.value
+                return count
+            }
+            #expect(count == total)
+        }
+    }
+
     @Test("goes on after a client that spoke HTTP, and reports why", arguments: Setting.onRealLoop)
     func wrongClients(_ setting: Setting) async throws {
         let workshop = try Workshop.shared.get()

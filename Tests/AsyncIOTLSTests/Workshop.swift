@@ -65,11 +65,12 @@ struct Workshop: Sendable {
             openssl req -x509 -new -key $1.key -sha256 -days 30 -subj "/CN=$2" -out $1.pem \
                 -addext keyUsage=critical,keyCertSign,cRLSign
         }
-        # name, signer, names, begin, end
+        # name, signer, names or none, begin, end, what it may do, more
         signed() {
             key $1
             openssl req -new -key $1.key -subj "/CN=$1" -out $1.csr
-            printf 'subjectAltName=%s\\nbasicConstraints=%s\\n' "$3" "${6:-CA:FALSE}" > $1.ext
+            printf 'basicConstraints=%s\\n%s\\n' "${6:-CA:FALSE}" "$7" > $1.ext
+            if [ -n "$3" ]; then echo subjectAltName="$3" >> $1.ext; fi
             rm -rf $1.db; mkdir $1.db; : > $1.db/index; echo unique_subject=no > $1.db/index.attr
             printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=%s/index\\nnew_certs_dir=%s\\nrand_serial=yes\\n' $1.db $1.db \
                 > $1.cnf
@@ -92,6 +93,14 @@ struct Workshop: Sendable {
         signed middle ca DNS:middle.test 20200101000000Z 20990101000000Z critical,CA:TRUE
         signed lonely middle $here
         cat lonely.pem middle.pem > whole.pem; cp lonely.key whole.key
+        signed strict ca DNS:strict.test 20200101000000Z 20990101000000Z critical,CA:TRUE \
+            policyConstraints=critical,requireExplicitPolicy:0
+        signed ruled strict $here
+        cat strict.pem >> ruled.pem
+        signed anywhere ca DNS:elsewhere.test,IP:0.0.0.0
+        signed localhost ca ''
+        signed star ca 'DNS:*'
+        signed partial ca 'DNS:loc*.example.test'
         signed client ca DNS:client.test
         signed badclient stranger DNS:client.test
         key self
