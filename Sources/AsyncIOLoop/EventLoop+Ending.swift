@@ -76,10 +76,11 @@ extension EventLoop {
 
     /// Closes the loop without further turns: jobs that are left find another thread.
     func discard() {
-        // Let go outside of the lock.
+        let entries = inbox.close()
+        // Now nobody puts another there. Let go outside of the lock.
         let guise = guise.withLock { $0.take() }
         defer { withExtendedLifetime(guise) {} }
-        for entry in inbox.close() {
+        for entry in entries {
             switch entry {
             case .ready(let word): passOn(word)
             case .start(let remote): refuse(remote)

@@ -1,9 +1,14 @@
 #if NIO
-import AsyncIO
+package import AsyncIO
 import AsyncIOKernel
 import CAsyncIO
 import Glibc
 import NIOCore
+
+/// A stream over another, whose addresses are its own as well.
+package protocol LayeredStream: ByteStream {
+    var transport: any ByteStream { get }
+}
 
 extension ByteStream {
     /// Both addresses, as far as the kind of stream has them and SwiftNIO knows them.
@@ -12,6 +17,7 @@ extension ByteStream {
             switch self {
             case let stream as TCPStream: (await stream.local?.asNIO, stream.peer.asNIO)
             case let stream as UnixStream: (await stream.local?.asNIO, stream.peer.asNIO)
+            case let stream as any LayeredStream: await stream.transport.ends
             default: (nil, nil)
             }
         }

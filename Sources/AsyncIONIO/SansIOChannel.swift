@@ -87,7 +87,8 @@ package final class SansIOChannel: NIOCore.Channel, ChannelCore, @unchecked Send
         isActiveNow.store(true, ordering: .relaxed)
         pipeline.syncOperations.fireChannelActive()
         readIfWanted()
-        if writes.hasFlushed { notify() }
+        // Writes of no bytes, which nobody will take, may have been flushed before.
+        if writes.hasFlushed { notify() } else { keepPromises() }
     }
 
     /// Brings bytes that have come.

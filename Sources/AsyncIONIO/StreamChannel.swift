@@ -84,7 +84,8 @@ public enum StreamChannel {
         let channel = SansIOChannel(on: loop.nio, local: local, remote: remote)
         let pump = ChannelPump(channel, stream, on: loop)
         do { return (pump, try configure(channel)) } catch {
-            channel.fail(error)
+            // The channel does not hold its pump, and calls it.
+            withExtendedLifetime(pump) { channel.fail(error) }
             throw error
         }
     }
@@ -99,7 +100,7 @@ public enum StreamChannel {
         // Nil if the task has ended; it has not begun yet, so the loop is ending and takes none.
         guard life.observe(.watches, { _ in }) == nil else { return output }
         let failure = AsyncIOLoop.EventLoopError.closed(loop.name)
-        pump.channel.fail(failure)
+        withExtendedLifetime(pump) { pump.channel.fail(failure) }
         throw failure
     }
 }

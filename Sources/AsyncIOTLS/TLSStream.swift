@@ -2,6 +2,7 @@
 public import AsyncIO
 import AsyncIOKernel
 public import AsyncIOLoop
+import AsyncIONIO
 import NIOCore
 import NIOSSL
 
@@ -100,4 +101,6 @@ public final class TLSStream: ByteStream, CustomStringConvertible {
     /// Breaks the stream off, without close_notify. Does not wait.
     public func abort() { core.abort() }
 }
+
+extension TLSStream: LayeredStream {}
 #endif

@@ -66,6 +66,19 @@ struct SansIOChannelTests {
             ])
     }
 
+    @Test("has sent an empty write that was flushed before the beginning when it begins")
+    func emptyBefore() throws {
+        let (channel, _, loop) = try channel()
+        let empty = outcome(channel.writeAndFlush(ByteBuffer()))
+        loop.turn()
+        let before = empty.all
+        channel.activate()
+        loop.turn()
+        #expect(before.isEmpty && empty.all == ["done"])
+        channel.close(promise: nil)
+        loop.turn()
+    }
+
     @Test("keeps promises in order, when their last byte has been taken, and only those of flushed writes")
     func promises() throws {
         let (channel, _, loop) = try channel()
