@@ -59,7 +59,7 @@ struct PlainTasks: ~Copyable {
     }
 
     private mutating func sweep() {
-        for bits in tasks where Self.isComplete(bits) {
+        for bits in sorted(tasks.filter(Self.isComplete)) {
             tasks.remove(bits)
             letGo(bits)
         }
@@ -69,8 +69,7 @@ struct PlainTasks: ~Copyable {
     /// Cancels all, and those that appear from now on.
     mutating func cancelAll() {
         isEnding = true
-        // Oldest first, wherever they lie in memory.
-        for bits in tasks.sorted(by: { Self.number($0) < Self.number($1) }) {
+        for bits in sorted(tasks) {
             unsafe casyncio_task_cancel(UnsafeMutableRawPointer(bitPattern: bits))
         }
     }
@@ -90,8 +89,13 @@ struct PlainTasks: ~Copyable {
     }
 
     mutating func removeAll() {
-        for bits in tasks { letGo(bits) }
+        for bits in sorted(tasks) { letGo(bits) }
         tasks = []
+    }
+
+    /// Oldest first, wherever they lie in memory.
+    private func sorted(_ tasks: Set<UInt>) -> [UInt] {
+        tasks.sorted { Self.number($0) < Self.number($1) }
     }
 
     private static func number(_ bits: UInt) -> UInt64 {

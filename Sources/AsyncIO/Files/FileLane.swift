@@ -30,7 +30,7 @@ enum FileLane {
         let outcome = await loop.perform(.file(call))
         do {
             switch outcome.result {
-            case Outcome.needsThread.result: return try await loop.offload(name: call.name) { call.perform() }
+            case Outcome.needsThread.result: return try await loop.offloadCalls(name: call.name) { call.perform() }
             case Errno.canceled.negated where Task.isCancelled: throw CancellationError()
             case Errno.loopClosed.negated: throw EventLoopError.closed(loop.name)
             default: return outcome
@@ -50,7 +50,7 @@ enum FileLane {
         _ name: String, on loop: EventLoop, _ work: @escaping @Sendable () -> Outcome
     ) async -> Outcome {
         do {
-            return try await loop.offload(name: name, work)
+            return try await loop.offloadCalls(name: name, work)
         } catch {
             return error is CancellationError ? .cancelled : Outcome(Errno.loopClosed.negated)
         }

@@ -58,7 +58,7 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
             while true {
                 try await loop.waitReadable(number)
                 // By offload: if somebody else is faster, it is a thread of the pool that waits, not the loop.
-                let bytes = try await loop.offload(name: "read standard input") {
+                let bytes = try await loop.offloadCalls(name: "read standard input") {
                     try SystemCall.sharedBytes(of: number, count: min(limit, StreamCore.maximumRead))
                 }
                 // None: somebody else was faster.
@@ -101,7 +101,7 @@ public final class StandardStream: ByteStream, CustomStringConvertible {
                 // A pipe that is ready takes this much (pipe(7): PIPE_BUF), unless somebody else is faster.
                 let piece = rest.prefix(4096)
                 rest = rest.dropFirst(
-                    try await loop.offload(name: "write standard output") {
+                    try await loop.offloadCalls(name: "write standard output") {
                         try SystemCall.writeShared(piece, to: number)
                     })
             }
