@@ -12,8 +12,8 @@ import SystemPackage
 ///
 /// ``run(_:_:environment:folder:group:input:output:error:limit:timeout:termination:outputGrace:on:)``
 /// does it all at once, and ``spawn(_:input:output:error:termination:on:_:)`` owns the child for as long as a body
-/// runs. This handle is for everything else. It does not own the child's life: if the last reference goes, its pipes are
-/// closed, the child goes on, and it is reaped when it ends. So it is if the loop ends, by the next spawn in this
+/// runs. This handle is for everything else. It does not own the child's life: if the last reference goes, its pipes
+/// are closed, the child goes on, and it is reaped when it ends. So it is if the loop ends, by the next spawn in this
 /// process.
 ///
 /// Every method may be called from any thread, and from tasks of other loops.
