@@ -17,12 +17,14 @@ extension HTTPClient {
     ///
     /// The connection is a new one, and none of the pool's. No redirect is followed: a response with another status
     /// than 101 is returned as it is. Whether the server has agreed to what was asked is for the caller to check:
-    /// fields, and what `Upgrade` names. Suspends, is cancelled and throws as ``send(_:)``; the total timeout ends with
-    /// the response's head, or with the body of another response than 101.
+    /// fields, and what `Upgrade` names. Suspends and is cancelled as ``send(_:)``; the total timeout ends with the
+    /// response's head, or with the body of another response than 101.
     ///
     /// - Parameters:
     ///   - request: What is asked.
     ///   - name: The protocol, or several of them, the best first: `websocket`, `HTTP/2.0, TLS/1.0`.
+    /// - Returns: The response, and the connection if its status is 101.
+    /// - Throws: ``HTTPClientError`` as ``send(_:)``, and for a name that is no protocol.
     public func upgrade(_ request: Request, to name: String) async throws -> Upgrade {
         guard name.isUpgrade else {
             throw HTTPClientError(

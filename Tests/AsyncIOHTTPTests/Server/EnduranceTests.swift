@@ -116,11 +116,12 @@ struct EnduranceTests {
             client.close()
             try await serving
         }
-        let chunks = HTTPBody(AsyncStream<[UInt8]> { stream in
-            stream.yield([1])
-            stream.yield([2])
-            stream.finish()
-        })
+        let chunks = HTTPBody(
+            AsyncStream<[UInt8]> { stream in
+                stream.yield([1])
+                stream.yield([2])
+                stream.finish()
+            })
         let written = WrittenBody()
         try await chunks.write(to: written)
         #expect(written.flushes == [1, 2])
