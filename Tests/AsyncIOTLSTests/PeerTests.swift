@@ -68,11 +68,13 @@ struct PeerTests {
         }
     }
 
-    @Test("openssl s_client is content, resumes its session, and finds no old version", arguments: Setting.onRealLoop)
+    @Test(
+        "openssl s_client is content, resumes its session, and finds neither old versions nor old ciphers",
+        arguments: Setting.onRealLoop)
     func withClient(_ setting: Setting) async throws {
         let openssl = try #require(Workshop.openssl)
         let session = try Scratch()
-        let (first, second, old) = try await withServer(setting) { port, authority in
+        let (first, second, old, chained, sealed) = try await withServer(setting) { port, authority in
             let basis = [
                 "s_client", "-connect", "127.0.0.1:\(port)", "-CAfile", authority, "-verify_return_error",
                 "-verify_hostname", "localhost", "-ign_eof",
@@ -83,12 +85,17 @@ struct PeerTests {
                 openssl, basis + ["-sess_in", session["session"]], input: "GET / HTTP/1.1\r\n\r\n")
             let old = try await run(
                 openssl, basis + ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], input: "GET / HTTP/1.1\r\n\r\n")
-            return (first, second, old)
+            let chained = try await run(
+                openssl, basis + ["-tls1_2", "-cipher", "ECDHE+AES+SHA1"], input: "GET / HTTP/1.1\r\n\r\n")
+            let sealed = try await run(
+                openssl, basis + ["-tls1_2", "-cipher", "ECDHE+AESGCM"], input: "GET / HTTP/1.1\r\n\r\n")
+            return (first, second, old, chained, sealed)
         }
         #expect(first.contains("Verify return code: 0 (ok)") && first.contains("hello by TLS 1.3"), "\(first)")
         #expect(first.contains("New, TLSv1.3"))
         #expect(second.contains("Reused, TLSv1.3") && second.contains("hello by TLS 1.3"), "\(second)")
         #expect(!old.contains("hello"))
+        #expect(!chained.contains("hello") && sealed.contains("hello by TLS 1.2"), "\(chained) \(sealed)")
     }
 
     @Test("openssl s_server answers us, and its missing end is told", arguments: Setting.onRealLoop)

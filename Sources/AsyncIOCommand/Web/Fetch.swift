@@ -3,6 +3,10 @@ import ArgumentParser
 import AsyncIOHTTP
 import Glibc
 
+#if TLS
+import AsyncIOTLS
+#endif
+
 /// `asyncio fetch`.
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -47,6 +51,9 @@ struct Fetch: ParsableCommand {
     @Option(help: ArgumentHelp("What sha256sum must say of a single URL's file.", valueName: "hex"))
     var sha256: String?
 
+    @Option(help: ArgumentHelp("Also trust the authorities in this file, in PEM form.", valueName: "file"))
+    var tlsCa: String?
+
     @Flag(help: "Replace files that are there.")
     var overwrite = false
 
@@ -81,6 +88,7 @@ struct Fetch: ParsableCommand {
         configuration.decompression = nil
         configuration.timeouts.total = timeout?.duration
         configuration.pool.connectionsPerServer = jobs
+        if let tlsCa { try await trust(tlsCa, in: &configuration) }
         let fetching = loop.submit(name: "fetch") { [configuration] in
             try await HTTPClient.withClient(configuration) { client in
                 let fetcher = Fetcher(
@@ -100,5 +108,17 @@ struct Fetch: ParsableCommand {
         display.finish()
         return (interruption.signal, display.hasFailures)
     }
+
+    #if TLS
+    private func trust(_ file: String, in configuration: inout HTTPClient.Configuration) async throws {
+        var tls = TLSConfiguration()
+        tls.trust = .systemAnd(pem: try await File.readAll(file, limit: 16 << 20))
+        configuration.tls = try TLSConnector(tls)
+    }
+    #else
+    private func trust(_ file: String, in configuration: inout HTTPClient.Configuration) async throws {
+        throw MissingTrait(what: "--tls-ca", trait: "HTTP,TLS")
+    }
+    #endif
 }
 #endif
