@@ -42,7 +42,12 @@ public struct Router: Sendable {
         _ method: HTTPRequest.Method, _ pattern: String, _ handler: @escaping HTTPServer.Handler
     ) throws(RoutingError) {
         try table.add(
-            method, RoutePattern(prefix + pattern), HTTPServer.chain(middleware, before: handler))
+            method, RoutePattern(full(pattern)), HTTPServer.chain(middleware, before: handler))
+    }
+
+    /// In a group, `/` is the group's own place: `/notes`, and not `/notes/`.
+    private func full(_ pattern: String) -> String {
+        pattern == "/" && !prefix.isEmpty ? prefix : prefix + pattern
     }
 
     /// Adds a route for GET, and HEAD. As ``on(_:_:_:)``.
@@ -73,11 +78,11 @@ public struct Router: Sendable {
     /// Adds a route for all methods that have none of their own at this pattern, OPTIONS and HEAD as well. As
     /// ``on(_:_:_:)``.
     public mutating func any(_ pattern: String, _ handler: @escaping HTTPServer.Handler) throws(RoutingError) {
-        try table.add(nil, RoutePattern(prefix + pattern), HTTPServer.chain(middleware, before: handler))
+        try table.add(nil, RoutePattern(full(pattern)), HTTPServer.chain(middleware, before: handler))
     }
 
     /// Adds routes whose patterns begin with a prefix, with middleware before each of them, the first one outermost.
-    /// Groups may stand in groups.
+    /// Groups may stand in groups; `/` is the prefix itself there, without a slash behind it.
     public mutating func group(
         _ prefix: String, middleware: [HTTPServer.Middleware] = [], _ routes: (inout Router) throws -> Void
     ) throws {
