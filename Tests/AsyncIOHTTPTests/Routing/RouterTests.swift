@@ -129,7 +129,8 @@ struct RouterTests {
         try router.group("/notes") { try $0.get("/", Self.tell("notes")) }
         try router.get("/b", Self.tell("b"))
         for (target, text) in [
-            ("/notes", "notes"), ("/a", "a"), ("/b", "b"), ("/x/a", "1(2(xa))"), ("/x", "1(2(x))"), ("/x/7/b", "1(2(3(xyb y=7)))"),
+            ("/notes", "notes"),
+            ("/a", "a"), ("/b", "b"), ("/x/a", "1(2(xa))"), ("/x", "1(2(x))"), ("/x/7/b", "1(2(3(xyb y=7)))"),
         ] {
             #expect(try await ask(router.handler, .get, target).text == text)
         }
