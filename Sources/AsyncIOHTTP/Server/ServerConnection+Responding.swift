@@ -96,7 +96,14 @@ extension ServerConnection {
     /// The kernel copies the file, where it can; in pieces, so that a client that takes nothing is noticed.
     private func send(_ file: File, _ range: Range<Int64>) async throws {
         try await flush()
-        try await sendPieces(of: file, range)
+        do {
+            try await sendPieces(of: file, range)
+        } catch let error as IOError where error.code == .noData || error.code == .ioError {
+            // The file's fault and not the client's: somebody has to hear of it.
+            site.loop.report(error, context: "the body of an HTTP response")
+            stream.abort()
+            throw error
+        }
     }
 
     func sendPieces(of file: File, _ range: Range<Int64>) async throws {

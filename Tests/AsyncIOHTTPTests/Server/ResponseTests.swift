@@ -236,6 +236,29 @@ struct ResponseTests {
         }
     }
 
+    @Test("whose file is shorter than promised breaks the connection off, and is reported", arguments: Setting.onRealLoop)
+    func shortFile(setting: Setting) async throws {
+        let reports = Errors()
+        try await withLoop(setting, reports: reports) { loop in
+            let scratch = try Scratch()
+            let path = try scratch.file("file", Bytes.pattern(1_000))
+            let handler: HTTPServer.Handler = { _ in
+                HTTPServer.Response(body: HTTPBody(file: try await File.open(path), range: 0..<2_000))
+            }
+            let answer = try await Wire.answer(to: Self.get + Self.get, on: loop, handler)
+            #expect(Wire.statuses(in: answer).count <= 1)
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            async let serving: Void = HTTPServer().serve(listener, handler)
+            let client = try await TCPStream.connect(to: listener.address, on: loop)
+            try await client.write(Self.get)
+            await #expect(throws: IOError.self) { while try await client.read() != nil {} }
+            client.close()
+            listener.shutdown()
+            try await serving
+        }
+        #expect(reports.all.count == 2)
+    }
+
     @Test("may have interim ones before it, to those who know such")
     func interim() async throws {
         let handler: HTTPServer.Handler = { request in
