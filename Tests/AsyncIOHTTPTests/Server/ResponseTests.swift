@@ -236,7 +236,9 @@ struct ResponseTests {
         }
     }
 
-    @Test("whose file is shorter than promised breaks the connection off, and is reported", arguments: Setting.onRealLoop)
+    @Test(
+        "whose file is shorter than promised breaks the connection off, and is reported",
+        arguments: Setting.onRealLoop)
     func shortFile(setting: Setting) async throws {
         let reports = Errors()
         try await withLoop(setting, reports: reports) { loop in
