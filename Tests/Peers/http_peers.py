@@ -99,8 +99,8 @@ def curls(url, path):
     check("curl --parallel, 200 at a time", good)
     probe, place = start(os.path.join(scratch, "web.sock"))
     check("curl over a Unix socket", curl("--unix-socket", place, "http://localhost/hello") == "hello\n")
-    probe.send_signal(signal.SIGINT)
-    check("an interrupted server ends with 0", probe.wait(20) == 0, probe.returncode)
+    probe.send_signal(signal.SIGTERM)
+    check("a server that is told to end ends with 0", probe.wait(20) == 0, probe.returncode)
 
 
 def half_closed(port):
@@ -334,7 +334,7 @@ def main():
         attempt("nginx", lambda: behind("nginx", "nginx", NGINX, port))
         attempt("haproxy", lambda: behind("haproxy", "haproxy", HAPROXY, port))
     finally:
-        probe.send_signal(signal.SIGINT)
+        probe.send_signal(signal.SIGTERM)
         try:
             check("the server ends with 0", probe.wait(20) == 0, probe.returncode)
         except subprocess.TimeoutExpired:

@@ -183,7 +183,7 @@ def main():
         print(f"through {proxy_name}: {len(CORPUS)} requests")
         proxy.terminate()
         proxy.wait(10)
-    probe.send_signal(signal.SIGINT)
+    probe.send_signal(signal.SIGTERM)
     probe.wait(20)
     shutil.rmtree(scratch, ignore_errors=True)
     sys.exit(1 if bad else 0)

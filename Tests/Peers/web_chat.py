@@ -127,14 +127,14 @@ async def run(debug, port, web):
     steps = talk(debug, port, web)
     try:
         await anext(steps)
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)
         print("ok    " if server.wait(20) == 0 else "FAIL  ", "the server ends with 0", flush=True)
         await anext(steps)
         server = serve(port, web)
         async for _ in steps:
             pass
     finally:
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)
         server.wait(20)
 
 
