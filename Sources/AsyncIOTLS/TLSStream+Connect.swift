@@ -107,7 +107,7 @@ extension StreamListener {
         tls acceptor: TLSAcceptor, limit: Int? = nil, drain: Duration = .zero,
         _ handler: @escaping @Sendable (TLSStream) async throws -> Void
     ) async throws {
-        try await serve(limit: limit, drain: drain) { try await acceptor.run(handler, over: $0) }
+        try await StreamServer(self).serve(tls: acceptor, limit: limit, drain: drain, handler)
     }
 }
 

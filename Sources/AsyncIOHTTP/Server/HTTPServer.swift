@@ -81,14 +81,7 @@ public struct HTTPServer: Sendable {
     public func serve<Stream: ByteStream>(
         _ listener: StreamListener<Stream>, drain: Duration = .zero, _ handler: @escaping Handler
     ) async throws {
-        let service = HTTPService(self, handler)
-        try await life.serve(service, drain: drain) { grace in
-            try await listener.shutdown(drain: grace, grace: ServerLife.lastGrace)
-        } _: {
-            try await listener.serve(limit: limits.connections, drain: drain) { stream, context in
-                await service.serve(stream, HTTPServer.Connection(context))
-            }
-        }
+        try await serve(StreamServer(listener), drain: drain, handler)
     }
 
     /// Serves the connections of several listeners, on one loop or on all of a group.
