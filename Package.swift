@@ -20,7 +20,7 @@ func optional(_ product: String, of package: String, trait: String) -> Target.De
 let package = Package(
     name: "swift-asyncio",
     products: [
-        .library(name: "AsyncIO", targets: ["AsyncIO"]),
+        .library(name: "AsyncIO", targets: ["AsyncIO", "AsyncIOInspection"]),
         .library(name: "AsyncIOMain", targets: ["AsyncIOMain"]),
         .library(name: "AsyncIOTransports", targets: ["AsyncIOTransports"]),
         .library(name: "AsyncIOTesting", targets: ["AsyncIOTesting"]),
@@ -68,6 +68,13 @@ let package = Package(
         .target(name: "CAsyncIOMain"),
         .target(
             name: "AsyncIOMain", dependencies: ["AsyncIO", "AsyncIOLoop", "CAsyncIOMain"], swiftSettings: strict),
+        // What shows the tasks of a running program. Part of the product AsyncIO: off until the program or its
+        // environment asks for it.
+        .target(name: "CAsyncIOInspection"),
+        .target(
+            name: "AsyncIOInspection",
+            dependencies: ["AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "CAsyncIO", "CAsyncIOInspection"],
+            swiftSettings: strict),
         // asyncio's callback style.
         .target(
             name: "AsyncIOTransports",
@@ -125,7 +132,7 @@ let package = Package(
         .target(
             name: "AsyncIOCommand",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
+                "AsyncIO", "AsyncIOInspection", "AsyncIOLoop", "AsyncIOKernel",
                 .target(name: "AsyncIOHTTP", condition: .when(traits: ["HTTP"])),
                 .target(name: "AsyncIOTLS", condition: .when(traits: ["TLS"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -189,6 +196,13 @@ let package = Package(
             dependencies: [
                 "AsyncIOTransports", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
                 .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOInspectionTests",
+            dependencies: [
+                "AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
+                "CAsyncIOInspection", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         // Whole programs in simulated worlds, for sweeps over many seeds.

@@ -76,6 +76,7 @@ extension EventLoop {
 
     /// Closes the loop without further turns: jobs that are left find another thread.
     func discard() {
+        Self.observer?.loopEnds(self)
         let entries = inbox.close()
         // Now nobody puts another there. Let go outside of the lock.
         let guise = guise.withLock { $0.take() }

@@ -163,6 +163,7 @@ extension EventLoop {
     /// The thread belongs to the loop from here on.
     func enter() {
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
+        Self.observer?.loopRuns(self)
         guard options.mode == .takeover, SystemThread.isMain, Takeover.install() else { return }
         ownsDefaultExecutor = true
         unsafe casyncio_set_default_core(Unmanaged.passUnretained(core).toOpaque())

@@ -103,16 +103,20 @@ extension LoopCore {
         }
         counters.jobs &+= 1
         let plainTask = plainTasks.willRun(word)
-        if let instrument {
-            let task = word.taskID
-            let counted = census?.willRun(word)
-            instrument.record(.jobWillRun(task), at: now)
-            runner?.run(word)
-            if let counted { census?.didRun(counted) }
-            instrument.record(.jobDidRun(task), at: now)
-        } else {
-            runner?.run(word)
-        }
+        if isWatched { runWatched(word) } else { runner?.run(word) }
         if let plainTask { plainTasks.didRun(plainTask) }
+    }
+
+    /// Step 4, while somebody looks.
+    private func runWatched(_ word: ReadyWord) {
+        guard let job = unsafe word.pointer else { return }
+        let task = word.taskID
+        let began = now
+        unsafe watcher?.willRun(job, at: began)
+        instrument?.record(.jobWillRun(task), at: began)
+        runner?.run(word)
+        let ended = now
+        instrument?.record(.jobDidRun(task), at: ended)
+        unsafe watcher?.didRun(job, at: ended)
     }
 }

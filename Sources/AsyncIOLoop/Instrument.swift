@@ -10,6 +10,16 @@ public protocol Instrument: AnyObject {
     func record(_ event: LoopEvent, at instant: Instant)
 }
 
+/// Who sees the tasks themselves, where an ``Instrument`` sees their numbers. On the loop's thread, with its rules.
+package protocol JobWatcher: AnyObject {
+    /// A job was put into the ready queue; the task that runs here, if one does, is who woke or created it.
+    func queued(_ job: UnsafeMutableRawPointer, at instant: Instant)
+    /// The job runs from here on.
+    func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
+    /// It has suspended or ended, or goes on elsewhere. Its memory may be gone, unless somebody has retained it.
+    func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
+}
+
 /// What an ``Instrument`` sees, in the order of the loop's tick.
 public enum LoopEvent: Sendable, Equatable {
     /// A tick has begun its batch; so many entries were ready.

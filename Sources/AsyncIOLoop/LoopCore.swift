@@ -25,9 +25,15 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var yielding: [Waiter] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
     @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
-    @safe @exclusivity(unchecked) var instrument: (any Instrument)?
-    /// Who remembers the tasks that run here, for a test. Asked where there is an instrument.
-    @safe @exclusivity(unchecked) var census: TaskCensus?
+    @safe @exclusivity(unchecked) var instrument: (any Instrument)? {
+        didSet { isWatched = instrument != nil || watcher != nil }
+    }
+    /// Who sees the tasks behind the jobs.
+    @safe @exclusivity(unchecked) var watcher: (any JobWatcher)? {
+        didSet { isWatched = instrument != nil || watcher != nil }
+    }
+    /// Whether there is an instrument or a watcher.
+    @safe @exclusivity(unchecked) private(set) var isWatched = false
     @safe @exclusivity(unchecked) var counters = Counters()
 
     /// How many operations the running job may still complete without suspending.
@@ -166,8 +172,15 @@ final class LoopCore {
 
     @inline(__always)
     func enqueue(_ word: ReadyWord) {
-        if let instrument, word.kind != .call { instrument.record(.queued(word.taskID), at: now) }
+        if isWatched { noteQueued(word) }
         ready.push(word)
+    }
+
+    private func noteQueued(_ word: ReadyWord) {
+        guard word.kind != .call, let job = unsafe word.pointer else { return }
+        let now = now
+        unsafe watcher?.queued(job, at: now)
+        instrument?.record(.queued(word.taskID), at: now)
     }
 
     private func start(_ remote: RemoteOperation) {

@@ -7,14 +7,20 @@ import CAsyncIO
 /// Counts tasks that no other task awaits as its child, whatever executor they prefer: a child that is left shows in
 /// its parent. It belongs to the loop's thread. Where the runtime's layout is not the known one, it counts nobody.
 @safe
-package final class TaskCensus: Instrument {
+package final class TaskCensus: Instrument, JobWatcher {
     private var tasks: Set<UInt> = []
     private let isSupported = casyncio_task_layout_is_known()
     private let outer: (any Instrument)?
+    private let outerWatcher: (any JobWatcher)?
+    /// The task that runs, if it is one to count.
+    private var running: UInt?
     /// Who is told of every event, on the loop's thread. May cancel tasks.
     package var listener: ((LoopEvent) -> Void)?
 
-    private init(outer: (any Instrument)?) { self.outer = outer }
+    private init(outer: (any Instrument)?, watcher: (any JobWatcher)?) {
+        self.outer = outer
+        outerWatcher = watcher
+    }
 
     deinit { for bits in tasks { unsafe casyncio_task_release(Self.pointer(bits)) } }
 
@@ -23,20 +29,25 @@ package final class TaskCensus: Instrument {
         listener?(event)
     }
 
-    /// The job's task, if it is one to count. To be asked before the job runs.
-    func willRun(_ word: ReadyWord) -> UInt? {
-        guard isSupported, let pointer = unsafe word.pointer, unsafe casyncio_job_is_unstructured_task(pointer) else {
-            return nil
-        }
-        let bits = UInt(bitPattern: pointer)
-        if tasks.insert(bits).inserted { unsafe casyncio_task_retain(pointer) }
-        return bits
+    package func queued(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        unsafe outerWatcher?.queued(job, at: instant)
     }
 
-    /// Forgets the task if it has ended. To be called after its job ran.
-    func didRun(_ task: UInt) {
-        guard Self.isComplete(task), tasks.remove(task) != nil else { return }
-        unsafe casyncio_task_release(Self.pointer(task))
+    package func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        unsafe outerWatcher?.willRun(job, at: instant)
+        running = nil
+        guard isSupported, unsafe casyncio_job_is_unstructured_task(job) else { return }
+        let bits = UInt(bitPattern: job)
+        if tasks.insert(bits).inserted { unsafe casyncio_task_retain(job) }
+        running = bits
+    }
+
+    package func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        if let running, Self.isComplete(running), tasks.remove(running) != nil {
+            unsafe casyncio_task_release(Self.pointer(running))
+        }
+        running = nil
+        unsafe outerWatcher?.didRun(job, at: instant)
     }
 
     /// The tasks that have not ended.
@@ -61,8 +72,8 @@ package final class TaskCensus: Instrument {
 
     /// Begins to count on a loop, on its thread.
     package static func begin(on loop: EventLoop) -> TaskCensus {
-        let census = TaskCensus(outer: loop.core.instrument)
-        loop.core.census = census
+        let census = TaskCensus(outer: loop.core.instrument, watcher: loop.core.watcher)
+        loop.core.watcher = census
         loop.core.instrument = census
         return census
     }
@@ -70,7 +81,7 @@ package final class TaskCensus: Instrument {
     /// Stops counting, on the loop's thread. Censuses end in the reverse order of their beginnings.
     package func end(on loop: EventLoop) {
         listener = nil
-        loop.core.census = outer as? TaskCensus
+        loop.core.watcher = outerWatcher
         loop.core.instrument = outer
     }
 }

@@ -73,6 +73,15 @@ struct TimerHeap {
         return Instant(nanoseconds: first.deadline)
     }
 
+    /// When a timer is due; nil if it has fired or was cancelled.
+    func deadline(of timer: TimerID) -> Instant? {
+        let index = Int(timer.slot)
+        guard index < slots.count, slots[index].generation == timer.generation else { return nil }
+        let position = Int(slots[index].position)
+        guard position < nodes.count, nodes[position].slot == timer.slot else { return nil }
+        return Instant(nanoseconds: nodes[position].deadline)
+    }
+
     mutating func insert(at deadline: Instant, _ action: TimerAction) -> TimerID {
         let position = UInt32(nodes.count)
         let slot: UInt32

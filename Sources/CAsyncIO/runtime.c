@@ -55,6 +55,7 @@ enum {
     JOB_IS_GROUP_CHILD = 1 << 26,
     JOB_IS_ASYNC_LET = 1 << 28,
     JOB_HAS_PREFERENCE = 1 << 29,
+    JOB_RESUME = 56,
     // AsyncTask
     TASK_STATUS_FLAGS = 96,
     TASK_STATUS_RECORD = 104,
@@ -89,6 +90,23 @@ bool casyncio_job_is_unstructured_task(const void *job) {
     uint32_t unwanted = JOB_IS_CHILD | JOB_IS_GROUP_CHILD | JOB_IS_ASYNC_LET;
     return (flags & JOB_KIND_MASK) == 0 && (flags & (JOB_IS_FUTURE | unwanted)) == JOB_IS_FUTURE;
 }
+
+bool casyncio_job_is_task(const void *job) {
+    uint32_t flags = *(const uint32_t *)at(job, JOB_FLAGS);
+    // Tasks without a future are the runtime's own: the wake-up of a Task.sleep, say.
+    return (flags & JOB_KIND_MASK) == 0 && (flags & (JOB_IS_FUTURE | JOB_IS_GROUP_CHILD)) != 0;
+}
+
+bool casyncio_job_is_async_let(const void *job) {
+    return (*(const uint32_t *)at(job, JOB_FLAGS) & JOB_IS_ASYNC_LET) != 0;
+}
+
+const void *casyncio_parent_task(const void *job) {
+    if (!(*(const uint32_t *)at(job, JOB_FLAGS) & JOB_IS_CHILD)) return NULL;
+    return *(const void *const *)at(job, CHILD_PARENT);
+}
+
+uintptr_t casyncio_job_entry_point(const void *job) { return *(const uintptr_t *)at(job, JOB_RESUME); }
 
 const void *casyncio_root_task(const void *job) {
     if ((*(const uint32_t *)at(job, JOB_FLAGS) & JOB_KIND_MASK) != 0) return NULL;

@@ -264,6 +264,14 @@ const void *casyncio_root_task(const void *job);
 bool casyncio_task_is_complete(const void *task);
 /// The name given at creation, or NULL. Valid while the task lives.
 const char *casyncio_task_name(const void *task);
+/// Whether a job is a task, and not one of the runtime's own.
+bool casyncio_job_is_task(const void *job);
+/// Whether a job is the task of an `async let`, which lies in its parent's memory.
+bool casyncio_job_is_async_let(const void *job);
+/// The task that a job's task is a child of; NULL if it is nobody's child.
+const void *casyncio_parent_task(const void *job);
+/// Where a job goes on. Before a task's first run: where its code begins.
+uintptr_t casyncio_job_entry_point(const void *job);
 void casyncio_task_retain(void *task);
 void casyncio_task_release(void *task);
 void casyncio_task_cancel(void *task);

@@ -1,0 +1,9 @@
+import CAsyncIOInspection
+
+// A C constructor calls the function below when the program is loaded, if its environment asks for inspection.
+
+@_cdecl("asyncio_inspection_start")
+func startAsTheEnvironmentSays() {
+    casyncio_inspection_link()
+    Inspection.start()
+}

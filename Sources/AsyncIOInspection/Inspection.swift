@@ -1,0 +1,81 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import Synchronization
+
+/// Shows what the loops of this process are doing.
+///
+/// Off unless asked for: by ``start(_:)`` at the beginning of the program, or by `ASYNCIO_INSPECT=1` in its environment.
+public enum Inspection {
+    /// What is watched.
+    public struct Options: Sendable {
+        /// Creates options.
+        public init() {}
+    }
+
+    /// Begins to inspect the calling loop, if one runs here, and all loops of the process that begin later.
+    ///
+    /// Calling it again does nothing. Does not suspend.
+    public static func start(_ options: Options = Options()) {
+        let inspector = ProcessInspector.shared
+        guard inspector.start(options) else { return }
+        EventLoop.observer = inspector
+        if let loop = EventLoop.current { inspector.loopRuns(loop) }
+    }
+
+    /// Whether the process is inspected.
+    public static var isOn: Bool { ProcessInspector.shared.options != nil }
+}
+
+/// Who inspects the loops of the process.
+final class ProcessInspector: LoopObserver {
+    static let shared = ProcessInspector()
+
+    private struct State {
+        var options: Inspection.Options?
+        var inspectors: [LoopInspector] = []
+        var next = 1
+    }
+
+    /// A loop's inspector is used on the loop's thread only, though found from all.
+    @safe private struct Held: @unchecked Sendable { var state = State() }
+
+    private let held = Locked(Held())
+
+    var options: Inspection.Options? { held.withLock { $0.state.options } }
+
+    /// False if it has been started.
+    func start(_ options: Inspection.Options) -> Bool {
+        held.withLock { held in
+            guard held.state.options == nil else { return false }
+            held.state.options = options
+            return true
+        }
+    }
+
+    func loopRuns(_ loop: EventLoop) {
+        let number: Int? = held.withLock { held in
+            guard !held.state.inspectors.contains(where: { $0.loop === loop }) else { return nil }
+            defer { held.state.next += 1 }
+            return held.state.next
+        }
+        guard let number else { return }
+        let inspector = LoopInspector(loop, number: number)
+        held.withLock { $0.state.inspectors.append(inspector) }
+    }
+
+    func loopEnds(_ loop: EventLoop) {
+        let inspector: LoopInspector? = held.withLock { held in
+            guard let place = held.state.inspectors.firstIndex(where: { $0.loop === loop }) else { return nil }
+            return held.state.inspectors.remove(at: place)
+        }
+        inspector?.end()
+    }
+
+    /// The loops that are inspected, in the order of their beginnings. What belongs to a loop is asked on its thread.
+    var loops: [EventLoop] { held.withLock { $0.state.inspectors.map(\.loop) } }
+
+    /// Who inspects a loop. On the loop's thread.
+    func inspector(of loop: EventLoop) -> LoopInspector? {
+        held.withLock { $0.state.inspectors.first { $0.loop === loop } }
+    }
+}

@@ -1,0 +1,165 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+
+/// Who inspects one loop: keeps the register of its tasks, and passes on what happens to the trace and the watchdog.
+///
+/// Belongs to the loop's thread, but for what it says itself.
+@safe
+final class LoopInspector: Instrument, JobWatcher {
+    let loop: EventLoop
+    /// Its number in the process, from 1.
+    let number: Int
+    /// The number of the loop's thread.
+    let thread: Int32
+    let began: Instant
+    @safe @exclusivity(unchecked) var table = TaskTable()
+    /// The position of the task that runs, or -1.
+    @safe @exclusivity(unchecked) private var running = -1
+    @safe @exclusivity(unchecked) private(set) var busy: Int64 = 0
+    @safe @exclusivity(unchecked) private(set) var longestRun: Int64 = 0
+    @safe @exclusivity(unchecked) private(set) var lag = RecentMaximum()
+    private let readsTasks = casyncio_task_layout_is_known()
+    private let outer: (any Instrument)?
+    private let outerWatcher: (any JobWatcher)?
+
+    /// Begins to inspect a loop, on its thread.
+    init(_ loop: EventLoop, number: Int) {
+        self.loop = loop
+        self.number = number
+        thread = casyncio_thread_id()
+        began = loop.now
+        outer = loop.instrument
+        outerWatcher = loop.watcher
+        loop.instrument = self
+        loop.watcher = self
+    }
+
+    /// The loop has ended, or is inspected no more: lets go of its tasks. On the loop's thread.
+    func end() {
+        for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
+    }
+
+    // MARK: Instrument
+
+    func record(_ event: LoopEvent, at instant: Instant) {
+        if case .operation(let name, let descriptor, .waits(let operation)) = event, running >= 0 {
+            table[running].asked = Asked(name: name, descriptor: descriptor, operation: operation)
+        }
+        outer?.record(event, at: instant)
+    }
+
+    // MARK: JobWatcher
+
+    func queued(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        if unsafe readsTasks && casyncio_job_is_task(job) {
+            let id = unsafe swift_task_getJobTaskId(job)
+            let waker = TaskID.current?.number ?? 0
+            let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
+            table[position].phase = .ready
+            table[position].since = instant
+            table[position].wokenBy = waker
+        }
+        unsafe outerWatcher?.queued(job, at: instant)
+    }
+
+    func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        unsafe outerWatcher?.willRun(job, at: instant)
+        guard unsafe readsTasks && casyncio_job_is_task(job) else { return running = -1 }
+        let id = unsafe swift_task_getJobTaskId(job)
+        let position = unsafe table.position(of: id) ?? meet(job, id, creator: 0, at: instant)
+        lag.add(instant.nanoseconds &- table[position].since.nanoseconds, at: instant)
+        table[position].phase = .running
+        table[position].since = instant
+        table[position].runs &+= 1
+        table[position].asked = nil
+        running = position
+    }
+
+    func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        if running >= 0 {
+            let position = running
+            running = -1
+            let time = instant.nanoseconds &- table[position].since.nanoseconds
+            busy &+= time
+            longestRun = max(longestRun, time)
+            table[position].runTime &+= time
+            table[position].longestRun = max(table[position].longestRun, time)
+            // It may have been queued again while it ran.
+            if table[position].phase == .running {
+                table[position].phase = .waiting
+                table[position].since = instant
+                if isOver(position) { forget(position) }
+            }
+        }
+        unsafe outerWatcher?.didRun(job, at: instant)
+    }
+
+    // MARK: Tasks that come and go
+
+    private func meet(
+        _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: UInt64, at instant: Instant
+    ) -> Int {
+        var entry = TaskTable.Entry()
+        entry.id = id
+        entry.task = UInt(bitPattern: job)
+        entry.since = instant
+        entry.first = instant
+        unsafe entry.entryPoint = casyncio_job_entry_point(job)
+        entry.isAsyncLet = unsafe casyncio_job_is_async_let(job)
+        if let parent = unsafe casyncio_parent_task(job) {
+            unsafe entry.parent = swift_task_getJobTaskId(UnsafeMutableRawPointer(mutating: parent))
+        }
+        entry.creator = entry.parent == 0 ? creator : entry.parent
+        // A task that is an `async let` lies in the memory of its parent.
+        entry.isRetained = !entry.isAsyncLet
+        if entry.isRetained { unsafe casyncio_task_retain(job) }
+        return table.add(entry)
+    }
+
+    /// Whether nothing more is to be known of a task that has just run: it has ended, or may have.
+    private func isOver(_ position: Int) -> Bool {
+        let entry = table[position]
+        // Its parent may have run on another thread meanwhile, and have given the memory back. One that runs here has
+        // not.
+        if !entry.isRetained && table.position(of: entry.parent) == nil { return true }
+        return unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: entry.task))
+    }
+
+    private func forget(_ position: Int) {
+        let entry = table.remove(at: position)
+        if entry.isRetained { unsafe casyncio_task_release(UnsafeMutableRawPointer(bitPattern: entry.task)) }
+    }
+}
+
+/// What a task asked of its loop last.
+struct Asked {
+    let name: String
+    let descriptor: Int32
+    let operation: OperationID
+}
+
+/// The largest of the numbers of the last two seconds at most, and the last one at least.
+struct RecentMaximum {
+    private var current: Int64 = 0
+    private var former: Int64 = 0
+    private var began = Instant.distantPast
+
+    mutating func add(_ number: Int64, at instant: Instant) {
+        turn(at: instant)
+        current = max(current, number)
+    }
+
+    mutating func value(at instant: Instant) -> Int64 {
+        turn(at: instant)
+        return max(current, former)
+    }
+
+    private mutating func turn(at instant: Instant) {
+        let age = instant.nanoseconds.subtractingReportingOverflow(began.nanoseconds)
+        guard age.overflow || age.partialValue >= 1_000_000_000 else { return }
+        former = age.overflow || age.partialValue >= 2_000_000_000 ? 0 : current
+        current = 0
+        began = instant
+    }
+}

@@ -1,0 +1,36 @@
+package import AsyncIOKernel
+
+/// Who is told of every loop of the process: the inspection, where there is one.
+package protocol LoopObserver: AnyObject, Sendable {
+    /// A loop begins to run, on its thread. Called again when a ``EventLoop/Runner`` runs its next body.
+    func loopRuns(_ loop: EventLoop)
+    /// A loop has come to its end: nothing runs on it any more.
+    func loopEnds(_ loop: EventLoop)
+}
+
+extension EventLoop {
+    /// Who is told of every loop that begins to run from now on. Set once, and for good.
+    package static var observer: (any LoopObserver)? {
+        get { observers.withLock { $0 } }
+        set { observers.withLock { $0 = newValue } }
+    }
+
+    private static let observers = Locked<(any LoopObserver)?>(nil)
+
+    /// Who is told of the loop's steps, and of its jobs. On the loop's thread.
+    package var instrument: (any Instrument)? {
+        get { core.instrument }
+        set { core.instrument = newValue }
+    }
+
+    /// Who sees the tasks behind the loop's jobs. On the loop's thread.
+    package var watcher: (any JobWatcher)? {
+        get { core.watcher }
+        set { core.watcher = newValue }
+    }
+
+    /// When an operation that is a timer is due; nil if it is none, or has ended. On the loop's thread.
+    package func due(_ operation: OperationID) -> Instant? {
+        core.operations.timer(of: operation.token).flatMap { core.timers.deadline(of: $0) }
+    }
+}
