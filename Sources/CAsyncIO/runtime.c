@@ -1,12 +1,8 @@
-// Swift's tasks as they lie in memory: include/swift/ABI/Task.h, TaskStatus.h and MetadataValues.h of the compiler's
-// sources, layout version 1. The runtime exports its layout's version and size for debuggers; both are checked before a
-// byte is read.
+// What the package asks of Swift's runtime where the runtime has no Swift name for it.
 #include "casyncio.h"
+#include "tasklayout.h"
 
 #include <stdatomic.h>
-
-__attribute__((weak)) extern const uint32_t _swift_concurrency_debug_internal_layout_version;
-__attribute__((weak)) extern const size_t _swift_concurrency_debug_asyncTaskSize;
 
 extern void *swift_retain(void *object);
 extern void swift_release(void *object);
@@ -19,7 +15,7 @@ __attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancel
 __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);
 
 // One function for each kind of wait: the runtime hands over nothing but the context. The first caller sets it.
-static void (*cancellation_handlers[3])(void *context);
+static void (*cancellation_handlers[4])(void *context);
 
 static void call(enum casyncio_wait wait, void *context) {
     __atomic_load_n(&cancellation_handlers[wait], __ATOMIC_ACQUIRE)(context);
@@ -33,6 +29,9 @@ __attribute__((swiftcall)) static void cancel_parked(__attribute__((swift_contex
 __attribute__((swiftcall)) static void cancel_elsewhere(__attribute__((swift_context)) void *context) {
     call(CASYNCIO_WAIT_ELSEWHERE, context);
 }
+__attribute__((swiftcall)) static void cancel_trial(__attribute__((swift_context)) void *context) {
+    call(CASYNCIO_WAIT_TRIAL, context);
+}
 
 void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context) {
     __atomic_store_n(&cancellation_handlers[wait], handler, __ATOMIC_RELEASE);
@@ -40,39 +39,27 @@ void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)
     case CASYNCIO_WAIT_OPERATION: return swift_task_addCancellationHandler(cancel_operation, context);
     case CASYNCIO_WAIT_PARKED: return swift_task_addCancellationHandler(cancel_parked, context);
     case CASYNCIO_WAIT_ELSEWHERE: return swift_task_addCancellationHandler(cancel_elsewhere, context);
+    case CASYNCIO_WAIT_TRIAL: return swift_task_addCancellationHandler(cancel_trial, context);
     }
     return NULL;
 }
 
 void casyncio_remove_cancellation_handler(void *record) { swift_task_removeCancellationHandler(record); }
 
-enum {
-    // Job
-    JOB_FLAGS = 32,
-    JOB_KIND_MASK = 0xff,
-    JOB_IS_CHILD = 1 << 24,
-    JOB_IS_FUTURE = 1 << 25,
-    JOB_IS_GROUP_CHILD = 1 << 26,
-    JOB_IS_ASYNC_LET = 1 << 28,
-    JOB_HAS_PREFERENCE = 1 << 29,
-    JOB_RESUME = 56,
-    // AsyncTask
-    TASK_STATUS_FLAGS = 96,
-    TASK_STATUS_RECORD = 104,
-    STATUS_IS_COMPLETE = 0x2000,
-    // ChildFragment, of tasks that are somebody's children: it lies behind the task.
-    CHILD_PARENT = 208,
-    // TaskStatusRecord
-    RECORD_FLAGS = 0,
-    RECORD_PARENT = 8,
-    RECORD_NAME = 16,
-    RECORD_KIND_NAME = 6,
-};
+uintptr_t casyncio_cancellation_function(enum casyncio_wait wait) {
+    switch (wait) {
+    case CASYNCIO_WAIT_OPERATION: return (uintptr_t)cancel_operation;
+    case CASYNCIO_WAIT_PARKED: return (uintptr_t)cancel_parked;
+    case CASYNCIO_WAIT_ELSEWHERE: return (uintptr_t)cancel_elsewhere;
+    case CASYNCIO_WAIT_TRIAL: return (uintptr_t)cancel_trial;
+    }
+    return 0;
+}
 
 bool casyncio_task_layout_is_known(void) {
     return sizeof(void *) == 8 && &_swift_concurrency_debug_internal_layout_version != NULL &&
            &_swift_concurrency_debug_asyncTaskSize != NULL && _swift_concurrency_debug_internal_layout_version == 1 &&
-           _swift_concurrency_debug_asyncTaskSize == 208;
+           _swift_concurrency_debug_asyncTaskSize == TASK_SIZE;
 }
 
 static const void *at(const void *base, size_t offset) { return (const char *)base + offset; }

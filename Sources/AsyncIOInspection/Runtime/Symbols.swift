@@ -1,0 +1,90 @@
+import AsyncIOLoop
+import CAsyncIOInspection
+
+/// What the addresses in stacks are called: functions, and lines where the program was built with them.
+///
+/// Read from the program's and the libraries' own files, which happens when the first address is asked for: never ask on
+/// a loop's thread. Answers are kept. Usable from all threads.
+enum Symbols {
+    /// What is known of an address.
+    static func frame(at address: UInt) -> Frame {
+        directory.withLock { $0.frame(at: address).frame }
+    }
+
+    /// A stack as its programmer knows it: the compiler's and the runtime's functions between are left out.
+    static func frames(of stack: [UInt]) -> [Frame] {
+        directory.withLock { directory in
+            stack.compactMap { address in
+                let known = directory.frame(at: address)
+                return known.isUsers ? known.frame : nil
+            }
+        }
+    }
+
+    /// How many bytes the tables take that were read from files so far.
+    static var memory: Int { directory.withLock { $0.memory } }
+
+    private static let directory = Locked(SymbolDirectory())
+}
+
+/// The images of the process, and the frames that were asked for.
+struct SymbolDirectory {
+    struct Known {
+        var frame: Frame
+        /// Whether somebody wrote the function: not the compiler.
+        var isUsers = true
+    }
+
+    private struct Key: Hashable {
+        var bias: UInt
+        var path: String
+    }
+
+    private var frames: [UInt: Known] = [:]
+    private var files: [Key: SymbolFile?] = [:]
+    private var changes: UInt64 = 0
+    /// Programs have few places where tasks wait. This is against those that make their code while they run.
+    private let limit = 100_000
+
+    var memory: Int { files.values.reduce(0) { $0 + ($1?.memory ?? 0) } }
+
+    mutating func frame(at address: UInt) -> Known {
+        forgetWhatHasGone()
+        if let known = frames[address] { return known }
+        let known = find(address)
+        if frames.count >= limit { frames.removeAll(keepingCapacity: true) }
+        frames[address] = known
+        return known
+    }
+
+    /// A library may lie where another one lay.
+    private mutating func forgetWhatHasGone() {
+        let now = casyncio_image_changes()
+        guard now != changes else { return }
+        changes = now
+        frames.removeAll()
+        files.removeAll()
+    }
+
+    private mutating func find(_ address: UInt) -> Known {
+        var frame = Frame(address: address)
+        var image = casyncio_image()
+        guard unsafe casyncio_find_image(address, &image) else { return Known(frame: frame) }
+        let path = unsafe String(cString: casyncio_image_path(&image))
+        let offset = address - image.bias
+        frame.offset = offset
+        let shown = path.isEmpty ? CommandLine.arguments.first ?? "" : path
+        frame.image = shown.split(separator: "/").last.map(String.init)
+        let key = Key(bias: image.bias, path: path)
+        let file = files[key] ?? SymbolFile(of: image)
+        files[key] = .some(file)
+        guard let file, let function = file.function(at: UInt64(offset)) else { return Known(frame: frame) }
+        let name = FunctionName(demangled: function.name)
+        frame.function = name.text
+        if let place = file.place(at: UInt64(offset), before: function.end) {
+            frame.file = place.file
+            frame.line = place.line
+        }
+        return Known(frame: frame, isUsers: name.isUsers)
+    }
+}

@@ -1,0 +1,240 @@
+// Tasks that are suspended, read from outside. See tasklayout.h.
+#define _GNU_SOURCE
+#include "casyncio.h"
+#include "tasklayout.h"
+
+#include <link.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+bool casyncio_copy_memory(uintptr_t address, void *into, size_t count) {
+    struct iovec here = {into, count};
+    struct iovec there = {(void *)address, count};
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)count;
+}
+
+// MARK: Where code is
+
+struct code_range {
+    uintptr_t from, to;
+};
+// The images change when a library is loaded or let go, which the loader counts.
+static struct {
+    pthread_mutex_t lock;
+    bool is_known;
+    unsigned long long changes;
+    size_t count;
+    struct code_range ranges[512];
+} code = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int look_at_changes(struct dl_phdr_info *info, size_t size, void *result) {
+    *(unsigned long long *)result = info->dlpi_adds + info->dlpi_subs;
+    return 1;
+}
+
+static int add_ranges(struct dl_phdr_info *info, size_t size, void *unused) {
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
+        if (code.count == sizeof code.ranges / sizeof code.ranges[0]) return 1;
+        uintptr_t from = info->dlpi_addr + segment->p_vaddr;
+        code.ranges[code.count++] = (struct code_range){from, from + segment->p_memsz};
+    }
+    return 0;
+}
+
+bool casyncio_is_code(uintptr_t address) {
+    unsigned long long changes = 0;
+    dl_iterate_phdr(look_at_changes, &changes);
+    pthread_mutex_lock(&code.lock);
+    if (!code.is_known || code.changes != changes) {
+        code.is_known = true;
+        code.changes = changes;
+        code.count = 0;
+        dl_iterate_phdr(add_ranges, NULL);
+    }
+    bool is_code = false;
+    for (size_t i = 0; i < code.count && !is_code; i++)
+        is_code = address >= code.ranges[i].from && address < code.ranges[i].to;
+    pthread_mutex_unlock(&code.lock);
+    return is_code;
+}
+
+// MARK: Memory, a page at a time
+
+// A task's contexts lie close together, so that a few pages hold them, and a page is there as a whole or not at all.
+// (Pages may be larger than this. The kernel's are multiples of it.)
+enum { PAGE = 4096, PAGES = 4 };
+struct pages {
+    uintptr_t addresses[PAGES];
+    unsigned next;
+    char bytes[PAGES][PAGE];
+};
+
+static const char *page(struct pages *pages, uintptr_t address) {
+    for (int i = 0; i < PAGES; i++)
+        if (pages->addresses[i] == address) return pages->bytes[i];
+    unsigned slot = pages->next++ % PAGES;
+    pages->addresses[slot] = 0;
+    if (!casyncio_copy_memory(address, pages->bytes[slot], PAGE)) return NULL;
+    pages->addresses[slot] = address;
+    return pages->bytes[slot];
+}
+
+static bool copy(struct pages *pages, uintptr_t address, void *into, size_t count) {
+    while (count > 0) {
+        uintptr_t offset = address % PAGE;
+        size_t part = count < PAGE - offset ? count : PAGE - offset;
+        const char *bytes = address < PAGE ? NULL : page(pages, address - offset);
+        if (bytes == NULL) return false;
+        memcpy(into, bytes + offset, part);
+        address += part;
+        into = (char *)into + part;
+        count -= part;
+    }
+    return true;
+}
+
+static uint32_t word32(const char *bytes, size_t offset) {
+    uint32_t word;
+    memcpy(&word, bytes + offset, sizeof word);
+    return word;
+}
+
+static uint64_t word64(const char *bytes, size_t offset) {
+    uint64_t word;
+    memcpy(&word, bytes + offset, sizeof word);
+    return word;
+}
+
+// MARK: A task
+
+static uint64_t id_of(const char *task) { return (uint64_t)word32(task, TASK_ID_HIGH) << 32 | word32(task, JOB_ID); }
+
+static bool copy_task(struct pages *pages, uintptr_t task, char *bytes) {
+    return task % sizeof(void *) == 0 && copy(pages, task, bytes, TASK_SIZE) &&
+           word64(bytes, TASK_METADATA) == (uintptr_t)_swift_concurrency_debug_asyncTaskMetadata;
+}
+
+static uint64_t id_at(struct pages *pages, uintptr_t task) {
+    char bytes[TASK_SIZE];
+    return task != 0 && copy_task(pages, task, bytes) ? id_of(bytes) : 0;
+}
+
+static void read_name(struct pages *pages, uintptr_t name, struct casyncio_task_reading *reading) {
+    if (reading->name_length >= 0 || name == 0) return;
+    int32_t length = 0;
+    while (length < CASYNCIO_READ_NAME && copy(pages, name + length, &reading->name[length], 1) &&
+           reading->name[length] != 0)
+        length++;
+    // A name that is longer ends before a character, not within one.
+    if (length == CASYNCIO_READ_NAME)
+        while (length > 0 && (reading->name[--length] & 0xc0) == 0x80) {}
+    reading->name_length = length;
+}
+
+static void read_dependency(struct pages *pages, const char *record, struct casyncio_task_reading *reading) {
+    uint32_t kind = word32(record, RECORD_DEPENDENCY_KIND);
+    if (reading->dependency != CASYNCIO_DEPENDS_ON_NOTHING) return;
+    switch (kind) {
+    case DEPENDENCY_ON_TASK:
+        reading->dependency = CASYNCIO_DEPENDS_ON_TASK;
+        reading->dependency_task = id_at(pages, word64(record, RECORD_DEPENDENCY));
+        break;
+    case DEPENDENCY_ON_CONTINUATION: reading->dependency = CASYNCIO_DEPENDS_ON_CONTINUATION; break;
+    case DEPENDENCY_ON_GROUP: reading->dependency = CASYNCIO_DEPENDS_ON_GROUP; break;
+    case DEPENDENCY_ON_EXECUTOR: reading->dependency = CASYNCIO_DEPENDS_ON_EXECUTOR; break;
+    }
+}
+
+static void read_cancellation(const char *record, struct casyncio_task_reading *reading) {
+    uintptr_t function = word64(record, RECORD_CANCELLATION_FUNCTION);
+    for (int kind = CASYNCIO_WAIT_OPERATION; kind <= CASYNCIO_WAIT_TRIAL; kind++) {
+        if (function != casyncio_cancellation_function(kind) || reading->wait_count == CASYNCIO_READ_WAITS) continue;
+        reading->waits[reading->wait_count++] =
+            (struct casyncio_wait_record){kind, word64(record, RECORD_CANCELLATION_CONTEXT)};
+    }
+}
+
+static void read_records(struct pages *pages, uintptr_t address, struct casyncio_task_reading *reading) {
+    // A task has a handful of them, and one for every cancellation handler that it is in.
+    for (int i = 0; address != 0 && i < 256; i++) {
+        char record[RECORD_SIZE] = {0};
+        if (!copy(pages, address, record, RECORD_SIZE)) return;
+        switch (word64(record, RECORD_FLAGS) & JOB_KIND_MASK) {
+        case RECORD_KIND_DEPENDENCY: read_dependency(pages, record, reading); break;
+        case RECORD_KIND_CANCELLATION: read_cancellation(record, reading); break;
+        case RECORD_KIND_NAME: read_name(pages, word64(record, RECORD_NAME), reading); break;
+        }
+        address = word64(record, RECORD_PARENT);
+    }
+}
+
+static bool is_one_of(uintptr_t function, const void *const *a, const void *const *b) {
+    return (a != NULL && function == (uintptr_t)*a) || (b != NULL && function == (uintptr_t)*b);
+}
+
+static uint32_t read_stack(struct pages *pages, const char *task, uintptr_t *frames, size_t capacity) {
+    uint32_t count = 0;
+    uintptr_t function = word64(task, JOB_RESUME), context = word64(task, TASK_RESUME_CONTEXT), previous = 0;
+    // The runtime's own functions between are left out; they are few.
+    for (size_t i = 0; i < capacity + 16 && count < capacity; i++) {
+        if (is_one_of(function, &_swift_concurrency_debug_future_adapter,
+                      &_swift_concurrency_debug_non_future_adapter) ||
+            !casyncio_is_code(function))
+            break;
+        // A continuation has a context of its own, which leads to the same place as the task does.
+        if (function != previous && !is_one_of(function, &_swift_concurrency_debug_task_wait_throwing_resume_adapter,
+                                               &_swift_concurrency_debug_task_future_wait_resume_adapter))
+            frames[count++] = function;
+        previous = i == 0 ? function : 0;
+        uintptr_t words[2];
+        if (context == 0 || context % sizeof(void *) != 0 || !copy(pages, context, words, sizeof words)) break;
+        context = words[CONTEXT_PARENT / sizeof(void *)];
+        function = words[CONTEXT_RESUME_PARENT / sizeof(void *)];
+    }
+    return count;
+}
+
+bool casyncio_read_task(uintptr_t address, uint64_t id, struct casyncio_task_reading *reading, uintptr_t *frames,
+                        size_t capacity) {
+    struct pages pages;
+    memset(pages.addresses, 0, sizeof pages.addresses);
+    pages.next = 0;
+    char task[TASK_SIZE];
+    if (!copy_task(&pages, address, task) || id_of(task) != id) return false;
+    uint32_t flags = word32(task, JOB_FLAGS), status = word32(task, TASK_STATUS_FLAGS);
+    if ((flags & JOB_KIND_MASK) != 0) return false;
+    *reading = (struct casyncio_task_reading){
+        .id = id,
+        .is_group_child = (flags & JOB_IS_GROUP_CHILD) != 0,
+        .is_async_let = (flags & JOB_IS_ASYNC_LET) != 0,
+        .is_cancelled = (status & STATUS_IS_CANCELLED) != 0,
+        .is_running = (status & STATUS_IS_RUNNING) != 0,
+        .is_enqueued = (status & STATUS_IS_ENQUEUED) != 0,
+        .is_complete = (status & STATUS_IS_COMPLETE) != 0,
+        .name_length = -1,
+    };
+    uintptr_t parent = 0;
+    if ((flags & JOB_IS_CHILD) && copy(&pages, address + CHILD_PARENT, &parent, sizeof parent))
+        reading->parent = id_at(&pages, parent);
+    read_records(&pages, word64(task, TASK_STATUS_RECORD), reading);
+    if (capacity > 0 && !reading->is_running && !reading->is_complete)
+        reading->frame_count = read_stack(&pages, task, frames, capacity);
+    return true;
+}
+
+const char *casyncio_task_reading_refusal(void) {
+    if (sizeof(void *) != 8) return "tasks are read on machines of 64 bits only";
+    if (&_swift_concurrency_debug_internal_layout_version == NULL || &_swift_concurrency_debug_asyncTaskSize == NULL ||
+        &_swift_concurrency_debug_asyncTaskMetadata == NULL)
+        return "Swift's runtime does not tell how it lays tasks out";
+    if (_swift_concurrency_debug_internal_layout_version != 1)
+        return "Swift's runtime lays tasks out in a way that is newer than this package";
+    if (_swift_concurrency_debug_asyncTaskSize != TASK_SIZE) return "Swift's runtime has tasks of another size";
+    uint32_t here = 4711, copied = 0;
+    if (!casyncio_copy_memory((uintptr_t)&here, &copied, sizeof here) || copied != here)
+        return "the kernel does not let the process read its own memory (process_vm_readv)";
+    return NULL;
+}

@@ -1,0 +1,69 @@
+import CAsyncIO
+import Testing
+
+@testable import AsyncIOInspection
+
+/// Tasks that are suspended, on a stage of their own: nothing runs them meanwhile.
+@Suite("Reading a task")
+struct TaskReaderTests {
+    @Test("the layout is the one that is known, and the trial of it can be repeated")
+    func layout() {
+        #expect(TaskReader.refusal == nil)
+        #expect(LayoutProbe.run() == nil)
+    }
+
+    @Test("tells its name, what it waits for, and where")
+    func reading() async throws {
+        let stage = LayoutProbe.Stage()
+        let task = Task.detached(name: "reader", executorPreference: stage) { await outer(stage) }
+        stage.runJobs()
+        let actor = stage.actors[0]
+        let reading = try #require(TaskReader.read(actor.task, id: actor.id, frames: 20))
+        #expect(reading.id == actor.id)
+        #expect(reading.name == "reader")
+        #expect(reading.dependency == .continuation)
+        #expect(reading.parent == nil)
+        let functions = Symbols.frames(of: reading.stack).map { $0.function ?? "?" }
+        let own = functions.filter { $0.contains("AsyncIOInspectionTests") }
+        #expect(own.count == 3)
+        #expect(own.first?.contains("inner") == true)
+        #expect(own.dropFirst().first?.contains("outer") == true)
+        #expect(own.last?.contains("closure #1") == true)
+        stage.resume()
+        stage.runJobs()
+        await task.value
+    }
+
+    @Test("takes as many frames as were asked for")
+    func bounds() async throws {
+        let stage = LayoutProbe.Stage()
+        let task = Task.detached(executorPreference: stage) { await outer(stage) }
+        stage.runJobs()
+        let actor = stage.actors[0]
+        #expect(TaskReader.read(actor.task, id: actor.id, frames: 0)?.stack.isEmpty == true)
+        #expect(TaskReader.read(actor.task, id: actor.id, frames: 2)?.stack.count == 2)
+        stage.resume()
+        stage.runJobs()
+        await task.value
+    }
+
+    @Test("a pointer that leads nowhere, or elsewhere, is no task")
+    func nowhere() {
+        var words = [UInt](repeating: 0x4141_4141, count: 64)
+        for address: UInt in [0, 1, 8, 0xdead_0000, 0x7fff_ffff_f000, .max, .max - 7, 1 << 63] {
+            #expect(TaskReader.read(address, id: 1, frames: 8) == nil)
+        }
+        let address = unsafe words.withUnsafeMutableBufferPointer { UInt(bitPattern: $0.baseAddress) }
+        #expect(TaskReader.read(address, id: 0x4141_4141, frames: 8) == nil)
+    }
+}
+
+@concurrent private func outer(_ stage: LayoutProbe.Stage) async {
+    await inner(stage)
+    stage.enter()
+}
+
+@concurrent private func inner(_ stage: LayoutProbe.Stage) async {
+    stage.enter()
+    unsafe await withUnsafeContinuation { unsafe stage.keep($0) }
+}
