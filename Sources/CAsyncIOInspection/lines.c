@@ -1,7 +1,7 @@
 // What line of what file code was made from: DWARF's line programs, versions 2 to 5 (DWARF 5, 6.2).
 //
-// A program has hundreds of thousands of lines, and few are asked for. So the line programs are run once, which leaves a
-// checkpoint for every hundred rows; a question runs one of them from the checkpoint before its address.
+// A program has hundreds of thousands of lines, and few are asked for. So the line programs are run once, which leaves
+// a checkpoint for every hundred rows; a question runs one of them from the checkpoint before its address.
 #include "symbols.h"
 
 #include <stdlib.h>

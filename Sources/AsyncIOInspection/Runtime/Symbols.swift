@@ -3,23 +3,38 @@ import CAsyncIOInspection
 
 /// What the addresses in stacks are called: functions, and lines where the program was built with them.
 ///
-/// Read from the program's and the libraries' own files, which happens when the first address is asked for: never ask on
-/// a loop's thread. Answers are kept. Usable from all threads.
+/// Read from the program's and the libraries' own files, which happens when the first address is asked for: never ask
+/// on a loop's thread. Answers are kept. Usable from all threads.
 enum Symbols {
     /// What is known of an address.
     static func frame(at address: UInt) -> Frame {
         directory.withLock { $0.frame(at: address).frame }
     }
 
-    /// A stack as its programmer knows it: the compiler's and the runtime's functions between are left out.
+    /// A stack as its programmer knows it.
+    ///
+    /// What the compiler and the runtime have put between is left out. Of functions of this package and of the standard
+    /// library that call each other, the outermost one is shown: the one that the program called.
     static func frames(of stack: [UInt]) -> [Frame] {
         directory.withLock { directory in
-            stack.compactMap { address in
+            var frames: [Frame] = []
+            var isWithinLibraries = false
+            for address in stack {
                 let known = directory.frame(at: address)
-                return known.isUsers ? known.frame : nil
+                guard known.origin == .written else { continue }
+                let isLibrarys = libraries.contains(known.module)
+                if isLibrarys && isWithinLibraries { frames.removeLast() }
+                isWithinLibraries = isLibrarys
+                frames.append(known.frame)
             }
+            return frames
         }
     }
+
+    private static let libraries: Set = [
+        "Swift", "AsyncIOKernel", "AsyncIOLoop", "AsyncIO", "AsyncIOMain", "AsyncIOTransports", "AsyncIOTesting",
+        "AsyncIONIO", "AsyncIOTLS", "AsyncIOHTTP",
+    ]
 
     /// How many bytes the tables take that were read from files so far.
     static var memory: Int { directory.withLock { $0.memory } }
@@ -31,8 +46,8 @@ enum Symbols {
 struct SymbolDirectory {
     struct Known {
         var frame: Frame
-        /// Whether somebody wrote the function: not the compiler.
-        var isUsers = true
+        var origin = FunctionName.Origin.written
+        var module = ""
     }
 
     private struct Key: Hashable {
@@ -85,6 +100,6 @@ struct SymbolDirectory {
             frame.file = place.file
             frame.line = place.line
         }
-        return Known(frame: frame, isUsers: name.isUsers)
+        return Known(frame: frame, origin: name.origin, module: name.module)
     }
 }

@@ -40,8 +40,8 @@ struct WaitRecord: Sendable, Equatable {
 /// Reads tasks where they lie in memory: the runtime has no function for it.
 ///
 /// Memory is read through the kernel, which answers a pointer that leads nowhere with a refusal, so a task that has
-/// gone meanwhile is nil, and never the end of the process. Whether the runtime lays tasks out as they are read is tried
-/// once, with tasks made for that; if not, ``refusal`` says why, and nothing is read.
+/// gone meanwhile is nil, and never the end of the process. Whether the runtime lays tasks out as they are read is
+/// tried once, with tasks made for that; if not, ``refusal`` says why, and nothing is read.
 enum TaskReader {
     /// Why tasks cannot be read in this process, in one sentence; nil if they can.
     static let refusal: String? = {

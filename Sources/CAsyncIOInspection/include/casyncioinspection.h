@@ -57,8 +57,8 @@ struct casyncio_place {
     uint32_t line;
 };
 static inline const char *casyncio_place_file(const struct casyncio_place *place) { return place->file; }
-/// Finds the line of an address in the file (DWARF 2 to 5, .debug_line). Where the compiler has no line for it, the next
-/// one before `end` that it has.
+/// Finds the line of an address in the file (DWARF 2 to 5, .debug_line). Where the compiler has no line for it, the
+/// next one before `end` that it has.
 bool casyncio_symbols_place(struct casyncio_symbols *symbols, uint64_t address, uint64_t end,
                             struct casyncio_place *place);
 
