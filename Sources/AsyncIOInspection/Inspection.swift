@@ -4,7 +4,8 @@ import Synchronization
 
 /// Shows what the loops of this process are doing.
 ///
-/// Off unless asked for: by ``start(_:)`` at the beginning of the program, or by `ASYNCIO_INSPECT=1` in its environment.
+/// Off unless asked for: by ``start(_:)`` at the beginning of the program, or by `ASYNCIO_INSPECT=1` in its
+/// environment.
 public enum Inspection {
     /// What is watched.
     public struct Options: Sendable {

@@ -18,7 +18,7 @@ final class LoopInspector: Instrument, JobWatcher {
     @safe @exclusivity(unchecked) private var running = -1
     @safe @exclusivity(unchecked) private(set) var busy: Int64 = 0
     @safe @exclusivity(unchecked) private(set) var longestRun: Int64 = 0
-    @safe @exclusivity(unchecked) private(set) var lag = RecentMaximum()
+    @safe @exclusivity(unchecked) var lag = RecentMaximum()
     private let readsTasks = casyncio_task_layout_is_known()
     private let outer: (any Instrument)?
     private let outerWatcher: (any JobWatcher)?
@@ -45,6 +45,7 @@ final class LoopInspector: Instrument, JobWatcher {
     func record(_ event: LoopEvent, at instant: Instant) {
         if case .operation(let name, let descriptor, .waits(let operation)) = event, running >= 0 {
             table[running].asked = Asked(name: name, descriptor: descriptor, operation: operation)
+            table[running].place = nil
         }
         outer?.record(event, at: instant)
     }
@@ -73,7 +74,17 @@ final class LoopInspector: Instrument, JobWatcher {
         table[position].since = instant
         table[position].runs &+= 1
         table[position].asked = nil
+        table[position].place = nil
         running = position
+    }
+
+    func waits(at place: any WaitingPlace, as visitor: Int) {
+        if running >= 0 {
+            table[running].asked = nil
+            table[running].place = place
+            table[running].visitor = visitor
+        }
+        outerWatcher?.waits(at: place, as: visitor)
     }
 
     func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
@@ -126,7 +137,7 @@ final class LoopInspector: Instrument, JobWatcher {
         return unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: entry.task))
     }
 
-    private func forget(_ position: Int) {
+    func forget(_ position: Int) {
         let entry = table.remove(at: position)
         if entry.isRetained { unsafe casyncio_task_release(UnsafeMutableRawPointer(bitPattern: entry.task)) }
     }

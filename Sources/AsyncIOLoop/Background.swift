@@ -143,7 +143,7 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
             if EventLoop.hasHadItsTurn { await EventLoop.yield() }
             let number = state.withLock { $0.number() }
             await withTaskCancellationHandler {
-                await Waiter.suspend { waiter in
+                await Waiter.suspend(for: self) { waiter in
                     state.withLock { state in
                         guard state.result == nil, !Task.isCancelled else { return false }
                         state.waiters[number] = waiter
@@ -267,5 +267,12 @@ public final class BackgroundTask<Success: Sendable>: Sendable {
         state.broadcast()
         for waiter in waiters { waiter.wake() }
         for observer in observers { observer(result) }
+    }
+}
+
+extension BackgroundTask: WaitingPlace {
+    package func report(to visitor: Int) -> PlaceReport {
+        let task = state.withLock { $0.task }
+        return PlaceReport(kind: "background task", name: name, holders: task.map { [TaskID(of: $0)] } ?? [])
     }
 }

@@ -61,7 +61,7 @@ extension EventLoop {
         // Its end waits for nothing: what has begun cannot be interrupted.
         let end = now.advanced(by: simulator.timeForBlockingWork(name))
         let result = Result { try work() }
-        await Waiter.suspend { waiter in
+        await Waiter.suspend(for: Errand.offload) { waiter in
             _ = alarm(at: end) { waiter.wake() }
             return true
         }

@@ -128,7 +128,7 @@ extension EventLoop {
     }
 
     private func takeTurns() async {
-        await Waiter.suspend { waiter in
+        await Waiter.suspend(for: Errand.turn) { waiter in
             core.yielding.append(waiter)
             return true
         }

@@ -16,6 +16,8 @@ package protocol JobWatcher: AnyObject {
     func queued(_ job: UnsafeMutableRawPointer, at instant: Instant)
     /// The job runs from here on.
     func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
+    /// The task that runs is about to wait somewhere, for something that is no operation of the loop's.
+    func waits(at place: any WaitingPlace, as visitor: Int)
     /// It has suspended or ended, or goes on elsewhere. Its memory may be gone, unless somebody has retained it.
     func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
 }
@@ -57,6 +59,12 @@ public struct TaskID: Hashable, Sendable, CustomStringConvertible {
     /// The number.
     public var description: String { "\(number)" }
 
+    /// A task's.
+    package init<Success, Failure>(of task: Task<Success, Failure>) {
+        // A handle is the task's address, and nothing else.
+        number = unsafe swift_task_getJobTaskId(unsafeBitCast(task, to: UnsafeMutableRawPointer.self))
+    }
+
     /// The task that runs here; nil in code that runs in no task.
     public static var current: TaskID? {
         guard let task = unsafe swift_task_getCurrent() else { return nil }
@@ -74,5 +82,41 @@ extension ReadyWord {
     var taskID: TaskID {
         guard let pointer = unsafe pointer else { return TaskID(0) }
         return unsafe TaskID(swift_task_getJobTaskId(pointer))
+    }
+}
+
+/// Where tasks wait for each other, or for whatever else is no operation: for the task tree.
+package protocol WaitingPlace: AnyObject, Sendable {
+    /// What it is and how things stand there, for one who waits: the number says what this one wants. From any thread.
+    func report(to visitor: Int) -> PlaceReport
+}
+
+/// What a place tells of itself to somebody who wonders why a task waits there.
+package struct PlaceReport: Sendable {
+    /// What it is: `lock`, `queue`.
+    package var kind: String
+    /// What its owner calls it.
+    package var name: String
+    /// How things stand: `10 of 10 taken`.
+    package var standing: String?
+    /// Whose end would let the visitor go on, as far as that is known.
+    package var holders: [TaskID]
+
+    package init(kind: String, name: String = "", standing: String? = nil, holders: [TaskID] = []) {
+        self.kind = kind
+        self.name = name
+        self.standing = standing
+        self.holders = holders
+    }
+}
+
+extension EventLoop {
+    /// Says where the task that runs here is about to wait.
+    @inline(__always)
+    package static func taskWaits(at place: any WaitingPlace, as visitor: Int = 0) {
+        guard let pointer = unsafe casyncio_current_loop() else { return }
+        unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef {
+            if $0.core.isWatched { $0.core.watcher?.waits(at: place, as: visitor) }
+        }
     }
 }

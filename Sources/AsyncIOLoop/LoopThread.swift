@@ -113,7 +113,7 @@ public final class LoopThread: Sendable {
     public func shutdown(grace: Duration? = nil) async {
         askForEnd(grace: grace)
         guard !loop.isCurrent else { return close() }
-        await Waiter.suspend { waiter in
+        await Waiter.suspend(for: Errand("loop's end")) { waiter in
             state.withLock { state in
                 if !state.hasEnded { state.waiters.append(waiter) }
                 return !state.hasEnded

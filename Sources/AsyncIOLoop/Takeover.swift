@@ -103,6 +103,7 @@ private final class DefaultRouter: TaskExecutor, SchedulingExecutor {
         _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
     ) {
         let word = ReadyWord(UnownedJob(job), .generic)
+        EventLoop.taskWaits(at: Errand.sleep)
         MainLoop.defaultLoop.arm(word, after: duration(delay, of: clock))
     }
 

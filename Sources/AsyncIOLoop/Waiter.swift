@@ -5,8 +5,10 @@
 package struct Waiter: Sendable {
     private let continuation: UnsafeContinuation<Void, Never>
 
-    /// Suspends the calling task. The closure keeps the waiter, or returns false if there is nothing to wait for.
-    package static func suspend(_ keep: (Waiter) -> Bool) async {
+    /// Suspends the calling task. The closure keeps the waiter, or returns false if there is nothing to wait for. The
+    /// errand is for the task tree.
+    package static func suspend(for errand: any WaitingPlace, _ keep: (Waiter) -> Bool) async {
+        EventLoop.taskWaits(at: errand)
         unsafe await withUnsafeContinuation { continuation in
             let waiter = unsafe Waiter(continuation: continuation)
             if !keep(waiter) { waiter.wake() }

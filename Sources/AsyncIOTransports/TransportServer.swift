@@ -93,7 +93,7 @@ public final class TransportServer: Sendable, CustomStringConvertible {
         guard let task = state.withLock({ $0.task }) else { return }
         await withTaskCancellationHandler {
             // Waiting for the task's value would end with the caller's cancellation, before the connections have.
-            await Waiter.suspend { waiter in
+            await Waiter.suspend(for: Errand("server's end")) { waiter in
                 _ = task.observe(.awaits) { _ in waiter.wake() }
                 return true
             }

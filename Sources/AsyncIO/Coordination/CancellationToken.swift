@@ -16,7 +16,7 @@
 public final class CancellationToken: Sendable, CustomStringConvertible {
     /// What the token is called in descriptions.
     public let name: String
-    private let parking = Parking(TokenMachine(), sharing: .acrossThreads)
+    private let parking: Parking<TokenMachine>
     /// Under the lock of the parking.
     @safe private nonisolated(unsafe) var handlers: [UInt64: @Sendable () -> Void] = [:]
     /// Under the lock of the parking.
@@ -28,12 +28,14 @@ public final class CancellationToken: Sendable, CustomStringConvertible {
     /// Makes a token that is not cancelled and has no parent.
     public init(name: String = "token") {
         self.name = name
+        parking = Parking(TokenMachine(), name: name, sharing: .acrossThreads)
         parent = nil
         number = 0
     }
 
     private init(name: String, parent: CancellationToken, number: UInt64) {
         self.name = name
+        parking = Parking(TokenMachine(), name: name, sharing: .acrossThreads)
         self.parent = parent
         self.number = number
     }

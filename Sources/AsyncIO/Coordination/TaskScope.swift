@@ -45,9 +45,12 @@ public func withTaskScope<Success: Sendable>(
 public final class TaskScope: Sendable, CustomStringConvertible {
     /// What the scope is called in errors.
     public let name: String
-    private let parking = Parking(ScopeMachine(), sharing: .acrossThreads)
+    private let parking: Parking<ScopeMachine>
 
-    init(name: String) { self.name = name }
+    init(name: String) {
+        self.name = name
+        parking = Parking(ScopeMachine(), name: name, sharing: .acrossThreads)
+    }
 
     /// Starts a child task of the scope: it has the task locals and the priority of the scope's owner, and is cancelled
     /// with the scope. In a scope that has been cancelled, it starts and is cancelled.

@@ -17,11 +17,12 @@ public final class TaskTracker: Sendable, CustomStringConvertible {
     /// What the tracker is called in descriptions.
     public let name: String
     private let loop: EventLoop?
-    private let parking = Parking(TrackerMachine(), sharing: .acrossThreads)
+    private let parking: Parking<TrackerMachine>
 
     /// Makes an open tracker for tasks of this loop; without one, of the loop that runs where a task is spawned.
     public init(name: String = "tracker", on loop: EventLoop? = nil) {
         self.name = name
+        parking = Parking(TrackerMachine(), name: name, sharing: .acrossThreads)
         self.loop = loop
     }
 

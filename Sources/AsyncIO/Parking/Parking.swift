@@ -21,6 +21,14 @@ protocol WaitMachine: ~Copyable, SendableMetatype {
     /// A visitor that queues was cancelled: the machine takes it out of its lot, and sees whether that lets others go
     /// on. It must not grant it.
     mutating func leave(_ waiter: ParkedTask, waking: inout WakeList)
+    /// What it is, and how things stand there for a visitor with this note: for the task tree.
+    func report(to visitor: Int) -> PlaceReport
+    /// What it is, in a word.
+    static var kind: String { get }
+}
+
+extension WaitMachine where Self: ~Copyable {
+    func report(to visitor: Int) -> PlaceReport { PlaceReport(kind: Self.kind) }
 }
 
 /// What a machine answers to a visitor.
@@ -44,19 +52,22 @@ enum Patience {
 ///
 /// Nothing is resumed under the lock: a resumed task may come straight back.
 @safe
-final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked Sendable {
+final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlace, @unchecked Sendable {
     @safe @exclusivity(unchecked) private var machine: Machine
     private let lock = FutexLock()
     /// The loop that the machine is confined to.
     private let home: EventLoop?
+    /// What its owner calls it.
+    let name: String
     /// What becomes of those who still wait when a visitor has left, where the machine cannot say: it knows no clock.
     /// Set once, before the first visit; called under the lock, while a visitor keeps its owner alive.
     @safe @exclusivity(unchecked) var visitorHasLeft: ((inout Machine, inout WakeList) -> Void)?
     /// One object for the next visit, so that a queue between two tasks allocates nothing. Under the lock.
     @safe @exclusivity(unchecked) private var spare: ParkedTask?
 
-    init(_ machine: consuming Machine, sharing: Sharing) {
+    init(_ machine: consuming Machine, name: String = "", sharing: Sharing) {
         self.machine = machine
+        self.name = name
         switch sharing {
         case .acrossThreads: home = nil
         case .withinLoop:
@@ -87,6 +98,18 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
     private func exit() {
         if let home, home.isCurrent { return }
         lock.release()
+    }
+
+    /// For the task tree, from whatever thread: the lock is taken, whoever the machine is confined to.
+    func report(to visitor: Int) -> PlaceReport {
+        if let home, !home.isCurrent, !home.isClosed {
+            return PlaceReport(kind: Machine.kind, name: name, standing: "another loop's own")
+        }
+        enter()
+        var report = machine.report(to: visitor)
+        exit()
+        report.name = name
+        return report
     }
 
     /// Asks the machine something that it answers at once and that lets nobody go on.
@@ -123,6 +146,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, @unchecked 
         let waiter = newcomer(note: note)
         let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
         EventLoop.simulator?.note(waiter.task, waitsAt: Parking<Machine>.self)
+        EventLoop.taskWaits(at: self, as: note)
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiter.prepare(continuation)
             var woken = WakeList()

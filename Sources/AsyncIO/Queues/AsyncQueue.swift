@@ -35,7 +35,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     ) {
         self.name = name
         self.order = order
-        parking = Parking(QueueMachine(capacity: capacity.limit), sharing: sharing)
+        parking = Parking(QueueMachine(capacity: capacity.limit), name: name, sharing: sharing)
         store = ItemStore(order.kind, isSmaller: order.isSmaller)
     }
 

@@ -30,7 +30,7 @@ public final class Promise<Value: Sendable>: Sendable, CustomStringConvertible {
 
     private init(name: String, sharing: Sharing) {
         self.name = name
-        parking = Parking(PromiseMachine(), sharing: sharing)
+        parking = Parking(PromiseMachine(), name: name, sharing: sharing)
         unsafe place = .allocate(capacity: 1)
     }
 

@@ -43,7 +43,8 @@ public final class RateLimiter: Sendable, CustomStringConvertible {
         callerMust(burst > 0, "a rate with a burst of \(burst): it must be at least one")
         self.name = name
         parking = Parking(
-            RateMachine(permits: permits, nanoseconds: time.saturatedNanoseconds, burst: burst), sharing: sharing)
+            RateMachine(permits: permits, nanoseconds: time.saturatedNanoseconds, burst: burst), name: name,
+            sharing: sharing)
         // Who comes next may have all it needs, now that the one in front has left. A visitor keeps the limiter alive.
         parking.visitorHasLeft = { [unowned self] machine, woken in
             guard let first = machine.waiters.first else { return setTimer(&machine) }

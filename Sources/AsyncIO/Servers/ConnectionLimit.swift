@@ -7,6 +7,8 @@ final class ConnectionLimit: Sendable {
     private let active = Atomic(0)
     private let acceptors = Locked((waiters: [UInt64: Waiter](), last: UInt64(0)))
 
+    private static let errand = Errand("place for a connection")
+
     init(_ maximum: Int) { self.maximum = max(maximum, 1) }
 
     /// Whether one more may come in.
@@ -34,7 +36,7 @@ final class ConnectionLimit: Sendable {
             return acceptors.last
         }
         await withTaskCancellationHandler {
-            await Waiter.suspend { waiter in
+            await Waiter.suspend(for: Self.errand) { waiter in
                 acceptors.withLock { acceptors in
                     // Whoever leaves from here on finds the waiter.
                     guard !hasRoom, !Task.isCancelled else { return false }

@@ -191,7 +191,7 @@ extension ServerCore {
             return life.lastWaiter
         }
         await withTaskCancellationHandler {
-            await Waiter.suspend { waiter in
+            await Waiter.suspend(for: Errand("server's end")) { waiter in
                 life.withLock { life in
                     guard life.isServing, !life.hasEnded, !Task.isCancelled else { return false }
                     life.waiters[number] = waiter

@@ -23,7 +23,7 @@ public final class AsyncBarrier: Sendable, CustomStringConvertible {
         callerMust(parties > 0, "\(name): a barrier for \(parties) tasks")
         self.name = name
         self.parties = parties
-        parking = Parking(BarrierMachine(parties: parties), sharing: sharing)
+        parking = Parking(BarrierMachine(parties: parties), name: name, sharing: sharing)
     }
 
     /// Waits until so many tasks wait here, this one included. The last to come does not suspend.

@@ -34,7 +34,7 @@ public final class AsyncCondition: Sendable, CustomStringConvertible {
     public init(lock: AsyncLock, name: String = "condition", sharing: Sharing = .acrossThreads) {
         self.name = name
         self.lock = lock
-        parking = Parking(ConditionMachine(), sharing: sharing)
+        parking = Parking(ConditionMachine(), name: name, sharing: sharing)
     }
 
     /// Runs the body while holding the lock, and gives it back however the body ends.

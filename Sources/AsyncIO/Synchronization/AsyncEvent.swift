@@ -18,7 +18,7 @@ public final class AsyncEvent: Sendable, CustomStringConvertible {
     /// Makes an event that has not happened.
     public init(name: String = "event", sharing: Sharing = .acrossThreads) {
         self.name = name
-        parking = Parking(EventMachine(), sharing: sharing)
+        parking = Parking(EventMachine(), name: name, sharing: sharing)
     }
 
     /// Waits until the event is set; goes on at once if it is.

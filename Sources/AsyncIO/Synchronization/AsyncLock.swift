@@ -26,7 +26,7 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
     /// Makes a lock that is free.
     public init(name: String = "lock", sharing: Sharing = .acrossThreads) {
         self.name = name
-        parking = Parking(LockMachine(), sharing: sharing)
+        parking = Parking(LockMachine(), name: name, sharing: sharing)
     }
 
     /// Runs the body while holding the lock, and gives it back however the body ends.

@@ -25,7 +25,7 @@ public final class AsyncOnce<Value: Sendable>: Sendable, CustomStringConvertible
     /// Makes a place for a value.
     public init(name: String = "once", sharing: Sharing = .acrossThreads) {
         self.name = name
-        parking = Parking(OnceMachine(), sharing: sharing)
+        parking = Parking(OnceMachine(), name: name, sharing: sharing)
         unsafe place = .allocate(capacity: 1)
     }
 

@@ -26,7 +26,7 @@ public final class AsyncReadWriteLock: Sendable, CustomStringConvertible {
     /// Makes a lock that is free.
     public init(name: String = "read-write lock", sharing: Sharing = .acrossThreads) {
         self.name = name
-        parking = Parking(ReadWriteMachine(isWatched: isWatched), sharing: sharing)
+        parking = Parking(ReadWriteMachine(isWatched: isWatched), name: name, sharing: sharing)
     }
 
     // MARK: Reading

@@ -33,7 +33,7 @@ public final class AsyncSemaphore: Sendable, CustomStringConvertible {
         callerMust(permits >= 0, "\(name): a semaphore with \(permits) permits")
         callerMust(limit.map { $0 >= permits } ?? true, "\(name): a semaphore with more permits than its limit")
         self.name = name
-        parking = Parking(SemaphoreMachine(permits: permits, limit: limit), sharing: sharing)
+        parking = Parking(SemaphoreMachine(permits: permits, limit: limit), name: name, sharing: sharing)
     }
 
     /// Takes permits; they are given back when the permit is released or goes out of scope.

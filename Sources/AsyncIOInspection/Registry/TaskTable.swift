@@ -1,5 +1,5 @@
 import AsyncIOKernel
-import CAsyncIO
+import AsyncIOLoop
 
 /// The tasks that a loop has seen and that have not ended, with what a loop can know of them by itself.
 ///
@@ -32,6 +32,10 @@ struct TaskTable: ~Copyable {
         var longestRun: Int64 = 0
         /// What it asked of the loop last, and waits for unless it runs.
         var asked: Asked?
+        /// Where it said last that it would wait, and waits unless it runs.
+        var place: (any WaitingPlace)?
+        /// What it wants there.
+        var visitor = 0
     }
 
     enum Phase: UInt8 { case ready, running, waiting }

@@ -106,8 +106,10 @@ public struct TaskView: Codable, Sendable {
 public struct Wait: Codable, Sendable, Equatable {
     /// The kind, as a word for people: `read`, `accept`, `sleep`, `lock`, `queue`, `task`, `group`, `continuation`.
     public var kind: String
-    /// What it waits at: a peer's address, a lock's name, a queue's fill.
+    /// What it waits at: a peer's address, the name of a lock, a queue or a task.
     public var target: String?
+    /// How things stand there: `10 of 10 in it`.
+    public var standing: String?
     /// The descriptor, of an operation on one.
     public var descriptor: Int32?
     /// The time that is left, of a timer.
@@ -117,10 +119,12 @@ public struct Wait: Codable, Sendable, Equatable {
 
     /// Creates a description.
     public init(
-        kind: String, target: String? = nil, descriptor: Int32? = nil, left: Duration? = nil, tasks: [UInt64] = []
+        kind: String, target: String? = nil, standing: String? = nil, descriptor: Int32? = nil, left: Duration? = nil,
+        tasks: [UInt64] = []
     ) {
         self.kind = kind
         self.target = target
+        self.standing = standing
         self.descriptor = descriptor
         self.left = left
         self.tasks = tasks

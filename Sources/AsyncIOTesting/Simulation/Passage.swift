@@ -89,7 +89,7 @@ final class Passage: TaskExecutor {
         }
         for job in jobs { loop.enqueue(job) }
         await withTaskCancellationHandler {
-            await Waiter.suspend { waiter in
+            await Waiter.suspend(for: Errand("passage")) { waiter in
                 state.withLock { state in
                     guard case .inside = state.stage else { return false }
                     state.guide = waiter

@@ -1,0 +1,165 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import Glibc
+
+extension Inspection {
+    /// What the tasks of the process are at.
+    ///
+    /// Each loop is asked on its own thread, in pieces of a few hundred tasks between which it goes on with its work;
+    /// so the picture is that of a few milliseconds, and not of one moment. A loop that does not answer in time, since one
+    /// of its tasks blocks it, is told of in ``TaskTree/notes``.
+    ///
+    /// Suspends. Cancellation does nothing: the call is over after the timeout at the latest. Where nothing is
+    /// inspected, the tree is empty and a note says so. To read the tasks' stacks, too, costs the loops some
+    /// microseconds a task.
+    public static func captureTaskTree(stacks: Bool = false, timeout: Duration = .seconds(2)) async -> TaskTree {
+        await Capture(of: .shared, stacks: stacks).tree(within: timeout)
+    }
+
+    /// Writes the tree of the process's tasks to standard error: for a debugger's command line, or a moment of despair.
+    ///
+    /// Does not suspend: the calling loop is read at once, others get a fifth of a second to answer.
+    public static func printTaskTree(stacks: Bool = false) {
+        StandardError.write(captureTaskTreeBlocking(stacks: stacks, timeout: .milliseconds(200)).text())
+    }
+
+    /// As ``captureTaskTree(stacks:timeout:)`` on a thread that may block. On a loop's thread that loop is read whole.
+    package static func captureTaskTreeBlocking(stacks: Bool, timeout: Duration) -> TaskTree {
+        let capture = Capture(of: .shared, stacks: stacks)
+        capture.run(timeout: timeout)
+        return capture.tree()
+    }
+}
+
+/// One capture of the tasks of a process: asks the loops, waits for their answers, puts them together.
+final class Capture: Sendable {
+    private struct State {
+        var loops: [LoopView] = []
+        var tasks: [RawTask] = []
+        var notes: [String] = []
+        var pending = 0
+    }
+
+    private let inspector: ProcessInspector
+    private let readsStacks: Bool
+    private let state = Condition(State())
+
+    init(of inspector: ProcessInspector, stacks: Bool) {
+        self.inspector = inspector
+        readsStacks = stacks
+    }
+
+    /// Runs on a thread of its own, and returns what it has found.
+    func tree(within timeout: Duration) async -> TaskTree {
+        await Waiter.suspend(for: Errand("capture")) { waiter in
+            do {
+                let thread = try SystemThread.start(name: "capture") {
+                    self.run(timeout: timeout)
+                    waiter.wake()
+                }
+                thread.detach()
+                return true
+            } catch {
+                note("no thread for the capture: \(error)")
+                return false
+            }
+        }
+        return tree()
+    }
+
+    func note(_ text: String) { state.withLock { $0.notes.append(text) } }
+
+    /// Asks all loops, and waits until they have answered or the time is up.
+    func run(timeout: Duration) {
+        guard inspector.options != nil else {
+            return note("nothing is inspected: call Inspection.start() first, or set ASYNCIO_INSPECT=1")
+        }
+        if let refusal = TaskReader.refusal { note(refusal) }
+        let loops = inspector.loops
+        state.withLock { $0.pending = loops.count }
+        for loop in loops {
+            if loop.isCurrent {
+                visit(loop, whole: true)
+            } else {
+                loop.callSoon { self.visit(loop, whole: false) }
+            }
+        }
+        let deadline = Instant.monotonicNow.advanced(by: timeout)
+        let isComplete = state.wait(until: deadline) { $0.pending == 0 ? true : nil } ?? false
+        guard !isComplete else { return }
+        let answered = state.withLock { Set($0.loops.map(\.name)) }
+        for loop in loops where !loop.isClosed && !answered.contains(loop.name) {
+            note(
+                "\(loop.name): has not answered for \(brief(timeout)): one of its tasks blocks it, or the process stalls"
+            )
+        }
+    }
+
+    // MARK: On a loop's thread
+
+    private func visit(_ loop: EventLoop, whole: Bool) {
+        guard let inspector = inspector.inspector(of: loop) else {
+            state.withLock { $0.pending -= 1 }
+            return state.broadcast()
+        }
+        let view = inspector.view()
+        state.withLock { $0.loops.append(view) }
+        continueVisit(inspector, from: 0, whole: whole)
+    }
+
+    /// Reads some tasks, and comes back for more after the loop has had its turn.
+    private func continueVisit(_ inspector: LoopInspector, from start: Int, whole: Bool) {
+        let end = whole ? inspector.table.capacity : min(start + 256, inspector.table.capacity)
+        var found: [RawTask] = []
+        for position in start..<end {
+            if let task = inspector.read(position, frames: readsStacks ? 64 : 0) { found.append(task) }
+        }
+        state.withLock { state in
+            state.tasks += found
+            if end == inspector.table.capacity { state.pending -= 1 }
+        }
+        if end == inspector.table.capacity {
+            state.broadcast()
+        } else {
+            let loop = inspector.loop
+            loop.callSoon { [self] in
+                // A loop that has ended meanwhile calls nobody, and the capture's time runs out.
+                guard let inspector = self.inspector.inspector(of: loop) else { return }
+                continueVisit(inspector, from: end, whole: whole)
+            }
+        }
+    }
+
+    // MARK: The answer
+
+    /// What has been found, with the addresses resolved. Not on a loop's thread, unless somebody wants it at once.
+    func tree() -> TaskTree {
+        let state = state.withLock { $0 }
+        // A task that has moved from loop to loop is known to several: the one that saw it last is right.
+        var newest: [UInt64: RawTask] = [:]
+        for task in state.tasks where newest[task.view.id].map({ $0.seen < task.seen }) ?? true {
+            newest[task.view.id] = task
+        }
+        var tasks = newest.values.map(\.resolved)
+        tasks.sort { $0.id < $1.id }
+        return TaskTree(
+            process: getpid(), program: CommandLine.arguments.first ?? "",
+            loops: state.loops.sorted { $0.number < $1.number }, tasks: tasks, notes: state.notes)
+    }
+}
+
+/// A task as it was read on its loop: the addresses are still to be resolved.
+struct RawTask: Sendable {
+    var view: TaskView
+    var entryPoint: UInt
+    var stack: [UInt]
+    /// When its loop saw it last.
+    var seen: Instant
+
+    var resolved: TaskView {
+        var view = view
+        view.origin = entryPoint == 0 ? nil : Symbols.frame(at: entryPoint)
+        view.stack = stack.map(Symbols.frame(at:))
+        return view
+    }
+}

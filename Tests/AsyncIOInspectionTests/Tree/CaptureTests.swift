@@ -1,0 +1,99 @@
+import AsyncIOLoop
+import AsyncIOTestSupport
+import Testing
+
+@testable import AsyncIO
+@testable import AsyncIOInspection
+
+/// What a capture says of tasks in states that the test has put them into.
+@Suite("Capturing the task tree")
+struct CaptureTests {
+    /// Runs a body on an inspected loop, and lets it look at the tree.
+    private func inspected(
+        _ driver: DriverChoice,
+        _ body: @escaping @Sendable (EventLoop, @escaping @Sendable () async -> TaskTree) async throws -> Void
+    ) async throws {
+        let inspector = ProcessInspector()
+        _ = inspector.start(Inspection.Options())
+        try await Guest.run(.guest(driver)) { loop in
+            inspector.loopRuns(loop)
+            defer { inspector.loopEnds(loop) }
+            try await body(loop) { await Capture(of: inspector, stacks: false).tree(within: .seconds(60)) }
+        }
+    }
+
+    /// Looks until a task is at what it is to be at.
+    private func task(
+        _ name: String, at kind: String, _ look: @Sendable () async -> TaskTree
+    ) async throws -> (TaskView, TaskTree) {
+        try await Watchdog.watch {
+            while true {
+                let tree = await look()
+                if let task = tree.tasks.first(where: { $0.name == name && $0.wait?.kind == kind }) {
+                    return (task, tree)
+                }
+                await Task.yield()
+            }
+        }
+    }
+
+    @Test("a task that reads is shown with its peer, one that sleeps with the time left", arguments: Drivers.available)
+    func operations(driver: DriverChoice) async throws {
+        try await inspected(driver) { loop, look in
+            let listener = try await TCPListener.bind("127.0.0.1", 0)
+            let client = try await TCPStream.connect("127.0.0.1", listener.address.port ?? 0)
+            let server = try await listener.accept()
+            let reader = loop.spawn(name: "reads") { try await server.read(upTo: 1) }
+            let sleeper = loop.spawn(name: "sleeps") { try await loop.sleep(for: .seconds(1_000)) }
+            let (reads, _) = try await task("reads", at: "read", look)
+            #expect(reads.state == .waiting)
+            let local = await client.local
+            #expect(reads.wait?.target == local.map { "\($0)" })
+            let (sleeps, _) = try await task("sleeps", at: "sleep", look)
+            let left = try #require(sleeps.wait?.left)
+            #expect(left > .seconds(900) && left <= .seconds(1_000))
+            sleeper.cancel()
+            reader.cancel()
+            _ = try? await reader.value
+            _ = try? await sleeper.value
+            client.close()
+            server.close()
+            listener.close()
+        }
+    }
+
+    @Test(
+        "a task that waits for a lock is shown with its holder, and a circle of two is named",
+        arguments: Drivers.available)
+    func deadlock(driver: DriverChoice) async throws {
+        try await inspected(driver) { loop, look in
+            let first = AsyncLock(name: "accounts")
+            let second = AsyncLock(name: "journal")
+            let bothHold = AsyncBarrier(parties: 2)
+            let anna = loop.spawn(name: "anna") {
+                try await first.withLock {
+                    try await bothHold.wait(); try await second.withLock {}
+                }
+            }
+            let bob = loop.spawn(name: "bob") {
+                try await second.withLock {
+                    try await bothHold.wait(); try await first.withLock {}
+                }
+            }
+            // In debug builds one of the two is told, and gives way: then there is none to be seen.
+            if DeadlockWatch.current == nil {
+                let (waits, tree) = try await task("anna", at: "lock", look)
+                let other = try #require(tree.tasks.first { $0.name == "bob" })
+                #expect(waits.wait?.target == "journal")
+                #expect(waits.wait?.tasks == [other.id])
+                #expect(tree.circles.first?.tasks == [waits.id, other.id])
+                #expect(
+                    tree.text().contains("deadlock: anna #\(waits.id) waits for lock \"journal\" held by #\(other.id)"))
+            }
+            anna.cancel()
+            bob.cancel()
+            _ = try? await anna.value
+            _ = try? await bob.value
+        }
+    }
+}
