@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOLoop
+import CAsyncIOInspection
 import Synchronization
 
 /// Shows what the loops of this process are doing.
@@ -9,8 +10,12 @@ import Synchronization
 public enum Inspection {
     /// What is watched.
     public struct Options: Sendable {
+        /// Whether SIGQUIT (Ctrl-\) writes the tree of tasks, with their stacks, to standard error, instead of ending
+        /// the process. A program that handles the signal itself goes on doing so.
+        public var printsTreeAtQuit: Bool
+
         /// Creates options.
-        public init() {}
+        public init(printsTreeAtQuit: Bool = true) { self.printsTreeAtQuit = printsTreeAtQuit }
     }
 
     /// Begins to inspect the calling loop, if one runs here, and all loops of the process that begin later.
@@ -21,6 +26,19 @@ public enum Inspection {
         guard inspector.start(options) else { return }
         EventLoop.observer = inspector
         if let loop = EventLoop.current { inspector.loopRuns(loop) }
+        if options.printsTreeAtQuit { listenForQuit() }
+    }
+
+    /// The thread that waits for the signal belongs to nobody: a tree can be had when all loops are blocked.
+    private static func listenForQuit() {
+        guard casyncio_listen_for_quit() else { return }
+        let thread = try? SystemThread.start(name: "quit") {
+            while true {
+                casyncio_wait_for_quit()
+                StandardError.write(captureTaskTreeBlocking(stacks: true, timeout: .seconds(1)).text())
+            }
+        }
+        thread?.detach()
     }
 
     /// Whether the process is inspected.

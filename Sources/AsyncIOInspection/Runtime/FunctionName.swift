@@ -1,6 +1,6 @@
 /// What a function is called, for people: made from what the demangler says of it.
 ///
-/// `(1) await resume partial function for closure #1 () async -> () in Chat.Room.send(Swift.String, to: Swift.Int) async
+/// `(1) await resume partial function for closure #1 () async -> () in Chat.Room.send(Swift.String, to: Int) async
 /// throws -> ()` is `closure #1 in Chat.Room.send(_:to:)`.
 struct FunctionName: Equatable {
     /// The name, with the labels of its parameters.

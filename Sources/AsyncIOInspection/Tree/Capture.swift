@@ -6,8 +6,8 @@ extension Inspection {
     /// What the tasks of the process are at.
     ///
     /// Each loop is asked on its own thread, in pieces of a few hundred tasks between which it goes on with its work;
-    /// so the picture is that of a few milliseconds, and not of one moment. A loop that does not answer in time, since one
-    /// of its tasks blocks it, is told of in ``TaskTree/notes``.
+    /// so the picture is that of a few milliseconds, and not of one moment. A loop that does not answer in time, since
+    /// one of its tasks blocks it, is told of in ``TaskTree/notes``.
     ///
     /// Suspends. Cancellation does nothing: the call is over after the timeout at the latest. Where nothing is
     /// inspected, the tree is empty and a note says so. To read the tasks' stacks, too, costs the loops some

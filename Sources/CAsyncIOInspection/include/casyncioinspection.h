@@ -64,3 +64,8 @@ bool casyncio_symbols_place(struct casyncio_symbols *symbols, uint64_t address, 
 
 /// A name as people write it, from the compiler's; NULL if it is none of Swift's. To be freed.
 char *casyncio_demangle(const char *name);
+
+/// Catches SIGQUIT from now on, if the program leaves it to the system: false otherwise. Once for a process.
+bool casyncio_listen_for_quit(void);
+/// Blocks the thread until SIGQUIT has come since the last time.
+void casyncio_wait_for_quit(void);
