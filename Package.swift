@@ -29,12 +29,14 @@ let package = Package(
         .library(name: "AsyncIONIO", targets: ["AsyncIONIO"]),
         .library(name: "AsyncIOTLS", targets: ["AsyncIOTLS"]),
         .library(name: "AsyncIOHTTP", targets: ["AsyncIOHTTP"]),
+        .library(name: "AsyncIOServices", targets: ["AsyncIOServices"]),
         .executable(name: "asyncio", targets: ["asyncio"]),
     ],
     traits: [
         .trait(name: "NIO", description: "AsyncIONIO: SwiftNIO's channel handlers on the loop."),
         .trait(name: "TLS", description: "AsyncIOTLS: encrypted streams, by NIOSSL.", enabledTraits: ["NIO"]),
         .trait(name: "HTTP", description: "AsyncIOHTTP: HTTP/1.1 and WebSocket.", enabledTraits: ["NIO"]),
+        .trait(name: "Services", description: "AsyncIOServices: logs, metrics, tracing, lifecycle."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system.git", from: "1.6.0"),
@@ -43,6 +45,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.36.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-service-context.git", from: "1.1.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
     ],
     targets: [
         // Floor 0: what Glibc's module does not import. Headers and shims only.
@@ -126,6 +132,16 @@ let package = Package(
                 optional("NIOWebSocket", of: "swift-nio", trait: "HTTP"),
                 optional("HTTPTypes", of: "swift-http-types", trait: "HTTP"),
                 .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "AsyncIOServices",
+            dependencies: [
+                "AsyncIO", "AsyncIOLoop",
+                optional("Logging", of: "swift-log", trait: "Services"),
+                optional("Metrics", of: "swift-metrics", trait: "Services"),
+                optional("ServiceContextModule", of: "swift-service-context", trait: "Services"),
+                optional("ServiceLifecycle", of: "swift-service-lifecycle", trait: "Services"),
             ],
             swiftSettings: strict),
         // Roof: the command.
@@ -246,6 +262,17 @@ let package = Package(
                 .target(name: "AsyncIOTLS", condition: .when(traits: ["TLS"])),
                 optional("HTTPTypes", of: "swift-http-types", trait: "HTTP"),
                 .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AsyncIOServicesTests",
+            dependencies: [
+                "AsyncIOServices", "AsyncIO", "AsyncIOLoop", "AsyncIOTestSupport",
+                optional("Logging", of: "swift-log", trait: "Services"),
+                optional("Metrics", of: "swift-metrics", trait: "Services"),
+                optional("MetricsTestKit", of: "swift-metrics", trait: "Services"),
+                optional("ServiceContextModule", of: "swift-service-context", trait: "Services"),
+                optional("ServiceLifecycle", of: "swift-service-lifecycle", trait: "Services"),
             ],
             swiftSettings: strict),
         .testTarget(name: "StyleTests", swiftSettings: strict),

@@ -69,6 +69,10 @@ extension EventLoop {
             background.remove(entry)
             handle.reportError()
         }
+        if kind == .ordinary, !inherits, let context = SpawnContext.current {
+            handle.started(makeTask(name: handle.name) { @concurrent @Sendable in await context.around(run) })
+            return handle
+        }
         switch kind {
         case .ordinary: handle.started(inherits ? startTask(named: handle.name, run) : makeTask(name: handle.name, run))
         // By preference even where the default executor leads here: no plain task, which the loop's end would cancel.

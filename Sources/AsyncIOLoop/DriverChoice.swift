@@ -50,8 +50,8 @@ public enum DriverChoice: String, Sendable, CaseIterable {
 
     private static func sayOnce(_ refusal: IOError) {
         if hasSaid.exchange(true, ordering: .relaxed) { return }
-        StandardError.write(
-            "asyncio: using epoll, since io_uring is \(UringSupport.explain(refusal)) (\(variable)=epoll hides this)")
+        Notices.say(
+            "using epoll, since io_uring is \(UringSupport.explain(refusal)) (\(variable)=epoll hides this)")
     }
 
     /// The choices that this system allows.

@@ -31,7 +31,7 @@ enum Takeover {
                 // A refusal leaves simulations what they have.
                 if refusal == nil { state = .installed } else if state == .untried { state = .refused }
                 if let refusal {
-                    StandardError.write("asyncio: \(refusal); plain Task {} stays on Swift's own threads")
+                    Notices.say("\(refusal); plain Task {} stays on Swift's own threads")
                 }
             }
             return state == .installed

@@ -18,7 +18,7 @@ extension Rule {
         "CAsyncIO": 0, "CAsyncIOMain": 0, "AsyncIOKernel": 1, "AsyncIOLoop": 2, "AsyncIO": 3, "AsyncIOMain": 4,
         "AsyncIOTransports": 4, "AsyncIOTesting": 4, "AsyncIOTestingTraits": 5, "AsyncIOXCTest": 5,
         "AsyncIONIO": 4, "AsyncIOTLS": 5, "CAsyncIOZlib": 0, "CAsyncIOInspection": 0, "AsyncIOInspection": 4,
-        "AsyncIOHTTP": 6, "AsyncIOCommand": 7, "asyncio": 8,
+        "AsyncIOServices": 4, "AsyncIOHTTP": 6, "AsyncIOCommand": 7, "asyncio": 8,
     ]
 
     static let all: [Rule] = [
