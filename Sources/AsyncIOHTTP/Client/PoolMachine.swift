@@ -24,13 +24,19 @@ struct PoolMachine<Place: Hashable & Sendable, Connection: Sendable>: Sendable {
         let connection: Connection
     }
 
+    private struct Waiting {
+        let ticket: Ticket
+        /// It wants none that has idled: its last one was dead.
+        let fresh: Bool
+    }
+
     private struct Stand {
         /// Connections that are idle, in use or being opened.
         var open = 0
         /// Put down in this order.
         var idle: [Idle] = []
         /// Who waits, in the order of coming.
-        var waiting: [Ticket] = []
+        var waiting: [Waiting] = []
     }
 
     let limitPerPlace: Int
@@ -62,20 +68,20 @@ struct PoolMachine<Place: Hashable & Sendable, Connection: Sendable>: Sendable {
         // Nobody overtakes those who wait for the same place.
         if stands[place]?.waiting.isEmpty ?? true, let answer = serve(place, fresh: fresh) { return answer }
         let ticket = number()
-        stands[place, default: Stand()].waiting.append(ticket)
+        stands[place, default: Stand()].waiting.append(Waiting(ticket: ticket, fresh: fresh))
         waiting += 1
         return .wait(ticket)
     }
 
     /// Somebody does not wait any longer.
     mutating func leave(_ place: Place, _ ticket: Ticket) {
-        guard let index = stands[place]?.waiting.firstIndex(of: ticket) else { return }
+        guard let index = stands[place]?.waiting.firstIndex(where: { $0.ticket == ticket }) else { return }
         stands[place]?.waiting.remove(at: index)
         waiting -= 1
         tidy(place)
     }
 
-    private mutating func serve(_ place: Place, fresh: Bool = false) -> Answer? {
+    private mutating func serve(_ place: Place, fresh: Bool) -> Answer? {
         if !fresh, let last = stands[place]?.idle.popLast() {
             idle -= 1
             return .reuse(last.connection, number: last.number)
@@ -161,7 +167,7 @@ struct PoolMachine<Place: Hashable & Sendable, Connection: Sendable>: Sendable {
         guard !isClosed else { return ([], []) }
         isClosed = true
         let connections = stands.values.flatMap { $0.idle.map(\.connection) }
-        let tickets = stands.values.flatMap(\.waiting)
+        let tickets = stands.values.flatMap { $0.waiting.map(\.ticket) }
         stands = stands.mapValues { stand in Stand(open: stand.open - stand.idle.count) }.filter { $0.value.open > 0 }
         open -= connections.count
         idle = 0
@@ -172,22 +178,22 @@ struct PoolMachine<Place: Hashable & Sendable, Connection: Sendable>: Sendable {
     /// Serves those who wait, as far as there is something, in the order of coming.
     private mutating func serveAll() -> [(ticket: Ticket, answer: Answer)] {
         var served: [(ticket: Ticket, answer: Answer)] = []
-        while waiting > 0, let (place, ticket) = nextToServe(), let answer = serve(place) {
+        while waiting > 0, let (place, next) = nextToServe(), let answer = serve(place, fresh: next.fresh) {
             stands[place]?.waiting.removeFirst()
             waiting -= 1
-            served.append((ticket, answer))
+            served.append((next.ticket, answer))
         }
         return served
     }
 
     /// Who has waited longest, of those for whom there is something.
-    private func nextToServe() -> (Place, Ticket)? {
+    private func nextToServe() -> (Place, Waiting)? {
         let mayOpen = open < limit || idle > 0
         let candidates = stands.compactMap { place, stand in
             let canBeServed = !stand.idle.isEmpty || stand.open < limitPerPlace && mayOpen
             return canBeServed ? stand.waiting.first.map { (place, $0) } : nil
         }
-        return candidates.min { $0.1 < $1.1 }
+        return candidates.min { $0.1.ticket < $1.1.ticket }
     }
 
     private mutating func forgetOne(at place: Place) {

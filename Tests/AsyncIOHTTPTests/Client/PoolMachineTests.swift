@@ -88,6 +88,19 @@ struct PoolMachineTests {
         #expect(machine.open == 1 && machine.idle == 0)
     }
 
+    @Test("who wants a fresh one gets none that was used, even after waiting for it")
+    func freshAfterWaiting() {
+        var machine = machine(perPlace: 1)
+        _ = machine.ask(for: "a", fresh: false)
+        guard case .wait(let fresh)? = machine.ask(for: "a", fresh: true),
+            case .wait(let any)? = machine.ask(for: "a", fresh: false)
+        else { return #expect(Bool(false), "they wait") }
+        let outcome = machine.putBack(7, to: "a")
+        #expect(served(outcome) == ["\(fresh): open, close 7"] && outcome.idleNumber == nil)
+        #expect(served(machine.putBack(8, to: "a")) == ["\(any): reuse 8"])
+        #expect(machine.open == 1 && machine.idle == 0 && machine.waiting == 0)
+    }
+
     @Test("no more idle than there may be; those that were put down first are closed")
     func idleLimit() {
         var machine = machine(perPlace: 3, limit: 3, idle: 1)
