@@ -60,8 +60,8 @@ extension Cookie {
         guard field.utf8.allSatisfy({ ($0 >= 0x20 || $0 == 0x09) && $0 != 0x7f }) else { return nil }
         var pieces = field.split(separator: ";", omittingEmptySubsequences: false)[...]
         guard let pair = pieces.popFirst(), let equals = pair.firstIndex(of: "=") else { return nil }
-        name = Self.trimmed(pair[..<equals])
-        value = Self.trimmed(pair[equals...].dropFirst())
+        name = pair[..<equals].trimmed
+        value = pair[equals...].dropFirst().trimmed
         guard !name.isEmpty else { return nil }
         let attributes = Attributes(pieces, at: now)
         if let wanted = attributes.domain, wanted != url.host {
@@ -91,13 +91,6 @@ extension Cookie {
         return String(url.path[..<last])
     }
 
-    private static func trimmed(_ text: Substring) -> String {
-        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
-        let start = text.drop(while: isBlank)
-        return String(
-            start.prefix(upTo: (start.lastIndex { !isBlank($0) }).map(start.index(after:)) ?? start.startIndex))
-    }
-
     /// What stands behind the first semicolon; of what stands there twice, the last counts.
     private struct Attributes {
         var domain: String?
@@ -111,8 +104,8 @@ extension Cookie {
             var maximumAge: Int64?
             for piece in pieces {
                 let equals = piece.firstIndex(of: "=") ?? piece.endIndex
-                let value = Cookie.trimmed(piece[equals...].dropFirst())
-                switch Cookie.trimmed(piece[..<equals]).lowercased() {
+                let value = piece[equals...].dropFirst().trimmed
+                switch piece[..<equals].trimmed.lowercased() {
                 case "domain":
                     let name = value.hasPrefix(".") ? value.dropFirst() : value[...]
                     domain = name.isEmpty ? nil : name.lowercased()

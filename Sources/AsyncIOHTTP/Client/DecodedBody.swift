@@ -27,8 +27,7 @@ final class DecodedBody: IncomingBody {
     static func decoding(
         _ body: HTTPBody, _ exchange: Exchange, _ fields: inout HTTPFields, _ limits: HTTPClient.Decompression
     ) throws -> HTTPBody {
-        let codings = fields[values: .contentEncoding].joined(separator: ",").split(separator: ",")
-            .map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }.filter { !$0.isEmpty && $0 != "identity" }
+        let codings = fields.list(.contentEncoding).map { $0.lowercased() }.filter { $0 != "identity" }
         guard !codings.isEmpty, body.length != 0 else { return body }
         var formats: [DeflateFormat] = []
         for coding in codings {

@@ -44,13 +44,4 @@ struct Negotiation {
         return value <= 1 ? value : nil
     }
 }
-
-extension Substring {
-    /// Without the spaces and tabs around it (OWS of RFC 9110 section 5.6.3).
-    var trimmingOptionalSpace: Substring {
-        let rest = drop { $0 == " " || $0 == "\t" }
-        guard let last = rest.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
-        return rest[...last]
-    }
-}
 #endif

@@ -32,7 +32,7 @@ struct MediaType {
     private static func word(_ rest: inout ArraySlice<UInt8>, until ends: (UInt8) -> Bool) -> String? {
         let end = rest.firstIndex(where: ends) ?? rest.endIndex
         defer { rest = rest[end...] }
-        return String(validating: rest[..<end], as: UTF8.self).map { String($0[...].trimmingOptionalSpace) }
+        return String(validating: rest[..<end], as: UTF8.self).map { $0.trimmed }
     }
 
     /// A token, or what stands in quotes. In quotes, `\"` is a quote; other backslashes are themselves, as browsers

@@ -213,7 +213,7 @@ struct MultipartParser {
             let text = String(validating: line[(colon + 1)...], as: UTF8.self),
             let name = HTTPField.Name(String(decoding: line[..<colon], as: UTF8.self))
         else { throw HTTPError(.badRequest, "a part's head has a line that is no field in UTF-8") }
-        return HTTPField(name: name, value: String(text[...].trimmingOptionalSpace))
+        return HTTPField(name: name, value: text.trimmed)
     }
 
     private mutating func content() throws(HTTPError) -> Event? {

@@ -14,12 +14,16 @@ extension HTTPFields {
 }
 
 extension StringProtocol {
-    /// Without the blanks and tabs around it.
-    var trimmed: String {
-        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
-        let start = drop(while: isBlank)
-        guard let last = start.lastIndex(where: { !isBlank($0) }) else { return "" }
-        return String(start[...last])
+    /// As ``trimmingOptionalSpace``, for those who keep it.
+    var trimmed: String { String(Substring(self).trimmingOptionalSpace) }
+}
+
+extension Substring {
+    /// Without the spaces and tabs around it (OWS of RFC 9110 section 5.6.3).
+    var trimmingOptionalSpace: Substring {
+        let rest = drop { $0 == " " || $0 == "\t" }
+        guard let last = rest.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
+        return rest[...last]
     }
 }
 #endif

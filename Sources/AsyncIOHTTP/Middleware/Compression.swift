@@ -33,7 +33,7 @@ extension HTTPServer {
             ContentTypes.isCompressible(type), response.headerFields[.contentRange] == nil,
             response.headerFields[.contentEncoding].map({ $0.lowercased() == "identity" }) ?? true
         else { return false }
-        return response.headerFields[.cacheControl]?.lowercased().contains("no-transform") != true
+        return !response.headerFields.lists("no-transform", in: .cacheControl)
     }
 
     private static func compress(_ response: inout Response, level: Int) throws {
@@ -58,10 +58,8 @@ extension HTTPServer {
 
     /// Tells caches that the answer depends on a field of the request.
     static func add(_ name: String, toVaryOf response: inout Response) {
-        let names = response.headerFields[values: .vary].flatMap { $0.split(separator: ",") }.map {
-            $0.trimmingOptionalSpace.lowercased()
-        }
-        if names.contains("*") || names.contains(name.lowercased()) { return }
+        let fields = response.headerFields
+        if fields.lists("*", in: .vary) || fields.lists(name.lowercased(), in: .vary) { return }
         response.headerFields.append(HTTPField(name: .vary, value: name))
     }
 }
