@@ -40,6 +40,14 @@ public struct Cookie: Sendable, Hashable {
             || request.utf8.dropFirst(path.utf8.count).first == UInt8(ascii: "/")
     }
 
+    /// Whether this one, which came without TLS, would be taken for a secure one by its server, or would end it: it
+    /// has the same name, and goes where that goes (RFC 6265bis section 5.7, step 9).
+    func shadows(_ other: Cookie) -> Bool {
+        other.isSecure && !isSecure && name == other.name
+            && (Self.domain(other.domain, covers: domain) || Self.domain(domain, covers: other.domain))
+            && Self.path(other.path, covers: path)
+    }
+
     static func isAddress(_ host: String) -> Bool {
         host.utf8.contains(UInt8(ascii: ":")) || host.utf8.last.map { 0x30...0x39 ~= $0 } == true
     }

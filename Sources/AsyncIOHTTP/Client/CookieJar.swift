@@ -37,19 +37,22 @@ public final class CookieJar: Sendable {
     }
 
     /// Takes what a response from a place has in its `Set-Cookie` fields. What breaks the rules is ignored, as the
-    /// standard wants it.
+    /// standard wants it; so is what came without TLS and would stand before a secure cookie (RFC 6265bis section 5.7).
     public func store(_ setCookies: [String], from url: HTTPURL) {
         if setCookies.isEmpty { return }
         let now = now()
         // As many as a browser keeps for a domain: more can only be meant to cost something.
         let new = setCookies.prefix(Self.limitPerDomain).compactMap { Cookie(setCookie: $0, from: url, at: now) }
         state.withLock { state in
-            for cookie in new { Self.put(cookie, into: &state.cookies, at: now) }
+            for cookie in new {
+                state.cookies.removeAll { $0.expiration.map { $0 <= now } ?? false }
+                if url.scheme != .https, state.cookies.contains(where: { cookie.shadows($0) }) { continue }
+                Self.put(cookie, into: &state.cookies, at: now)
+            }
         }
     }
 
     private static func put(_ cookie: Cookie, into cookies: inout [Cookie], at now: Int64) {
-        cookies.removeAll { $0.expiration.map { $0 <= now } ?? false }
         let isOver = cookie.expiration.map { $0 <= now } ?? false
         let isSame: (Cookie) -> Bool = {
             $0.name == cookie.name && $0.domain == cookie.domain && $0.isHostOnly == cookie.isHostOnly

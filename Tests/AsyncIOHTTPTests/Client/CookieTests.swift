@@ -102,6 +102,35 @@ struct CookieTests {
         #expect(jar.cookies.count == CookieJar.limit)
     }
 
+    /// RFC 6265bis section 5.7: whoever stands between could set one otherwise that the server takes for its own.
+    @Test(
+        "without TLS do not stand in a secure one's place, nor end it",
+        arguments: [
+            ("a=2", "http://e.org/", false), ("a=; Max-Age=0", "http://e.org/", false),
+            ("a=2; Domain=e.org", "http://www.e.org/", false), ("a=2; Path=/x/y", "http://e.org/", false),
+            ("a=2; Path=/xy", "http://e.org/", true), ("a=2; Path=/", "http://e.org/", true),
+            ("b=2; Path=/x", "http://e.org/", true), ("a=2; Path=/x", "http://f.org/", true),
+            ("a=2; Path=/x", "https://e.org/", true),
+        ])
+    func shadowing(setCookie: String, from: String, isTaken: Bool) throws {
+        let jar = try jar(["a=1; Secure; Path=/x"], from: "https://e.org/x/")
+        let path = setCookie.contains("Path") ? "" : "; Path=/x"
+        jar.store([setCookie + path], from: try HTTPURL(from))
+        #expect(jar.cookies.contains { $0.value == "2" } == isTaken)
+        // Over TLS, a server may do as it likes with its own.
+        #expect(jar.cookies.contains { $0.value == "1" } == (!isTaken || !from.hasPrefix("https")))
+    }
+
+    @Test("that have ended protect nothing any more")
+    func ended() throws {
+        let time = Locked(Self.now)
+        let jar = CookieJar { time.withLock { $0 } }
+        jar.store(["a=1; Secure; Max-Age=5"], from: try HTTPURL("https://h/"))
+        time.withLock { $0 += 6 }
+        jar.store(["a=2"], from: try HTTPURL("http://h/"))
+        #expect(jar.cookies.map(\.value) == ["2"])
+    }
+
     @Test("of the session are forgotten with it")
     func sessions() throws {
         let jar = try jar(["a=1", "b=2; Max-Age=9"], from: "http://h/")
