@@ -15,7 +15,7 @@ public import HTTPTypes
 /// ```
 ///
 /// Nothing is kept: a part's content is read while it comes, and what is not read of it is skipped when the next part
-/// is asked for. The limits hold in any case. One task reads.
+/// is asked for. The limits hold in any case. One task reads: a second one gets ``IOError`` with `EBUSY`.
 public struct Multipart: AsyncSequence, Sendable {
     private let reader: MultipartReader
 
@@ -83,7 +83,10 @@ public struct FormPart: Sendable {
 }
 
 /// Reads a multipart body for one task, which has one part at a time.
+///
+/// Whatever changes is touched by whoever has the turn.
 final class MultipartReader: @unchecked Sendable {
+    private let turn = ReadingTurn("form")
     private var pieces: HTTPBody.AsyncIterator
     private var parser: MultipartParser
     /// Counts the parts: who has the content of another one gets nothing any more.
@@ -97,20 +100,26 @@ final class MultipartReader: @unchecked Sendable {
     }
 
     func nextPart() async throws -> FormPart? {
-        while isInPart { _ = try await nextBytes(of: part) }
-        if hasEnded { return nil }
-        switch try await nextEvent() {
-        case .part(let fields):
-            part += 1
-            isInPart = true
-            return try FormPart(fields, body: HTTPBody(incoming: PartBody(self, part), length: nil))
-        default:
-            hasEnded = true
-            return nil
+        try await turn.alone {
+            while isInPart { _ = try await readBytes(of: part) }
+            if hasEnded { return nil }
+            switch try await nextEvent() {
+            case .part(let fields):
+                part += 1
+                isInPart = true
+                return try FormPart(fields, body: HTTPBody(incoming: PartBody(self, part), length: nil))
+            default:
+                hasEnded = true
+                return nil
+            }
         }
     }
 
     func nextBytes(of wanted: Int) async throws -> [UInt8]? {
+        try await turn.alone { try await readBytes(of: wanted) }
+    }
+
+    private func readBytes(of wanted: Int) async throws -> [UInt8]? {
         guard isInPart, wanted == part else { return nil }
         if case .bytes(let bytes) = try await nextEvent() { return bytes }
         isInPart = false

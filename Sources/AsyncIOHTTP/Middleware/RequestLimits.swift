@@ -61,8 +61,9 @@ extension HTTPServer {
     }
 }
 
-/// A body that is read up to a limit. One task reads it.
+/// A body that is read up to a limit. Whatever changes is touched by whoever has the turn.
 private final class LimitedBody: IncomingBody, @unchecked Sendable {
+    private let turn = ReadingTurn("request body")
     private let body: HTTPBody
     private let limit: Int
     private var pieces: HTTPBody.AsyncIterator
@@ -75,10 +76,12 @@ private final class LimitedBody: IncomingBody, @unchecked Sendable {
     }
 
     func next() async throws -> [UInt8]? {
-        guard let piece = try await pieces.next() else { return nil }
-        guard piece.count <= limit - count else { throw HTTPError.contentTooLarge(limit: limit) }
-        count += piece.count
-        return piece
+        try await turn.alone {
+            guard let piece = try await pieces.next() else { return nil }
+            guard piece.count <= limit - count else { throw HTTPError.contentTooLarge(limit: limit) }
+            count += piece.count
+            return piece
+        }
     }
 
     var trailerFields: HTTPFields? { body.trailerFields }
