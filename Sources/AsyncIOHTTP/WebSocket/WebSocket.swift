@@ -76,11 +76,13 @@ public final class WebSocket: Sendable, CustomStringConvertible {
 
     // MARK: Sending
 
-    /// Sends a message, and suspends while the peer does not take it.
+    /// Sends a message, and suspends while the peer does not take it. More than 64 KiB go out as several frames,
+    /// between which a ping can be answered.
     ///
-    /// A cancelled task gets `CancellationError`: before anything was sent, or, in the middle of a frame, for the price
-    /// of the connection. Throws ``WebSocketError`` once it is closed, and ``IOError`` if the peer has gone. A peer
-    /// that takes less than 64 KiB within `WebSocketOptions.pongTimeout` is broken off.
+    /// A cancelled task gets `CancellationError`: before anything was sent, or, in the middle of a message, for the
+    /// price of the WebSocket, and in the middle of a frame for that of the connection. Throws ``WebSocketError`` once
+    /// it is closed, and ``IOError`` if the peer has gone. A peer that takes less than 64 KiB within
+    /// `WebSocketOptions.pongTimeout` is broken off.
     public func send(_ message: WebSocketMessage) async throws {
         switch message {
         case .text(let text): try await send(.text, Array(text.utf8))
@@ -97,10 +99,33 @@ public final class WebSocket: Sendable, CustomStringConvertible {
     private func send(_ opcode: WebSocketOpcode, _ payload: [UInt8]) async throws {
         try await messages.withLock {
             if let deflater, payload.count >= deflater.threshold {
-                try await write(writer.frame(opcode, isPacked: true, try deflater.pack(payload)))
+                try await write(opcode, isPacked: true, try deflater.pack(payload))
             } else {
-                try await write(writer.frame(opcode, payload))
+                try await write(opcode, isPacked: false, payload)
             }
+        }
+    }
+
+    /// Sends a message or a part of one, in frames that are soon sent: a pong does not wait for the end of a long one.
+    private func write(
+        _ opcode: WebSocketOpcode, isPacked: Bool = false, endsMessage: Bool = true, _ payload: [UInt8]
+    ) async throws {
+        guard payload.count > Self.frameSize else {
+            return try await write(writer.frame(opcode, isLast: endsMessage, isPacked: isPacked, payload))
+        }
+        var rest = payload[...]
+        do {
+            while !rest.isEmpty {
+                let isFirst = rest.count == payload.count
+                let frame = writer.frame(
+                    isFirst ? opcode : .continuation, isLast: endsMessage && rest.count <= Self.frameSize,
+                    isPacked: isPacked && isFirst, Array(rest.prefix(Self.frameSize)))
+                try await write(frame)
+                rest = rest.dropFirst(Self.frameSize)
+            }
+        } catch {
+            if rest.count < payload.count { state.withLock { $0.isWithinMessage = true } }
+            throw error
         }
     }
 
@@ -115,10 +140,10 @@ public final class WebSocket: Sendable, CustomStringConvertible {
             var opcode: WebSocketOpcode = isText ? .text : .binary
             do {
                 for try await part in parts where !part.isEmpty {
-                    try await write(writer.frame(opcode, isLast: false, part))
+                    try await write(opcode, endsMessage: false, part)
                     opcode = .continuation
                 }
-                try await write(writer.frame(opcode, []))
+                try await write(opcode, [])
             } catch {
                 if opcode == .continuation { state.withLock { $0.isWithinMessage = true } }
                 throw error
@@ -196,17 +221,11 @@ public final class WebSocket: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Writes a frame in pieces, and has patience for each. A frame of which a part has been sent cannot be followed by
-    /// anything: without the rest, the connection is broken off.
+    /// Writes a frame, and has patience for it. A frame of which a part has been sent cannot be followed by anything:
+    /// without the rest, the connection is broken off.
     private func writeWhole(_ frame: [UInt8]) async throws {
         do {
-            guard frame.count > Self.pieceSize else {
-                return try await withTimeout(options.pongTimeout) { try await stream.write(frame) }
-            }
-            for start in stride(from: 0, to: frame.count, by: Self.pieceSize) {
-                let piece = Array(frame[start...].prefix(Self.pieceSize))
-                try await withTimeout(options.pongTimeout) { try await stream.write(piece) }
-            }
+            try await withTimeout(options.pongTimeout) { try await stream.write(frame) }
         } catch {
             state.withLock { $0.isBroken = true }
             defer { stream.abort() }
@@ -217,7 +236,8 @@ public final class WebSocket: Sendable, CustomStringConvertible {
         }
     }
 
-    private static let pieceSize = 64 << 10
+    /// The most bytes of a message that are in one frame: with its head, that is 64 KiB.
+    private static let frameSize = (64 << 10) - 14
 
     /// Ends it for all who wait; what has ended it first counts.
     func end(_ error: WebSocketError) {

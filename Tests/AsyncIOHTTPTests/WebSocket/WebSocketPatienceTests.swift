@@ -35,6 +35,35 @@ struct WebSocketPatienceTests {
         #expect(opcodes == [.binary, .pong, .continuation, .connectionClose])
     }
 
+    @Test(
+        "a ping is answered within a long message, also within a long part", arguments: Setting.virtual, [false, true])
+    func pingWithinMessage(setting: Setting, inParts: Bool) async throws {
+        let message = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 % 251) }
+        let (opcodes, bytes) = try await withVirtualTime(setting) { _ in
+            try await withPeer { socket in
+                if inParts {
+                    let (sender, receiver) = Channel<[UInt8]>.make(capacity: 1)
+                    try await sender.send(message)
+                    sender.finish()
+                    try await socket.send(parts: receiver)
+                } else {
+                    try await socket.send(message)
+                }
+            } _: { peer in
+                var frames = [try await peer.next()]
+                try await peer.send(.ping, [7])
+                while frames.last?.opcode != .connectionClose { frames.append(try await peer.next()) }
+                try await peer.sayGoodBye()
+                let data = frames.filter { $0.opcode == .binary || $0.opcode == .continuation }
+                return (frames.map(\.opcode), data.flatMap(\.unmaskedBytes))
+            }.0
+        }
+        #expect(bytes == message)
+        // What stands in the stream's buffers goes first.
+        let pong = try #require(opcodes.firstIndex(of: .pong))
+        #expect(pong < 6 && opcodes.count > 15 && opcodes.first == .binary)
+    }
+
     @Test("a message may be made of the messages that come", arguments: Setting.virtual)
     func partsOfMessages(setting: Setting) async throws {
         let frames = try await withVirtualTime(setting) { _ in
