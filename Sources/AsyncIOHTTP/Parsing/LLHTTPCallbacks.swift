@@ -23,6 +23,8 @@ enum LLHTTPCallbacks {
         unsafe table.pointee.on_body = { unsafe parser($0)?.body($1, $2) ?? failed }
         unsafe table.pointee.on_chunk_extension_name = { unsafe parser($0)?.chunkExtension($2) ?? failed }
         unsafe table.pointee.on_chunk_extension_value = { unsafe parser($0)?.chunkExtension($2) ?? failed }
+        unsafe table.pointee.on_chunk_extension_name_complete = { unsafe parser($0)?.chunkExtension(1) ?? failed }
+        unsafe table.pointee.on_chunk_extension_value_complete = { unsafe parser($0)?.chunkExtension(1) ?? failed }
         unsafe table.pointee.on_chunk_header = { unsafe parser($0)?.chunkBegins() ?? failed }
         unsafe table.pointee.on_message_complete = { unsafe parser($0)?.messageEnds() ?? failed }
         return unsafe table
@@ -165,9 +167,9 @@ extension HTTPParser {
         return LLHTTPCallbacks.goOn
     }
 
-    /// A name or a value; each counts one more for what stands between them.
+    /// Some more bytes of a name or a value, and at the end of each one more for what stands between them.
     fileprivate func chunkExtension(_ count: Int) -> CInt {
-        extensionsSize += count + 1
+        extensionsSize += count
         guard extensionsSize > limits.chunkExtensionsSize else { return LLHTTPCallbacks.goOn }
         return refuse(HTTPError(.badRequest, "more than \(limits.chunkExtensionsSize) bytes of chunk extensions"))
     }

@@ -104,6 +104,28 @@ struct ParserFuzzTests {
         }
     }
 
+    @Test("counts chunk extensions alike, however they come", arguments: [(";ab=cd;e", true), (";ab=cd;ef", false)])
+    func extensions(text: String, isTaken: Bool) throws {
+        var limits = HTTPLimits()
+        limits.chunkExtensionsSize = 8
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let bytes = Array((head + "1\(text)\r\nx\r\n0\r\n\r\n").utf8)
+        for size in [1, 2, 3, bytes.count] {
+            let parser = HTTPParser(.requests, limits: limits)
+            var outcome = Outcome()
+            var body: [UInt8] = []
+            var rest = bytes[...]
+            let read = Result {
+                while !rest.isEmpty {
+                    parser.feed(Array(rest.prefix(size)))
+                    rest = rest.dropFirst(size)
+                    try readAll(parser, &outcome, &body)
+                }
+            }
+            #expect(((try? read.get()) != nil) == isTaken, "in pieces of \(size)")
+        }
+    }
+
     private func mutate(_ bytes: inout [UInt8], _ random: inout Randomness) {
         let place = Int.random(in: 0...bytes.count, using: &random)
         switch Int.random(in: 0..<4, using: &random) {
