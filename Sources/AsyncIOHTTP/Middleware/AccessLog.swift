@@ -5,7 +5,8 @@ extension HTTPServer.Exchange {
     ///     127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a HTTP/1.1" 200 2326 "-" "curl/8.5.0"
     ///
     /// Whatever a client sends stays within its quotes and on its line: all but printable ASCII, and quotes and
-    /// backslashes, is written as `\xhh`. The time is the request's, by the machine's clock.
+    /// backslashes, is written as `\xhh`. The time is the request's, by the machine's clock. What was refused before
+    /// its first line was understood has `"-"` for it.
     ///
     /// ```swift
     /// server.onResponse = { exchange in lines.trySend(exchange.combinedLogLine) }
@@ -17,9 +18,10 @@ extension HTTPServer.Exchange {
     func combinedLogLine(time: HTTPDate) -> String {
         let host = request.connection.peer.map { $0.port == nil ? "unix" : $0.host } ?? "-"
         // Sun, 06 Nov 1994 08:49:37 GMT
-        let words = time.description.split(separator: " ")
-        let stamp = "\(words[1])/\(words[2])/\(words[3]):\(words[4]) +0000"
-        let line = "\(Self.escaped(request.method.rawValue)) \(Self.escaped(request.target)) \(request.version)"
+        let parts = time.description.split(separator: " ")
+        let stamp = "\(parts[1])/\(parts[2])/\(parts[3]):\(parts[4]) +0000"
+        let words = "\(Self.escaped(request.method.rawValue)) \(Self.escaped(request.target)) \(request.version)"
+        let line = request.method == .unknown ? "-" : words
         let (referer, userAgent) = (request.headerFields[.referer] ?? "-", request.headerFields[.userAgent] ?? "-")
         return "\(host) - - [\(stamp)] \"\(line)\" \(status.code) \(bodySize) "
             + "\"\(Self.escaped(referer))\" \"\(Self.escaped(userAgent))\""

@@ -33,7 +33,7 @@ struct HTTPRequestHead {
     /// Takes what the parser has collected, and checks it.
     init(_ parser: HTTPParser) throws(HTTPError) {
         version = try parser.version
-        method = Self.methods[parser.methodNumber]
+        method = parser.method
         length = parser.length
         keepsAlive = parser.keepsAlive
         var found = HeadRules.Found()
@@ -71,6 +71,7 @@ extension HTTPParser {
     }
 
     fileprivate var methodNumber: Int { unsafe Int(machine.pointee.method) }
+    var method: HTTPRequest.Method { HTTPRequestHead.methods[methodNumber] }
     /// How long the method's name is.
     var methodSize: Int { HTTPRequestHead.methods[methodNumber].rawValue.utf8.count }
     fileprivate var statusCode: Int { unsafe Int(machine.pointee.status_code) }

@@ -91,6 +91,8 @@ final class HTTPParser {
     private var lineBeginning: [UInt8] = []
     /// What ended the parser.
     private(set) var failure: HTTPError?
+    /// ``firstLine``, of the head that ended the parser.
+    private(set) var refusedLine: (method: HTTPRequest.Method, target: String)?
     private(set) var requestHead: HTTPRequestHead?
     private(set) var responseHead: HTTPResponseHead?
     /// The fields behind the body; empty while they have not come.
@@ -122,6 +124,13 @@ final class HTTPParser {
         } else {
             input += bytes
         }
+    }
+
+    /// What the request asks for whose head comes, if its first line has come and was understood.
+    var firstLine: (method: HTTPRequest.Method, target: String)? {
+        // Something of a field has come, or all of the head: so the line has been gone through.
+        guard kind == .requests, lineEnd > 0, text.count > lineEnd || stage == .body else { return nil }
+        return (method, String(decoding: text[..<lineEnd], as: UTF8.self))
     }
 
     /// How many bytes were fed and not parsed.
@@ -241,7 +250,9 @@ final class HTTPParser {
 
     @discardableResult
     private func fail(_ error: HTTPError) -> HTTPError {
-        if failure == nil { failure = error }
+        guard failure == nil else { return error }
+        failure = error
+        refusedLine = firstLine
         return error
     }
 

@@ -24,8 +24,8 @@ public struct HTTPServer: Sendable {
     /// How long a handler may take until its response begins: it is cancelled then, and the client gets 503. No limit
     /// by default.
     public var requestTimeout: Duration?
-    /// Is told of each response that was sent, or that broke off: for an access log. Called on the loop of the
-    /// connection, which waits meanwhile.
+    /// Is told of each response that was sent, or that broke off, also to what was refused before a handler was asked:
+    /// for an access log. Called on the loop of the connection, which waits meanwhile.
     public var onResponse: (@Sendable (Exchange) -> Void)?
     /// Makes the stream that is spoken on of the one that was accepted, in the connection's task: a TLS handshake. It
     /// may take as long as a request's head; what it throws ends the connection, and is told to nobody, since clients
@@ -39,7 +39,8 @@ public struct HTTPServer: Sendable {
 
     /// A request and what became of it.
     public struct Exchange: Sendable {
-        /// What was asked for. Its body has been read as far as the handler wanted it.
+        /// What was asked for. Its body has been read as far as the handler wanted it. Of what was refused, as far as
+        /// it was understood: method and target are `-` if that is not the first line.
         public let request: Request
         /// What it was answered with.
         public let status: HTTPResponse.Status
@@ -49,6 +50,8 @@ public struct HTTPServer: Sendable {
         public let duration: Duration
         /// Whether the response was sent whole.
         public let isComplete: Bool
+        /// Whether it broke a rule or a limit of HTTP's, so that no handler was asked.
+        public var isRefused = false
     }
 
     // MARK: Serving

@@ -71,7 +71,9 @@ extension ServerConnection {
             putHead(of: HTTPServer.Response(HTTPError(.requestTimeout, "")), .length(0), isLast: true)
             let bytes = output
             output = []
-            _ = try? unsafe stream.tryWrite(bytes.span.bytes)
+            let sent = try? unsafe stream.tryWrite(bytes.span.bytes)
+            // Where the body is waited for, a handler is told, and answers.
+            if parser.isInHead { logRefusal(.requestTimeout, since: site.loop.now, isComplete: sent == bytes.count) }
         } else if exchange.responseHasBegun && !exchange.bodyIsComplete {
             return stream.abort()
         }

@@ -158,21 +158,6 @@ final class ServerConnection: @unchecked Sendable {
     /// How long what a client still sends is read and dropped, behind the last response.
     private static let lingering = Duration.seconds(2)
 
-    /// Answers what is no request, and ends.
-    private func refuse(_ error: HTTPError) async {
-        isLast = true
-        exchange.version = .http1_1
-        guard !exchange.responseHasBegun else { return stream.abort() }
-        exchange = ExchangeState()
-        // Whatever still comes of it is waited for, and dropped: the client shall read the answer.
-        exchange.bodyIsComplete = false
-        do {
-            try await send(HTTPServer.Response(error), to: nil)
-        } catch {
-            stream.abort()
-        }
-    }
-
     /// The server takes no more requests.
     func drain() {
         isLast = true
@@ -206,11 +191,16 @@ final class ServerConnection: @unchecked Sendable {
         requests += 1
         exchange = ExchangeState()
         exchange.version = head.version
-        // What is wrong already is better told now than to a handler.
-        if let failure = parser.failure { throw failure }
         let limits = site.limits
         isLast = isLast || !head.keepsAlive || site.isDraining || requests >= limits.requestsPerConnection ?? .max
-        let body = try incomingBody(head, limits.bodySize)
+        let body: HTTPBody
+        do {
+            // What is wrong already is better told now than to a handler.
+            if let failure = parser.failure { throw failure }
+            body = try incomingBody(head, limits.bodySize)
+        } catch let error as HTTPError {
+            return await refuse(error, head)
+        }
         let request = HTTPServer.Request(head, body: body, connection: information, over: self)
         let begin = site.service.server.onResponse == nil ? Instant.distantPast : site.loop.now
         watch = ClientWatch()
@@ -221,6 +211,8 @@ final class ServerConnection: @unchecked Sendable {
         do {
             let status = try await send(response, to: request)
             log(request, status, since: begin, isComplete: true)
+        } catch let error as HTTPError where !exchange.responseHasBegun {
+            return await refuse(error, head)
         } catch {
             log(request, response.status, since: begin, isComplete: false)
             throw error
@@ -271,16 +263,6 @@ final class ServerConnection: @unchecked Sendable {
             site.loop.report(error, context: "\(request.method) \(request.target)")
             return HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
         }
-    }
-
-    private func log(
-        _ request: HTTPServer.Request, _ status: HTTPResponse.Status, since begin: Instant, isComplete: Bool
-    ) {
-        guard let onResponse = site.service.server.onResponse else { return }
-        onResponse(
-            HTTPServer.Exchange(
-                request: request, status: status, bodySize: exchange.sent,
-                duration: begin.duration(to: site.loop.now), isComplete: isComplete))
     }
 
     /// Sends an interim response, if the client understands such, and the final one has not begun.

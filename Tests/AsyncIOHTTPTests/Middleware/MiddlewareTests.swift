@@ -23,6 +23,10 @@ struct MiddlewareTests {
                 == #"10.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a\x22b\x5c\x1b[31m \xc3\xbc HTTP/1.0" 200 7 "#
                 + #""-" "x\x22 200 \x09y""#)
         #expect(exchange.combinedLogLine.hasSuffix(#""-" "x\x22 200 \x09y""#))
+        let refused = HTTPServer.Exchange(
+            request: HTTPServer.Request(.unknown, "-", connection: connection), status: .badRequest, bodySize: 0,
+            duration: .zero, isComplete: true, isRefused: true)
+        #expect(refused.combinedLogLine.hasSuffix(#" "-" 400 0 "-" "-""#))
     }
 
     @Test("a deadline ends a handler that takes too long, and nothing else", arguments: Setting.timeless)

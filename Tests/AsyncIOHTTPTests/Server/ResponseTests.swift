@@ -309,6 +309,49 @@ struct ResponseTests {
         #expect(answer.contains("Vary: x\r\n"))
         #expect(log.lines == ["outer", "inner", "/ 200 5 true"])
     }
+
+    private static let large = "POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
+
+    @Test(
+        "to what is refused is told to the access log as well, with what is known of it",
+        arguments: [
+            (get, "GET / 200"), ("GET / HTTP/1.1\r\n\r\n", "refused GET / 400"), ("\u{16}\u{3}\r\n", "refused - - 400"),
+            ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", "refused - - 501"), (large, "refused POST /large 413"),
+            ("GET /x HTTP/1.1\r\nHost: a\r\nA: \(String(repeating: "x", count: 9_000))", "refused GET /x 431"),
+            ("GET /e HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", "refused GET /e 417"),
+            ("GET /\(String(repeating: "x", count: 9_000)) HTTP/1.1\r\nHost: a\r\n\r\n", "refused - - 414"),
+            (get + "GET /2 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET / 200, refused GET /2 400"),
+            ("POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "refused POST /c 400"),
+            ("GET /half HTTP/1.1\r\nHo", "refused GET /half 400"), ("", ""),
+        ])
+    func refusedLog(bytes: String, lines: String) async throws {
+        let log = Log()
+        var server = HTTPServer()
+        server.limits.bodySize = 99
+        server.onResponse = { exchange in
+            let (request, mark) = (exchange.request, exchange.isRefused ? "refused " : "")
+            log.add("\(mark)\(request.method) \(request.target) \(exchange.status.code)")
+        }
+        _ = try await reply(bytes, server: server) { request in
+            _ = try await request.body.bytes()
+            return .text("hello")
+        }
+        #expect(log.lines.joined(separator: ", ") == lines)
+    }
+
+    @Test("that comes too late for a head is told to the access log", arguments: Setting.timeless)
+    func lateLog(setting: Setting) async throws {
+        let log = Log()
+        var server = HTTPServer()
+        server.onResponse = { log.add("\($0.request.target) \($0.status.code) \($0.isRefused) \($0.isComplete)") }
+        let made = server
+        let answer = try await withLoop(setting) { loop in
+            try await Wire.answer(
+                to: "GET /slow HTTP/1.1\r\nHost: a\r\nA: b", on: loop, server: made, halfCloses: false)
+        }
+        #expect(Wire.statuses(in: answer) == [408])
+        #expect(log.lines == ["/slow 408 true true"])
+    }
 }
 
 /// Lines in the order in which they came.
