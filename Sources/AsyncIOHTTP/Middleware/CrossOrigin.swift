@@ -20,7 +20,8 @@ public struct CrossOriginPolicy: Sendable {
     public init(origins: Set<String>?) { self.origins = origins }
 
     /// As a middleware: it answers the questions that browsers ask beforehand, and marks the answers of what stands
-    /// behind it, errors as well.
+    /// behind it, errors as well; also what a server makes of an error that is none of HTTP's, of a handler that takes
+    /// too long, and of a body that cannot be made.
     public var middleware: HTTPServer.Middleware {
         { request, next in
             guard let origin = request.headerFields[.origin] else {
@@ -32,6 +33,8 @@ public struct CrossOriginPolicy: Sendable {
             if request.method == .options, request.headerFields[.accessControlRequestMethod] != nil {
                 return HTTPServer.Response(.noContent, headerFields: marks + (allows(origin) ? permissions : [:]))
             }
+            // What becomes of another error, of a body that fails, and of time that runs out, is up to others.
+            await request.mark(marks)
             do {
                 var response = try await next(request)
                 if origins != nil { HTTPServer.add("Origin", toVaryOf: &response) }

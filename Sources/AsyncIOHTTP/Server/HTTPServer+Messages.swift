@@ -80,6 +80,16 @@ extension HTTPServer {
             }
         }
 
+        /// Has the final answer carry these fields, whoever makes it: also where the server does, out of a middleware's
+        /// reach. What it says itself counts. Does nothing for a request that did not come over a connection.
+        func mark(_ fields: HTTPFields) async {
+            guard let wire, !fields.isEmpty else { return }
+            let loop = wire.site.loop
+            if loop.isCurrent { return wire.mark(fields, number: number) }
+            let number = number
+            await Task(name: "marks", executorPreference: loop) { wire.mark(fields, number: number) }.value
+        }
+
         /// The head in the words of swift-http-types.
         public var head: HTTPRequest {
             HTTPRequest(

@@ -31,6 +31,7 @@ extension ServerConnection {
             site.loop.report(ResponseMistake(status: response.status), context: "an HTTP response")
             response = HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
         }
+        if let marks = exchange.marks { response.add(marks) }
         if response.headerFields[.connection]?.lowercased() == "close" { isLast = true }
         // A client that was not told to send its body may still send it or not: nobody knows where the next request is.
         if exchange.expectsContinue || parser.failure != nil || bodyLeftIsMuch(request) { isLast = true }
@@ -244,6 +245,19 @@ extension ServerConnection {
                 site.loop.report(error, context: "a connection that has left HTTP")
             }
             throw error
+        }
+    }
+}
+
+extension HTTPServer.Response {
+    /// Adds fields that it does not have; to `Vary`, what it does not list.
+    fileprivate mutating func add(_ marks: HTTPFields) {
+        for field in marks {
+            if field.name == .vary {
+                HTTPServer.add(field.value, toVaryOf: &self)
+            } else if headerFields[field.name] == nil {
+                headerFields.append(field)
+            }
         }
     }
 }

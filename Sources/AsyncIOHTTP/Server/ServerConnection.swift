@@ -59,6 +59,8 @@ final class ServerConnection: @unchecked Sendable {
         var sent = 0
         /// Reading the body has failed, and so has the connection.
         var readFailed = false
+        /// What the answer carries besides what it says itself; nil for nothing.
+        var marks: HTTPFields?
         /// Until when the rest of the request's body must have come, that nobody wants.
         var bodyEnds = Instant.distantFuture
     }
@@ -263,6 +265,11 @@ final class ServerConnection: @unchecked Sendable {
             site.loop.report(error, context: "\(request.method) \(request.target)")
             return HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
         }
+    }
+
+    func mark(_ fields: HTTPFields, number: Int) {
+        guard number == requests, isAtWork else { return }
+        exchange.marks = (exchange.marks ?? [:]) + fields
     }
 
     /// Sends an interim response, if the client understands such, and the final one has not begun.

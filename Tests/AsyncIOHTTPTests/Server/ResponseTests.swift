@@ -352,6 +352,35 @@ struct ResponseTests {
         #expect(Wire.statuses(in: answer) == [408])
         #expect(log.lines == ["/slow 408 true true"])
     }
+
+    private struct Mistake: Error {}
+
+    @Test(
+        "has what middleware says of errors, also where the server makes it of one",
+        arguments: [("error", 500), ("late", 503), ("body", 500)])
+    func marks(what: String, status: Int) async throws {
+        let answer = try await withLoop(Setting.timeless[0], reports: Errors()) { loop in
+            var server = HTTPServer()
+            server.requestTimeout = .seconds(5)
+            server.middleware = [CrossOriginPolicy(origins: ["http://b"]).middleware]
+            let question = "GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n"
+            // Another one, of which nothing is said.
+            let plain = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            return try await Wire.answer(to: question + plain, on: loop, server: server, halfCloses: false) { request in
+                if request.headerFields[.origin] == nil { return .text("plain") }
+                switch what {
+                case "error": throw Mistake()
+                case "late": try await loop.sleep(for: .seconds(9))
+                default: return .init(body: HTTPBody { _ in throw Mistake() })
+                }
+                return .text("never")
+            }
+        }
+        let heads = answer.split(separator: "HTTP/1.1 ")
+        #expect(heads[0].hasPrefix("\(status)"))
+        #expect(heads[0].contains("Access-Control-Allow-Origin: http://b\r\n") && heads[0].contains("Vary: Origin\r\n"))
+        #expect(heads.dropFirst().allSatisfy { !$0.contains("Access-Control") })
+    }
 }
 
 /// Lines in the order in which they came.
