@@ -10,6 +10,9 @@ extension HTTPClient {
         public var url: HTTPURL
         /// The fields of the head. `Host`, `Content-Length`, `Transfer-Encoding` and `Connection` are the client's own:
         /// a `Host` that stands here is sent instead of the URL's, the others are refused.
+        ///
+        /// CR, LF and NUL in a value become blanks without a word, by swift-http-types: set what comes from elsewhere
+        /// by `try headerFields.set(_:to:)`, which throws.
         public var headerFields: HTTPFields
         /// The content.
         public var body: HTTPBody

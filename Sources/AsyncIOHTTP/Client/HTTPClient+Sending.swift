@@ -143,7 +143,9 @@ extension HTTPClient {
         _ request: Request, _ timeouts: Timeouts, until deadline: Instant?, upgrade: String? = nil
     ) throws -> PlannedRequest {
         var fields = request.headerFields
-        if fields[.userAgent] == nil, let userAgent = configuration.userAgent { fields[.userAgent] = userAgent }
+        if fields[.userAgent] == nil, let userAgent = configuration.userAgent {
+            try RequestHead.set(.userAgent, to: userAgent, of: request, in: &fields)
+        }
         if configuration.usesUserInfo, fields[.authorization] == nil, let userInfo = request.url.userInfo {
             fields[.authorization] = userInfo.basicAuthorization
         }

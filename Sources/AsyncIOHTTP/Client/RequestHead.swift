@@ -60,6 +60,15 @@ struct RequestHead {
         }
     }
 
+    /// Sets a field to what a program has given as a text.
+    static func set(
+        _ name: HTTPField.Name, to value: String, of request: HTTPClient.Request, in fields: inout HTTPFields
+    ) throws {
+        do { try fields.set(name, to: value) } catch {
+            throw HTTPClientError(.invalidRequest, subject: request.subject, detail: "\(error)")
+        }
+    }
+
     /// The bytes, up to the empty line. Values of fields have no CR, LF and NUL: swift-http-types sees to that; nor
     /// has anything that is part of an ``HTTPURL``.
     var bytes: [UInt8] {

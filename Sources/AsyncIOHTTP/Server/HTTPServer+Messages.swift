@@ -147,11 +147,16 @@ extension HTTPServer {
         public var status: HTTPResponse.Status
         /// The fields of the head. What follows from the body and the connection (`Content-Length`,
         /// `Transfer-Encoding`, `Connection`, `Date`) is added.
+        ///
+        /// CR, LF and NUL in a value become blanks without a word, by swift-http-types: set what comes from elsewhere
+        /// by `try headerFields.set(_:to:)`, which throws.
         public var headerFields: HTTPFields
         /// The content.
         public var body: HTTPBody
         /// Who has the connection's bytes from here on, after the head has been sent: for upgrades and tunnels.
         var takeover: (@Sendable (any ByteStream) async throws -> Void)?
+        /// What is wrong with it, found where nothing can be thrown: the server reports it, and answers 500.
+        var mistake: (any Error)?
 
         /// Creates a response.
         public init(_ status: HTTPResponse.Status = .ok, headerFields: HTTPFields = [:], body: HTTPBody = .empty) {
@@ -170,19 +175,27 @@ extension HTTPServer {
             Response(status, headerFields: [.contentType: "text/html; charset=utf-8"], body: HTTPBody(page))
         }
 
-        /// Sends the client elsewhere: 303 by default, which it asks for with GET.
+        /// Sends the client elsewhere: 303 by default, which it asks for with GET. A location with CR, LF or NUL is
+        /// reported as an error, and answered with 500.
         public static func redirect(to location: String, status: HTTPResponse.Status = .seeOther) -> Response {
-            Response(status, headerFields: [.location: location])
+            var response = Response(status)
+            response.set(.location, to: location)
+            return response
+        }
+
+        private mutating func set(_ name: HTTPField.Name, to value: String) {
+            do { try headerFields.set(name, to: value) } catch { mistake = error }
         }
 
         /// Goes on with another protocol: 101, and from there the connection's bytes are the handler's, until it
-        /// returns. What the client sent behind its request comes first.
+        /// returns. What the client sent behind its request comes first. A name with CR, LF or NUL is reported as an
+        /// error, and answered with 500.
         public static func switchingProtocols(
             to name: String, headerFields: HTTPFields = [:],
             _ handler: @escaping @Sendable (any ByteStream) async throws -> Void
         ) -> Response {
             var response = Response(.switchingProtocols, headerFields: headerFields)
-            response.headerFields[.upgrade] = name
+            response.set(.upgrade, to: name)
             response.headerFields[.connection] = "Upgrade"
             response.takeover = handler
             return response

@@ -16,7 +16,7 @@ extension ServerConnection {
     /// Puts the head of a response into the output.
     ///
     /// What the fields say of the message's framing is dropped: that follows from the body. What would end a field
-    /// early cannot be in one, since swift-http-types replaces it.
+    /// early cannot be in one, since swift-http-types replaces it, if nobody has refused it before.
     func putHead(
         of response: HTTPServer.Response, _ framing: ResponseFraming, isLast: Bool, keepsLength: Bool = false
     ) {

@@ -14,6 +14,10 @@ extension ServerConnection {
     ) async throws -> HTTPResponse.Status {
         var response = response
         let isHead = request?.method == .head
+        if let mistake = response.mistake {
+            site.loop.report(mistake, context: "an HTTP response")
+            response = HTTPServer.Response(HTTPError(.internalServerError, "the server could not answer this"))
+        }
         if let takeover = response.takeover, let request, canSwitch(response, request) {
             try await handOver(response, takeover)
             return response.status

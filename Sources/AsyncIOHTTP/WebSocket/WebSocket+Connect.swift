@@ -34,7 +34,10 @@ extension WebSocket {
         request.headerFields[.secWebSocketVersion] = "13"
         request.headerFields[.secWebSocketKey] = key
         if !options.subprotocols.isEmpty {
-            request.headerFields[.secWebSocketProtocol] = options.subprotocols.joined(separator: ", ")
+            var fields = request.headerFields
+            let offered = options.subprotocols.joined(separator: ", ")
+            try RequestHead.set(.secWebSocketProtocol, to: offered, of: request, in: &fields)
+            request.headerFields = fields
         }
         if let offer = WebSocketAgreement.offer(options) { request.headerFields[.secWebSocketExtensions] = offer }
         let upgrade = try await client.upgrade(request, to: "websocket")
