@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Other people's HTTP and WebSocket clients against our server.
+"""Other people's HTTP and WebSocket clients against our server, and our client against their servers.
 
-usage: http_peers.py WEB_PROBE [--large BYTES]
+usage: http_peers.py WEB_PROBE [--large BYTES] [--only server|client]
 
-Each check is a line. What is not installed is named, and skipped. Ends with 1 if anything failed.
+Each check is a line. What is not installed is named, and skipped. With --large, bodies have up to so many bytes: 1 GiB
+takes minutes, with a probe built for release. Ends with 1 if anything failed.
 """
 import asyncio
 import concurrent.futures
@@ -18,12 +19,15 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client_peers import ClientPeers  # noqa: E402
 from proxy_configs import HAPROXY, NGINX  # noqa: E402
 
 PROBE = sys.argv[1]
 LARGE = int(sys.argv[sys.argv.index("--large") + 1]) if "--large" in sys.argv else 64 << 20
 BLOCK = bytes(range(251)) * 4096
 SIZES = [0, 1, 1000, 65_536, 1_000_000]
+CLIENT_SIZES = [0, 1, 65_536, 1 << 20] + ([100 << 20, LARGE] if "--large" in sys.argv else [8 << 20])
+ONLY = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else None
 failures = []
 skipped = []
 scratch = tempfile.mkdtemp(prefix="http-peers-")
@@ -311,7 +315,15 @@ def behind(name, program, config, port):
         proxy.wait(10)
 
 
-def main():
+def our_client():
+    peers = ClientPeers(PROBE, scratch, CLIENT_SIZES, check, skipped)
+    attempt("our client and nginx", lambda: peers.nginx(free_port()))
+    attempt("our client and node", peers.node)
+    attempt("our client and http.server", lambda: peers.python("http.server"))
+    attempt("our client and aiohttp", lambda: peers.python("aiohttp"))
+
+
+def our_server():
     probe, port = start("0")
     port = int(port)
     url = f"http://127.0.0.1:{port}"
@@ -340,6 +352,15 @@ def main():
         except subprocess.TimeoutExpired:
             probe.kill()
             check("the server ends", False, "it had to be killed")
+
+
+def main():
+    try:
+        if ONLY != "client":
+            our_server()
+        if ONLY != "server":
+            our_client()
+    finally:
         shutil.rmtree(scratch, ignore_errors=True)
     for name in skipped:
         print("skipped: " + name)

@@ -1,15 +1,21 @@
-// A server for other people's clients: what they send comes back, what they ask for is made by rules that they know.
+// A server for other people's clients, and a client for their servers: what is sent comes back, what is asked for is
+// made by rules that both sides know.
 #if HTTP
 import AsyncIOHTTP
 import Glibc
 
 /// `web-probe PLACE`: serves until it is interrupted. The place is a port of 127.0.0.1 (0: any) or a path with a slash
-/// in it, for a Unix socket. Prints `port N` or `path P` when it listens.
+/// in it, for a Unix socket. Prints `port N` or `path P` when it listens. With `get` or `put`, it asks: ``Asking``.
 @main
 struct Main {
     static func main() throws {
-        let place = CommandLine.arguments.dropFirst().first ?? "0"
+        let words = Array(CommandLine.arguments.dropFirst())
+        let place = words.first ?? "0"
         try EventLoop.run(options: .init(name: "web", interrupts: [.interrupt, .terminate])) {
+            if place == "get" { return try await Asking.get(Array(words.dropFirst())) }
+            if place == "put", words.count == 4, let count = Int(words[2]) {
+                return try await Asking.put(words[1], count, hasLength: words[3] == "length")
+            }
             let router = try makeRouter()
             let server = HTTPServer()
             if place.contains("/") {
