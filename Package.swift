@@ -214,11 +214,15 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // Suspends tasks in many ways, and names where: in debug and in release.
+        .executableTarget(
+            name: "probe-stacks", dependencies: ["AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "CAsyncIO"],
+            path: "Tests/Probes/Stacks", swiftSettings: strict),
         .testTarget(
             name: "AsyncIOInspectionTests",
             dependencies: [
                 "AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
-                "CAsyncIOInspection", .product(name: "SystemPackage", package: "swift-system"),
+                "CAsyncIOInspection", "probe-stacks", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         // Whole programs in simulated worlds, for sweeps over many seeds.

@@ -303,7 +303,8 @@ static void load(struct casyncio_symbols *symbols) {
         if (open_unit(section, offset, &unit, &next) && !index_unit(symbols, &unit, (uint32_t)offset)) break;
         if (next <= offset) break;
     }
-    qsort(symbols->checkpoints, symbols->checkpoint_count, sizeof(struct checkpoint), compare);
+    if (symbols->checkpoint_count > 0)
+        qsort(symbols->checkpoints, symbols->checkpoint_count, sizeof(struct checkpoint), compare);
 }
 
 bool casyncio_symbols_place(struct casyncio_symbols *symbols, uint64_t address, uint64_t end,

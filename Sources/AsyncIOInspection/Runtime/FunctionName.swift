@@ -1,7 +1,7 @@
 /// What a function is called, for people: made from what the demangler says of it.
 ///
-/// `(1) await resume partial function for closure #1 () async -> () in Chat.Room.send(Swift.String, to: Int) async
-/// throws -> ()` is `closure #1 in Chat.Room.send(_:to:)`.
+/// `(1) await resume partial function for closure #1 () async -> () in Chat.Room.send(Swift.String, to: Swift.Int)
+/// async throws -> ()` is `closure #1 in Chat.Room.send(_:to:)`.
 struct FunctionName: Equatable {
     /// The name, with the labels of its parameters.
     var text = ""
@@ -13,7 +13,9 @@ struct FunctionName: Equatable {
 
     init(demangled: String) {
         var rest = demangled[...]
-        if let suffix = rest.firstRange(of: " with unmangled suffix ") { rest = rest[..<suffix.lowerBound] }
+        for suffix in [" with unmangled suffix ", " in conformance "] {
+            if let range = rest.firstRange(of: suffix) { rest = rest[..<range.lowerBound] }
+        }
         strip(&rest)
         text = String(rest)
         guard origin != .runtime, let short = FunctionNameParser(rest).name() else { return }
@@ -105,27 +107,33 @@ struct FunctionNameParser {
     private static func name(of segment: ArraySlice<UInt8>) -> (text: String, module: String)? {
         if let closure = closure(segment) { return (closure, "") }
         var path: [UInt8] = []
+        var extended: String?
         var rest = segment
-        for prefix in ["static "] where rest.starts(with: prefix.utf8) { rest = rest.dropFirst(prefix.utf8.count) }
+        for prefix in ["variable initialization expression of ", "static "] where rest.starts(with: prefix.utf8) {
+            rest = rest.dropFirst(prefix.utf8.count)
+        }
         while let byte = rest.first {
             switch byte {
             case UInt8(ascii: "("):
                 guard let group = group(&rest) else { return nil }
                 let word = group.split(separator: UInt8(ascii: " "), maxSplits: 1).first ?? []
                 if word.elementsEqual("extension".utf8) && path.isEmpty {
+                    extended = String(decoding: group.split(separator: UInt8(ascii: " ")).last ?? [], as: UTF8.self)
                     if rest.first == UInt8(ascii: ":") { rest = rest.dropFirst() }
                 } else if path.isEmpty || path.last == UInt8(ascii: ".") {
                     // A private name: `(name in _0123)`.
                     path += word
                 } else {
-                    return finished(path, labels(of: group))
+                    return finished(path, labels(of: group), extended)
                 }
             case UInt8(ascii: "<"):
                 guard group(&rest) != nil else { return nil }
             case UInt8(ascii: " "):
                 // `f #1 (Type)`, `getter : Type`, `== infix(Type, Type)`.
                 rest = rest.dropFirst()
-                if rest.starts(with: "infix(".utf8) || rest.starts(with: ": ".utf8) { return finished(path, nil) }
+                if rest.starts(with: "infix(".utf8) || rest.starts(with: ": ".utf8) {
+                    return finished(path, nil, extended)
+                }
                 if rest.first != UInt8(ascii: "#") { continue }
                 rest = rest.drop { $0 != UInt8(ascii: " ") }
             default:
@@ -133,15 +141,18 @@ struct FunctionNameParser {
                 rest = rest.dropFirst()
             }
         }
-        return finished(path, nil)
+        return finished(path, nil, extended)
     }
 
-    private static func finished(_ path: [UInt8], _ labels: String?) -> (text: String, module: String)? {
+    /// An extension's functions belong to the module that it stands in.
+    private static func finished(
+        _ path: [UInt8], _ labels: String?, _ extended: String?
+    ) -> (text: String, module: String)? {
         guard !path.isEmpty else { return nil }
         let path = String(decoding: path, as: UTF8.self)
         let module = path.firstIndex(of: ".").map { String(path[..<$0]) } ?? ""
         let shown = module == "Swift" ? String(path.dropFirst("Swift.".count)) : path
-        return (shown + (labels ?? ""), module)
+        return (shown + (labels ?? ""), extended ?? module)
     }
 
     /// `closure #1 @Sendable () -> ()`, `implicit closure #2 …`.

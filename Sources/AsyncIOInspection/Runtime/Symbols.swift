@@ -5,9 +5,9 @@ import CAsyncIOInspection
 ///
 /// Read from the program's and the libraries' own files, which happens when the first address is asked for: never ask
 /// on a loop's thread. Answers are kept. Usable from all threads.
-enum Symbols {
+package enum Symbols {
     /// What is known of an address.
-    static func frame(at address: UInt) -> Frame {
+    package static func frame(at address: UInt) -> Frame {
         directory.withLock { $0.frame(at: address).frame }
     }
 
@@ -15,7 +15,7 @@ enum Symbols {
     ///
     /// What the compiler and the runtime have put between is left out. Of functions of this package and of the standard
     /// library that call each other, the outermost one is shown: the one that the program called.
-    static func frames(of stack: [UInt]) -> [Frame] {
+    package static func frames(of stack: [UInt]) -> [Frame] {
         directory.withLock { directory in
             var frames: [Frame] = []
             var isWithinLibraries = false
@@ -37,7 +37,7 @@ enum Symbols {
     ]
 
     /// How many bytes the tables take that were read from files so far.
-    static var memory: Int { directory.withLock { $0.memory } }
+    package static var memory: Int { directory.withLock { $0.memory } }
 
     private static let directory = Locked(SymbolDirectory())
 }

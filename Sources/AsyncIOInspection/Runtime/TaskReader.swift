@@ -1,23 +1,23 @@
-import CAsyncIO
+package import CAsyncIO
 
 /// What was read of a task that does not run.
-struct TaskReading: Sendable {
-    var id: UInt64
-    var name: String?
+package struct TaskReading: Sendable {
+    package var id: UInt64
+    package var name: String?
     /// The task that it is a child of.
-    var parent: UInt64?
-    var kind: TaskView.Kind
-    var isCancelled, isRunning, isEnqueued, isComplete: Bool
+    package var parent: UInt64?
+    package var kind: TaskView.Kind
+    package var isCancelled, isRunning, isEnqueued, isComplete: Bool
     /// What it is suspended for, as the runtime notes it.
-    var dependency: Dependency
+    package var dependency: Dependency
     /// Its waits in this package, the innermost first: most often one or none.
-    var waits: [WaitRecord]
+    package var waits: [WaitRecord]
     /// Where it goes on: the innermost function's resumption first. Nothing of a task that runs.
-    var stack: [UInt]
+    package var stack: [UInt]
 }
 
 /// What a task is suspended for.
-enum Dependency: Sendable, Equatable {
+package enum Dependency: Sendable, Equatable {
     /// Nothing, or nothing that the runtime notes.
     case none
     /// The end of another task: its id, or 0 if that could not be read.
@@ -31,10 +31,10 @@ enum Dependency: Sendable, Equatable {
 }
 
 /// A wait of this package's: what the task's cancellation would call.
-struct WaitRecord: Sendable, Equatable {
-    var kind: casyncio_wait
+package struct WaitRecord: Sendable, Equatable {
+    package var kind: casyncio_wait
     /// What the handler is called with.
-    var context: UInt
+    package var context: UInt
 }
 
 /// Reads tasks where they lie in memory: the runtime has no function for it.
@@ -42,9 +42,9 @@ struct WaitRecord: Sendable, Equatable {
 /// Memory is read through the kernel, which answers a pointer that leads nowhere with a refusal, so a task that has
 /// gone meanwhile is nil, and never the end of the process. Whether the runtime lays tasks out as they are read is
 /// tried once, with tasks made for that; if not, ``refusal`` says why, and nothing is read.
-enum TaskReader {
+package enum TaskReader {
     /// Why tasks cannot be read in this process, in one sentence; nil if they can.
-    static let refusal: String? = {
+    package static let refusal: String? = {
         if let reason = unsafe casyncio_task_reading_refusal() { return unsafe String(cString: reason) }
         return LayoutProbe.run()
     }()
@@ -53,7 +53,7 @@ enum TaskReader {
     ///
     /// The task must not begin to run meanwhile: where a loop's tasks are asked for, that is on its thread. If it does,
     /// the stack may be nonsense, or short; nothing worse. At most so many frames are read.
-    static func read(_ task: UInt, id: UInt64, frames: Int) -> TaskReading? {
+    package static func read(_ task: UInt, id: UInt64, frames: Int) -> TaskReading? {
         refusal == nil ? readUnverified(task, id: id, frames: frames) : nil
     }
 

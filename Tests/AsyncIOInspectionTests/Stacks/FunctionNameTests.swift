@@ -33,6 +33,14 @@ struct FunctionNameTests {
             ("A.f() async -> () with unmangled suffix \".46TQ0_\"", "A.f()"),
             ("Swift.TaskGroup.next(isolation: isolated Swift.Actor?) async -> A?", "TaskGroup.next(isolation:)"),
             ("partial apply forwarder for closure #1 () async -> () in A.f() -> ()", "closure #1 in A.f()"),
+            (
+                "protocol witness for A.P.f() async -> () in conformance A.S : A.P in A",
+                "A.P.f()"
+            ),
+            (
+                "closure #1 () -> () in variable initialization expression of static A.S.all : [A.S]",
+                "closure #1 in A.S.all"
+            ),
         ])
     func short(_ demangled: String, _ short: String) { #expect(FunctionName(demangled: demangled).text == short) }
 
@@ -41,6 +49,7 @@ struct FunctionNameTests {
         #expect(FunctionName(demangled: "A.f() -> ()").origin == .written)
         #expect(FunctionName(demangled: "A.f() -> ()").module == "A")
         #expect(FunctionName(demangled: "closure #1 () -> () in A.f() -> ()").module == "A")
+        #expect(FunctionName(demangled: "(extension in A):Swift.Array.f() -> ()").module == "A")
         #expect(FunctionName(demangled: "partial apply forwarder for A.f() -> ()").origin == .thunk)
         #expect(
             FunctionName(demangled: "reabstraction thunk helper from @callee_guaranteed () -> ()").origin == .runtime)

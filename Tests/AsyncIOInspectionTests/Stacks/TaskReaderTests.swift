@@ -29,6 +29,9 @@ struct TaskReaderTests {
         #expect(own.first?.contains("inner") == true)
         #expect(own.dropFirst().first?.contains("outer") == true)
         #expect(own.last?.contains("closure #1") == true)
+        let places = Symbols.frames(of: reading.stack).filter { $0.file?.hasSuffix("TaskReaderTests.swift") == true }
+        #expect(places.count == 3)
+        #expect(places.allSatisfy { $0.line.map { $0 > 10 } == true })
         stage.resume()
         stage.runJobs()
         await task.value
