@@ -93,7 +93,15 @@ const void *casyncio_parent_task(const void *job) {
     return *(const void *const *)at(job, CHILD_PARENT);
 }
 
-uintptr_t casyncio_job_entry_point(const void *job) { return *(const uintptr_t *)at(job, JOB_RESUME); }
+uintptr_t casyncio_job_entry_point(const void *job) {
+    uintptr_t function = *(const uintptr_t *)at(job, JOB_RESUME);
+    bool has_closure = (&_swift_concurrency_debug_future_adapter != NULL &&
+                        function == (uintptr_t)_swift_concurrency_debug_future_adapter) ||
+                       (&_swift_concurrency_debug_non_future_adapter != NULL &&
+                        function == (uintptr_t)_swift_concurrency_debug_non_future_adapter);
+    if (!has_closure) return function;
+    return *(const uintptr_t *)(*(const char *const *)at(job, TASK_RESUME_CONTEXT) + FIRST_FUNCTION);
+}
 
 const void *casyncio_root_task(const void *job) {
     if ((*(const uint32_t *)at(job, JOB_FLAGS) & JOB_KIND_MASK) != 0) return NULL;

@@ -9,7 +9,7 @@ __attribute__((weak)) extern const uint32_t _swift_concurrency_debug_internal_la
 __attribute__((weak)) extern const size_t _swift_concurrency_debug_asyncTaskSize;
 // What a task's first word points to.
 __attribute__((weak)) extern const void *const _swift_concurrency_debug_asyncTaskMetadata;
-// Functions of the runtime that stand in stacks: the end of a task, with and without a result ...
+// Functions of the runtime that stand in stacks: the beginning of a task, with and without a result ...
 __attribute__((weak)) extern const void *const _swift_concurrency_debug_future_adapter;
 __attribute__((weak)) extern const void *const _swift_concurrency_debug_non_future_adapter;
 // ... and what brings another task's result to the one that awaits it.
@@ -44,6 +44,12 @@ enum {
     // AsyncContext
     CONTEXT_PARENT = 0,
     CONTEXT_RESUME_PARENT = 8,
+    // What lies before the first context of a task that begins with a closure: the closure.
+    FIRST_FUNCTION = -24,
+    FIRST_CLOSURE = -16,
+    // A closure's box. Of a thunk: some types, the function that the thunk calls, and that one's box.
+    BOX_FIRST = 16,
+    BOX_TYPES = 6,
     // TaskStatusRecord
     RECORD_FLAGS = 0,
     RECORD_PARENT = 8,

@@ -44,7 +44,7 @@ static int add_ranges(struct dl_phdr_info *info, size_t size, void *unused) {
     return 0;
 }
 
-bool casyncio_is_code(uintptr_t address) {
+static void learn_code(void) {
     unsigned long long changes = 0;
     dl_iterate_phdr(look_at_changes, &changes);
     pthread_mutex_lock(&code.lock);
@@ -54,11 +54,21 @@ bool casyncio_is_code(uintptr_t address) {
         code.count = 0;
         dl_iterate_phdr(add_ranges, NULL);
     }
+    pthread_mutex_unlock(&code.lock);
+}
+
+static bool is_known_code(uintptr_t address) {
     bool is_code = false;
+    pthread_mutex_lock(&code.lock);
     for (size_t i = 0; i < code.count && !is_code; i++)
         is_code = address >= code.ranges[i].from && address < code.ranges[i].to;
     pthread_mutex_unlock(&code.lock);
     return is_code;
+}
+
+bool casyncio_is_code(uintptr_t address) {
+    learn_code();
+    return is_known_code(address);
 }
 
 // MARK: Memory, a page at a time
@@ -175,15 +185,48 @@ static bool is_one_of(uintptr_t function, const void *const *a, const void *cons
     return (a != NULL && function == (uintptr_t)*a) || (b != NULL && function == (uintptr_t)*b);
 }
 
+// An asynchronous function is called through a pair: how far away it lies, and how large its context is.
+static uintptr_t function_of_pair(struct pages *pages, uintptr_t pair) {
+    uint32_t words[2];
+    if (pair % sizeof words[0] != 0 || !copy(pages, pair, words, sizeof words)) return 0;
+    uintptr_t function = pair + (intptr_t)(int32_t)words[0];
+    return words[1] >= 16 && words[1] < 1 << 20 && is_known_code(function) ? function : 0;
+}
+
+// A task that has never run stands at a function of the runtime's, which will call the task's closure. That may be a
+// thunk around another closure, and so on: each of them is a frame, and those that have no name of their own are left
+// out by whoever shows them.
+static uint32_t read_beginning(struct pages *pages, uintptr_t context, uintptr_t *frames, size_t capacity) {
+    uintptr_t words[2];
+    uint32_t count = 0;
+    if (!copy(pages, context + FIRST_FUNCTION, words, sizeof words) || !is_known_code(words[0])) return 0;
+    frames[count++] = words[0];
+    for (bool is_thunk = true; is_thunk && count < capacity && count < 4;) {
+        uintptr_t box = words[1];
+        is_thunk = false;
+        // What the thunk calls stands behind the types that it is generic over.
+        for (int i = 0; i < BOX_TYPES && box != 0 && !is_thunk; i++) {
+            if (!copy(pages, box + BOX_FIRST + i * sizeof words[0], words, sizeof words)) return count;
+            uintptr_t function = function_of_pair(pages, words[0]);
+            is_thunk = function != 0;
+            if (is_thunk) frames[count++] = function;
+        }
+    }
+    return count;
+}
+
+static bool is_beginning(uintptr_t function) {
+    return is_one_of(function, &_swift_concurrency_debug_future_adapter, &_swift_concurrency_debug_non_future_adapter);
+}
+
 static uint32_t read_stack(struct pages *pages, const char *task, uintptr_t *frames, size_t capacity) {
     uint32_t count = 0;
     uintptr_t function = word64(task, JOB_RESUME), context = word64(task, TASK_RESUME_CONTEXT), previous = 0;
+    learn_code();
+    if (is_beginning(function)) return read_beginning(pages, context, frames, capacity);
     // The runtime's own functions between are left out; they are few.
     for (size_t i = 0; i < capacity + 16 && count < capacity; i++) {
-        if (is_one_of(function, &_swift_concurrency_debug_future_adapter,
-                      &_swift_concurrency_debug_non_future_adapter) ||
-            !casyncio_is_code(function))
-            break;
+        if (!is_known_code(function)) break;
         // A continuation has a context of its own, which leads to the same place as the task does.
         if (function != previous && !is_one_of(function, &_swift_concurrency_debug_task_wait_throwing_resume_adapter,
                                                &_swift_concurrency_debug_task_future_wait_resume_adapter))

@@ -36,6 +36,20 @@ package enum Symbols {
         "AsyncIONIO", "AsyncIOTLS", "AsyncIOHTTP",
     ]
 
+    /// Where a task's code begins, as its programmer knows it: the outermost function of its stack that belongs to the
+    /// program. Nil where that cannot be told: while the task runs, say.
+    package static func origin(of stack: [UInt]) -> Frame? {
+        directory.withLock { directory in
+            for address in stack.reversed() {
+                let known = directory.frame(at: address)
+                if known.origin != .runtime, known.frame.function != nil, !libraries.contains(known.module) {
+                    return known.frame
+                }
+            }
+            return nil
+        }
+    }
+
     /// How many bytes the tables take that were read from files so far.
     package static var memory: Int { directory.withLock { $0.memory } }
 

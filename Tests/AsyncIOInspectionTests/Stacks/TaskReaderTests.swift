@@ -1,3 +1,4 @@
+import AsyncIOLoop
 import CAsyncIO
 import Testing
 
@@ -37,6 +38,27 @@ struct TaskReaderTests {
         await task.value
     }
 
+    @Test("tells where a task will begin that has never run", arguments: [false, true])
+    func beginning(isThunk: Bool) async throws {
+        let queue = Queue()
+        let value: Task<Int, Never>
+        if isThunk {
+            value = begin({ await one() }, on: queue)
+        } else {
+            value = Task.detached(executorPreference: queue) { await one() }
+        }
+        let job = try #require(queue.job)
+        let task = unsafe unsafeBitCast(job, to: UInt.self)
+        let id = unsafe swift_task_getJobTaskId(UnsafeMutableRawPointer(bitPattern: task))
+        let reading = try #require(TaskReader.read(task, id: id, frames: 20))
+        #expect(reading.isEnqueued)
+        let origin = Symbols.origin(of: reading.stack)?.function
+        #expect(
+            origin?.contains("AsyncIOInspectionTests.TaskReaderTests.beginning(isThunk:)") == true, "\(origin ?? "?")")
+        unsafe job.runSynchronously(on: queue.asUnownedTaskExecutor())
+        #expect(await value.value == 1)
+    }
+
     @Test("takes as many frames as were asked for")
     func bounds() async throws {
         let stage = LayoutProbe.Stage()
@@ -60,6 +82,25 @@ struct TaskReaderTests {
         #expect(TaskReader.read(address, id: 0x4141_4141, frames: 8) == nil)
     }
 }
+
+/// Where a task waits to run.
+private final class Queue: TaskExecutor {
+    private let held = Locked<UnownedJob?>(nil)
+    var job: UnownedJob? { held.withLock { $0 } }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        held.withLock { $0 = job }
+    }
+}
+
+private func begin<Value: Sendable>(_ body: @escaping @Sendable () async -> Value, on queue: Queue) -> Task<
+    Value, Never
+> {
+    Task.detached(executorPreference: queue, operation: body)
+}
+
+private func one() async -> Int { 1 }
 
 @concurrent private func outer(_ stage: LayoutProbe.Stage) async {
     await inner(stage)
