@@ -118,8 +118,11 @@ size_t casyncio_symbols_count(struct casyncio_symbols *symbols) {
 }
 
 size_t casyncio_symbols_memory(const struct casyncio_symbols *symbols) {
+    size_t units = symbols->roots.count * sizeof symbols->roots.ranges[0];
+    for (const struct unit_table *table = symbols->units; table != NULL; table = table->next)
+        units += sizeof *table + table->count * sizeof table->ranges[0];
     return sizeof *symbols + symbols->function_count * sizeof(struct function) +
-           symbols->checkpoint_capacity * sizeof(struct checkpoint);
+           symbols->checkpoint_capacity * sizeof(struct checkpoint) + units;
 }
 
 bool casyncio_symbols_find(struct casyncio_symbols *symbols, uint64_t address, struct casyncio_symbol *symbol) {

@@ -160,5 +160,6 @@ void casyncio_symbols_close(struct casyncio_symbols *symbols) {
     if (symbols->is_mapped) munmap((void *)symbols->file.start, symbols->file.size);
     free(symbols->functions);
     free(symbols->checkpoints);
+    casyncio_symbols_free_units(symbols);
     free(symbols);
 }

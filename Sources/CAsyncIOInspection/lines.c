@@ -39,6 +39,8 @@ enum {
     DW_FORM_line_strp,
 };
 
+static void load(struct casyncio_symbols *symbols);
+
 // MARK: A unit's header
 
 /// The program of one unit.
@@ -197,6 +199,16 @@ static bool find_file(const struct casyncio_symbols *symbols, const struct unit 
     return true;
 }
 
+bool casyncio_symbols_file(struct casyncio_symbols *symbols, uint64_t line_program, uint32_t file, char *into,
+                           size_t capacity) {
+    struct unit unit;
+    size_t next;
+    load(symbols);
+    return line_program < symbols->line_section.size &&
+           open_unit(symbols->line_section, line_program, &unit, &next) &&
+           find_file(symbols, &unit, file, into, capacity);
+}
+
 // MARK: Programs
 
 struct row {
@@ -325,10 +337,18 @@ bool casyncio_symbols_place(struct casyncio_symbols *symbols, uint64_t address, 
     // The row that holds at the address is the last one that does not lie beyond it.
     struct reader reader = {unit.bytes, checkpoint->offset};
     struct row row = {checkpoint->address, checkpoint->file, checkpoint->line, false}, found = row;
-    while (next_row(&unit, &reader, &row) && !row.ends_sequence) {
+    bool has_more = true;
+    while ((has_more = next_row(&unit, &reader, &row) && !row.ends_sequence)) {
         if (row.address > address && (found.line != 0 || row.address >= end)) break;
         found = row;
     }
     place->line = found.line;
+    place->addresses[0] = found.address > address ? found.address : address;
+    place->address_count = 1;
+    while (has_more && row.line == found.line && row.file == found.file && row.address < end) {
+        if (place->address_count == 4) break;
+        place->addresses[place->address_count++] = row.address;
+        has_more = next_row(&unit, &reader, &row) && !row.ends_sequence;
+    }
     return found.line != 0 && find_file(symbols, &unit, found.file, place->file, sizeof place->file);
 }

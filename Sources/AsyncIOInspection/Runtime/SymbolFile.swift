@@ -16,6 +16,16 @@ final class SymbolFile: @unchecked Sendable {
     struct Place: Equatable {
         var file: String
         var line: Int
+        /// The address that was asked for, and where the function has more code of the line.
+        var addresses: [UInt64] = []
+    }
+
+    /// A function that the optimizer has put into another one.
+    struct Inlined: Equatable {
+        /// Demangled.
+        var name: String
+        /// Where it was called.
+        var caller: Place?
     }
 
     private let symbols: OpaquePointer
@@ -59,12 +69,34 @@ final class SymbolFile: @unchecked Sendable {
     func place(at address: UInt64, before end: UInt64) -> Place? {
         var place = casyncio_place()
         guard unsafe casyncio_symbols_place(symbols, address, end, &place) else { return nil }
-        return unsafe Place(file: String(cString: casyncio_place_file(&place)), line: Int(place.line))
+        return Place(&place)
+    }
+
+    /// The functions that were put into the one at an address in the file, the innermost first.
+    func inlined(at address: UInt64) -> [Inlined] {
+        unsafe withUnsafeTemporaryAllocation(of: casyncio_inlined.self, capacity: 16) { buffer in
+            let count = unsafe casyncio_symbols_inlined(symbols, address, buffer.baseAddress, buffer.count)
+            return (0..<count).map { index in
+                let name = unsafe buffer[index].name.map { unsafe demangled($0) } ?? ""
+                return unsafe Inlined(name: name, caller: Place(&buffer[index].called_from))
+            }
+        }
     }
 
     private func demangled(_ name: UnsafePointer<CChar>) -> String {
         guard let demangled = unsafe casyncio_demangle(name) else { return unsafe String(cString: name) }
         defer { unsafe free(demangled) }
         return unsafe String(cString: demangled)
+    }
+}
+
+extension SymbolFile.Place {
+    /// Nil without a line.
+    fileprivate init?(_ place: inout casyncio_place) {
+        guard place.line > 0 else { return nil }
+        line = Int(place.line)
+        file = unsafe String(cString: casyncio_place_file(&place))
+        let count = Int(place.address_count)
+        addresses = unsafe Array(UnsafeBufferPointer(start: casyncio_place_addresses(&place), count: count))
     }
 }

@@ -6,7 +6,7 @@ import CAsyncIOInspection
 /// Read from the program's and the libraries' own files, which happens when the first address is asked for: never ask
 /// on a loop's thread. Answers are kept. Usable from all threads.
 package enum Symbols {
-    /// What is known of an address.
+    /// What is known of an address: the function whose code it is, even if another one was put into it there.
     package static func frame(at address: UInt) -> Frame {
         directory.withLock { $0.frame(at: address).frame }
     }
@@ -19,9 +19,7 @@ package enum Symbols {
         directory.withLock { directory in
             var frames: [Frame] = []
             var isWithinLibraries = false
-            for address in stack {
-                let known = directory.frame(at: address)
-                guard known.origin == .written else { continue }
+            for known in stack.flatMap({ directory.frame(at: $0).expanded }) where known.origin == .written {
                 let isLibrarys = libraries.contains(known.module)
                 if isLibrarys && isWithinLibraries { frames.removeLast() }
                 isWithinLibraries = isLibrarys
@@ -35,6 +33,12 @@ package enum Symbols {
         "Swift", "AsyncIOKernel", "AsyncIOLoop", "AsyncIO", "AsyncIOMain", "AsyncIOTransports", "AsyncIOTesting",
         "AsyncIONIO", "AsyncIOTLS", "AsyncIOHTTP",
     ]
+
+    /// Everything that lies at an address, as for the stack of a thread: the functions that were put into another one
+    /// there, the innermost first, and the one whose code it is. Give a return address as one less.
+    package static func allFrames(at address: UInt) -> [Frame] {
+        directory.withLock { $0.frame(at: address).expanded.map(\.frame) }
+    }
 
     /// Where a task's code begins, as its programmer knows it: the outermost function of its stack that belongs to the
     /// program. Nil where that cannot be told: while the task runs, say.
@@ -62,6 +66,10 @@ struct SymbolDirectory {
         var frame: Frame
         var origin = FunctionName.Origin.written
         var module = ""
+        /// The functions that were put into this one here, the innermost first.
+        var inlined: [Known] = []
+
+        var expanded: [Known] { inlined + [self] }
     }
 
     private struct Key: Hashable {
@@ -107,13 +115,47 @@ struct SymbolDirectory {
         let key = Key(bias: image.bias, path: path)
         let file = files[key] ?? SymbolFile(of: image)
         files[key] = .some(file)
-        guard let file, let function = file.function(at: UInt64(offset)) else { return Known(frame: frame) }
-        let name = FunctionName(demangled: function.name)
-        frame.function = name.text
-        if let place = file.place(at: UInt64(offset), before: function.end) {
-            frame.file = place.file
-            frame.line = place.line
+        guard let file, let function = file.function(at: UInt64(offset)) else {
+            // A runtime that was stripped names what it exports, and nobody calls the rest by name.
+            return Known(frame: frame, origin: frame.image?.hasPrefix("libswift") == true ? .runtime : .written)
         }
-        return Known(frame: frame, origin: name.origin, module: name.module)
+        var known = Known(frame: frame).named(function.name)
+        if let place = file.place(at: UInt64(offset), before: function.end) {
+            known.see(place)
+            known.findInlined(in: file, from: place, isBeginning: UInt64(offset) == function.address)
+        }
+        return known
+    }
+}
+
+extension SymbolDirectory.Known {
+    fileprivate func named(_ demangled: String) -> Self {
+        let name = FunctionName(demangled: demangled)
+        var known = self
+        known.frame.function = name.text
+        known.origin = name.origin
+        known.module = name.module
+        return known
+    }
+
+    fileprivate mutating func see(_ place: SymbolFile.Place?) {
+        frame.file = place?.file
+        frame.line = place?.line
+    }
+
+    /// Where a part of an asynchronous function begins, the first instructions are its own, whoever's line it goes on
+    /// with: so what else it has of the line is looked at, too.
+    fileprivate mutating func findInlined(in file: SymbolFile, from place: SymbolFile.Place, isBeginning: Bool) {
+        let places = isBeginning ? place.addresses[...] : place.addresses.prefix(1)
+        guard let found = places.lazy.map(file.inlined).first(where: { !$0.isEmpty }) else { return }
+        let bare = SymbolDirectory.Known(frame: frame)
+        var here: SymbolFile.Place? = place
+        for function in found {
+            var known = bare.named(function.name)
+            known.see(here)
+            if !function.name.isEmpty { inlined.append(known) }
+            here = function.caller
+        }
+        see(here)
     }
 }

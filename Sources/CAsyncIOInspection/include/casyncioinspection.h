@@ -55,12 +55,27 @@ struct casyncio_place {
     /// The path, as the compiler was given it.
     char file[1024];
     uint32_t line;
+    /// Where code of this line begins that is not the function's first: up to four addresses in the file.
+    uint64_t addresses[4];
+    uint32_t address_count;
 };
 static inline const char *casyncio_place_file(const struct casyncio_place *place) { return place->file; }
+static inline const uint64_t *casyncio_place_addresses(const struct casyncio_place *place) { return place->addresses; }
 /// Finds the line of an address in the file (DWARF 2 to 5, .debug_line). Where the compiler has no line for it, the
 /// next one before `end` that it has.
 bool casyncio_symbols_place(struct casyncio_symbols *symbols, uint64_t address, uint64_t end,
                             struct casyncio_place *place);
+
+/// A function that the optimizer has put into another one.
+struct casyncio_inlined {
+    /// Mangled. Lives as long as the symbols.
+    const char *name;
+    /// Where it was called; line 0 where that is not known.
+    struct casyncio_place called_from;
+};
+/// Finds the functions that were put into the one at an address in the file, the innermost first (DWARF 2 to 4).
+size_t casyncio_symbols_inlined(struct casyncio_symbols *symbols, uint64_t address, struct casyncio_inlined *inlined,
+                                size_t capacity);
 
 /// A name as people write it, from the compiler's; NULL if it is none of Swift's. To be freed.
 char *casyncio_demangle(const char *name);

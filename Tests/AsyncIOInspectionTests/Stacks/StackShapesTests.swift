@@ -39,9 +39,9 @@ struct StackShapesTests {
             #expect(shape.lines.first == shape.line, "\(shape.name)")
         }
         #else
-        // What the optimizer has put into its caller is not there any more.
-        let complete = shapes.filter { $0.found == $0.expected }
-        #expect(complete.count * 10 >= shapes.count * 7, "\(shapes.filter { $0.found != $0.expected }.map(\.name))")
+        // Parts of functions that come to the same are made one by the optimizer, and have one name then.
+        let incomplete = shapes.filter { $0.found != $0.expected }.map(\.name)
+        #expect(incomplete.count * 5 <= shapes.count, "\(incomplete)")
         #endif
     }
 

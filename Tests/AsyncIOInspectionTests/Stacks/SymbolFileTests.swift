@@ -73,6 +73,7 @@ struct SymbolFileTests {
                     let address = UInt64(random.below(whole.count))
                     let end = file.function(at: address)?.end ?? address + 8
                     _ = file.place(at: address, before: end)
+                    _ = file.inlined(at: address)
                 }
             }
         }
