@@ -13,6 +13,7 @@ extension LoopCore {
         // 1. Take what other threads have put into the inbox.
         inbox.take(into: &incoming)
         if !incoming.isEmpty {
+            instrument?.record(.inboxTaken(incoming.count), at: now)
             for entry in incoming { handle(entry) }
             incoming.removeAll(keepingCapacity: true)
         }
@@ -85,6 +86,7 @@ extension LoopCore {
     /// Step 2.
     private func fire(_ action: TimerAction) {
         counters.timersFired &+= 1
+        instrument?.record(.timerFired, at: now)
         switch action {
         case .makeReady(let word): enqueue(word)
         case .complete(let token): complete(Completion(token, Outcome(0)))

@@ -40,6 +40,12 @@ public enum LoopEvent: Sendable, Equatable {
     case waitBegan(until: Instant?)
     /// The driver has answered with so many completions.
     case waitEnded(completions: Int)
+    /// So many requests of other threads were found in the inbox, and are worked on now: what is queued next, was
+    /// queued by them.
+    case inboxTaken(Int)
+    /// A timer was due, and does now what it is for: what is queued next, was queued by it. One that is an operation's
+    /// shows as ``resumed(_:_:)`` as well.
+    case timerFired
 
     /// How an operation began.
     public enum OperationState: Sendable, Equatable {
@@ -75,6 +81,10 @@ public struct TaskID: Hashable, Sendable, CustomStringConvertible {
 /// Names an operation while it waits.
 public struct OperationID: Hashable, Sendable {
     let token: Token
+    package init(token: Token) { self.token = token }
+
+    /// The same as a number: no two operations that wait at the same time have the same one.
+    package var number: UInt64 { UInt64(token.generation) << 32 | UInt64(token.index) }
 }
 
 extension ReadyWord {

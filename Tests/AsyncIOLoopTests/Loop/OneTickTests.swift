@@ -127,6 +127,7 @@ struct OneTickTests {
                 #expect(waiting)
                 waiting = false
             case .operation, .resumed: break
+            case .inboxTaken, .timerFired: #expect(running == nil && !waiting)
             }
         }
         #expect(queued.values.allSatisfy { $0 == 0 })
