@@ -80,6 +80,7 @@ final class ProcessInspector: LoopObserver {
         guard let number else { return }
         let inspector = LoopInspector(loop, number: number)
         held.withLock { $0.state.inspectors.append(inspector) }
+        TraceSession.current?.join(inspector)
     }
 
     func loopEnds(_ loop: EventLoop) {

@@ -14,6 +14,10 @@ final class LoopInspector: Instrument, JobWatcher {
     let thread: Int32
     let began: Instant
     @safe @exclusivity(unchecked) var table = TaskTable()
+    /// Where a trace is recorded.
+    @safe @exclusivity(unchecked) var ring: TraceRing?
+    /// Who has queued the job that was queued last.
+    @safe @exclusivity(unchecked) private var waker: UInt64 = 0
     /// The position of the task that runs, or -1.
     @safe @exclusivity(unchecked) private var running = -1
     @safe @exclusivity(unchecked) private(set) var busy: Int64 = 0
@@ -37,6 +41,7 @@ final class LoopInspector: Instrument, JobWatcher {
 
     /// The loop has ended, or is inspected no more: lets go of its tasks. On the loop's thread.
     func end() {
+        ring?.session?.leave(self)
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
@@ -47,15 +52,22 @@ final class LoopInspector: Instrument, JobWatcher {
             table[running].asked = Asked(name: name, descriptor: descriptor, operation: operation)
             table[running].place = nil
         }
+        if let ring {
+            if case .queued = event {
+                ring.record(event, by: waker, at: instant)
+            } else {
+                ring.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
+            }
+        }
         outer?.record(event, at: instant)
     }
 
     // MARK: JobWatcher
 
     func queued(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        waker = TaskID.current?.number ?? 0
         if unsafe readsTasks && casyncio_job_is_task(job) {
             let id = unsafe swift_task_getJobTaskId(job)
-            let waker = TaskID.current?.number ?? 0
             let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
             table[position].phase = .ready
             table[position].since = instant
@@ -76,6 +88,7 @@ final class LoopInspector: Instrument, JobWatcher {
         table[position].asked = nil
         table[position].place = nil
         running = position
+        if ring != nil { learnName(at: position) }
     }
 
     func waits(at place: any WaitingPlace, as visitor: Int) {
@@ -100,7 +113,10 @@ final class LoopInspector: Instrument, JobWatcher {
             if table[position].phase == .running {
                 table[position].phase = .waiting
                 table[position].since = instant
-                if isOver(position) { forget(position) }
+                if isOver(position) {
+                    traceEnd(of: table[position], at: instant)
+                    forget(position)
+                }
             }
         }
         unsafe outerWatcher?.didRun(job, at: instant)

@@ -36,6 +36,9 @@ struct TaskTable: ~Copyable {
         var place: (any WaitingPlace)?
         /// What it wants there.
         var visitor = 0
+        /// Its name, if ``nameIsKnown``: it is read while a trace is recorded.
+        var name: String?
+        var nameIsKnown = false
     }
 
     enum Phase: UInt8 { case ready, running, waiting }

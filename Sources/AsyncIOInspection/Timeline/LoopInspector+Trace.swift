@@ -1,0 +1,59 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+
+/// What a ``TraceRing`` needs of the register.
+extension LoopInspector {
+    /// Records from here on.
+    func beginTrace(_ ring: TraceRing) { self.ring = ring }
+
+    /// Records no more.
+    func endTrace() { ring = nil }
+
+    /// Reads the name of a task that is about to run, unless that has been done. The walk through its records is made
+    /// once for each task, and only while somebody records.
+    @inline(__always)
+    func learnName(at position: Int) {
+        if !table[position].nameIsKnown { readName(at: position) }
+    }
+
+    @inline(never)
+    private func readName(at position: Int) {
+        table[position].nameIsKnown = true
+        let task = unsafe UnsafeRawPointer(bitPattern: table[position].task)
+        guard let task = unsafe task, let name = unsafe casyncio_task_name(task) else { return }
+        table[position].name = unsafe String(cString: name)
+    }
+
+    /// Keeps what is known of a task that has ended.
+    func traceEnd(of entry: TaskTable.Entry, at instant: Instant) {
+        guard let ring else { return }
+        var task = TraceRecording.Task(entry)
+        task.isOver = true
+        task.since = instant
+        ring.ends(task, at: instant)
+    }
+
+    /// The tasks that have not ended, for a recording.
+    var livingTasks: [TraceRecording.Task] {
+        var tasks: [TraceRecording.Task] = []
+        for position in 0..<table.capacity where table[position].id != 0 {
+            // One that waits for an operation of this loop runs nowhere else meanwhile.
+            if table[position].phase == .waiting && table[position].asked != nil { learnName(at: position) }
+            tasks.append(TraceRecording.Task(table[position]))
+        }
+        return tasks
+    }
+}
+
+extension TraceRecording.Task {
+    init(_ entry: TaskTable.Entry) {
+        self.init(
+            id: entry.id, name: entry.name, parent: entry.parent, creator: entry.creator, entryPoint: entry.entryPoint,
+            first: entry.first, phase: entry.phase, since: entry.since)
+        if entry.phase == .waiting, let asked = entry.asked {
+            operation = asked.name
+            descriptor = asked.descriptor
+        }
+    }
+}
