@@ -19,6 +19,9 @@ let package = Package(
             name: "task-costs", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
         .executableTarget(
+            name: "trace-ring", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: strict),
+        .executableTarget(
             name: "datagrams", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
         // What `processes` compares with.
