@@ -1,5 +1,6 @@
 import ArgumentParser
 import AsyncIO
+import AsyncIOInspection
 
 /// `asyncio tour`.
 struct Tour: ParsableCommand {
@@ -15,7 +16,12 @@ struct Tour: ParsableCommand {
               asyncio tour
               asyncio tour | less          without colours
               NO_COLOR=1 asyncio tour      the same on a terminal
+              asyncio tour --trace tour.html
+                                           also as a page for a browser
             """)
+
+    @Option(help: ArgumentHelp("Write a timeline of the whole tour there, as a page.", valueName: "file"))
+    var trace: String?
 
     func run() throws {
         let recorder = Recorder()
@@ -24,7 +30,13 @@ struct Tour: ParsableCommand {
             let options = EventLoop.Options(name: "tour", interruptEnding: .error, instrument: recorder)
             try EventLoop.run(options: options) {
                 let loop = try EventLoop.here()
+                if trace != nil { Inspection.startTrace() }
                 try await Guide(loop: loop, recorder: recorder, paint: paint).lead()
+                if let trace {
+                    let recording = await Inspection.stopTrace()
+                    try await File.writeAll(trace, recording.html(title: "asyncio tour"))
+                    Console.say("The timeline of all that is in \(trace).")
+                }
             }
         } catch EventLoopError.interrupted(let signal) {
             throw ExitCode(128 + signal)
