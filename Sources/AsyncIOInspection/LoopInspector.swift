@@ -116,6 +116,8 @@ final class LoopInspector: Instrument, JobWatcher {
                 if isOver(position) {
                     traceEnd(of: table[position], at: instant)
                     forget(position)
+                } else if ring != nil {
+                    tracePlace(at: position, at: instant)
                 }
             }
         }

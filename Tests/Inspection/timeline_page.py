@@ -58,7 +58,7 @@ RUN, READY, READ, SLEEP, PARKED, WORK, ASLEEP = 0, 1, 2, 4, 6, 8, 9
 def made_recording(tasks, wanted):
     """Echo servers: each task reads, runs, writes at once, waits again. Three events a turn and more."""
     dice = random.Random(7)
-    strings = ["", "read", "write", "sleep"] + [f"10.0.{n // 250}.{n % 250}:4{n:04}" for n in range(tasks)]
+    strings = ["", "read", "write", "lock"] + [f"10.0.{n // 250}.{n % 250}:4{n:04}" for n in range(tasks)]
     lanes = [{"spans": [], "marks": [], "time": 0} for _ in range(tasks)]
     loop, clock, events = {"spans": [], "marks": []}, 1_000_000, 0
     while events < wanted:
@@ -73,7 +73,7 @@ def made_recording(tasks, wanted):
             if dice.random() < 0.00005:
                 clock += 45_000_000
             kind = SLEEP if task % 10 == 9 else PARKED if task % 10 == 8 else READ
-            detail = varint(3) + varint(0) + varint(0) if kind == SLEEP else b"" if kind == PARKED else \
+            detail = varint(0) + varint(0) + varint(0) if kind == SLEEP else varint(3) + varint(0) + varint(2 * 9) if kind == PARKED else \
                 varint(1) + varint(4 + task) + varint(2 * dice.randint(1, 4_000))
             if queued > lane["time"]:
                 lane["spans"].append((lane["time"], queued, kind, detail))

@@ -143,7 +143,7 @@ extension Lane.Span {
         switch state {
         case .running: "run"
         case .ready: "ready"
-        case .parked: "parked"
+        case .parked: operation ?? "parked"
         case .unknown: "unknown"
         case .working: "work"
         case .asleep: "asleep"

@@ -5,12 +5,14 @@ struct Lane: Equatable {
         var start: Int64
         var end: Int64
         var state: State
-        /// What is waited for: an operation's name.
+        /// What is waited for: an operation's name, or the kind of a place.
         var operation: String?
-        /// What the operation works on.
+        /// What the operation works on, or the place's name.
         var target: String?
         /// What it has come to.
         var result: Int32?
+        /// Of ``State/parked``: the task that could let this one go on, or 0.
+        var holder: UInt64 = 0
         /// Of ``State/ready``: who ended the wait.
         var waker = Waker.unknown
     }
@@ -18,7 +20,7 @@ struct Lane: Equatable {
     /// What can go on. The numbers are part of the page's format.
     enum State: UInt8 {
         case running = 0, ready, reading, writing, sleeping, otherOperation
-        /// For another task, a lock, a queue: whoever wakes it tells.
+        /// For another task, at a lock, a queue or the like.
         case parked
         /// For what is not known, or ran elsewhere.
         case unknown

@@ -75,6 +75,7 @@ struct Lanes {
             if tasks[place].current?.start == event.time { tasks[place].current = nil }
             tasks[place].close(at: event.time)
             tasks[place].lane.isOver = true
+        case .parks: parks(event)
         case .did: did(event)
         case .asked: asked(event)
         case .answered: answered(event)
@@ -119,6 +120,17 @@ struct Lanes {
         } else {
             tasks[place].enter(Lane.Span(start: time, end: time, state: .parked))
         }
+    }
+
+    private mutating func parks(_ event: TraceEvent) {
+        let place = place(of: event.task)
+        guard tasks[place].current?.state == .parked else { return }
+        let kind = loop.name(of: event)
+        tasks[place].current?.state = Lane.State(waitingAt: kind)
+        tasks[place].current?.operation = kind
+        tasks[place].current?.holder = event.other
+        let number = Int(event.number)
+        if loop.places.indices.contains(number) { tasks[place].current?.target = loop.places[number] }
     }
 
     private mutating func did(_ event: TraceEvent) {
@@ -179,7 +191,12 @@ struct Lanes {
         guard let fact = tasks[place].fact, !fact.isOver, tasks[place].current?.state == .unknown,
             let operation = fact.operation
         else { return }
-        tasks[place].current?.state = Lane.State(waitingFor: operation)
+        if let name = fact.place {
+            tasks[place].current?.state = Lane.State(waitingAt: operation)
+            tasks[place].current?.target = name.isEmpty ? nil : name
+        } else {
+            tasks[place].current?.state = Lane.State(waitingFor: operation)
+        }
         tasks[place].current?.operation = operation
         guard fact.descriptor >= 0 else { return }
         tasks[place].current?.target =
@@ -209,6 +226,15 @@ extension Lanes.Progress {
 }
 
 extension Lane.State {
+    /// The wait at a place.
+    init(waitingAt kind: String) {
+        switch kind {
+        case "sleep": self = .sleeping
+        case "offloaded work": self = .otherOperation
+        default: self = .parked
+        }
+    }
+
     /// The wait for an operation.
     init(waitingFor operation: String) {
         switch operation {

@@ -34,6 +34,12 @@ extension LoopInspector {
         ring.ends(task, at: instant)
     }
 
+    /// Records at which place a task waits that has just suspended.
+    func tracePlace(at position: Int, at instant: Instant) {
+        guard let place = table[position].place else { return }
+        ring?.parks(table[position].id, place.report(to: table[position].visitor), at: instant)
+    }
+
     /// The tasks that have not ended, for a recording.
     var livingTasks: [TraceRecording.Task] {
         var tasks: [TraceRecording.Task] = []
@@ -54,6 +60,9 @@ extension TraceRecording.Task {
         if entry.phase == .waiting, let asked = entry.asked {
             operation = asked.name
             descriptor = asked.descriptor
+        } else if entry.phase == .waiting, let place = entry.place?.report(to: entry.visitor) {
+            operation = place.kind
+            self.place = place.name
         }
     }
 }

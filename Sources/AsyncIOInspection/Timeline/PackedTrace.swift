@@ -5,7 +5,8 @@ import AsyncIOKernel
 /// The bytes hold, lane after lane, its spans and then its marks, in numbers of seven bits a byte, the low ones first:
 ///
 /// - a span: the time since the end of the one before, its length, its state, and then by the state: of a wait the
-///   operation, the target and the result; of `ready` who ended the wait;
+///   operation, the target and the result; of a wait at a place its kind, its name, and the task that could let this
+///   one go on; of `ready` who ended the wait;
 /// - a mark: the time since the one before, its kind, the operation and the target, or the number.
 ///
 /// Times are nanoseconds, from the recording's beginning on. Operations and targets are numbers in the list of strings,
@@ -50,7 +51,11 @@ struct PackedTrace {
             time = max(span.end, time)
             bytes.append(span.state.rawValue)
             switch span.state {
-            case .running, .parked, .unknown, .working, .asleep: break
+            case .running, .unknown, .working, .asleep: break
+            case .parked:
+                add(number(of: span.operation))
+                add(number(of: span.target))
+                add(Int64(clamping: span.holder) << 1)
             case .ready: add(Int64(clamping: number(of: span.waker)))
             case .reading, .writing, .sleeping, .otherOperation:
                 add(number(of: span.operation))

@@ -38,6 +38,9 @@ struct TraceEvent: Equatable {
         case asleep = 11
         /// The driver has reported `number` completions.
         case awake = 12
+        /// `task` waits at a place of the kind `name`, with the name `number` among the ring's names of places; `other`
+        /// could let it go on.
+        case parks = 13
     }
 
     /// An instant as the operand of ``Kind/asleep``.

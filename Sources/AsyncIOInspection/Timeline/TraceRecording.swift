@@ -33,6 +33,8 @@ public struct TraceRecording: Sendable {
         var events: [TraceEvent]
         /// The names of the operations, by ``TraceEvent/name``.
         var names: [String]
+        /// The names of locks, queues and the like, by ``TraceEvent/number``.
+        var places: [String] = []
         var descriptors: [DescriptorNames.Name] = []
         var tasks: [Task]
         var lost = 0
@@ -59,9 +61,11 @@ public struct TraceRecording: Sendable {
         /// What it does at the end of the recording, and since when.
         var phase = TaskTable.Phase.waiting
         var since: Instant
-        /// What it waits for, if that is an operation.
+        /// What it waits for: an operation's name, or a place's kind.
         var operation: String?
         var descriptor: Int32 = -1
+        /// The name of the place.
+        var place: String?
     }
 }
 

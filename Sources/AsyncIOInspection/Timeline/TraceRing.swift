@@ -16,6 +16,10 @@ final class TraceRing {
     private let storage: UnsafeMutablePointer<TraceEvent>
     @safe @exclusivity(unchecked) private(set) var names: [String] = []
     @safe @exclusivity(unchecked) private(set) var descriptors = DescriptorNames()
+    /// The names of locks, queues and the like.
+    @safe @exclusivity(unchecked) private(set) var places: [String] = []
+    @safe @exclusivity(unchecked) private var numbersOfPlaces: [String: Int32] = [:]
+    private static let mostPlaces = 4_096
     @safe @exclusivity(unchecked) private var ended = EndedTasks()
 
     /// Makes a ring for so many events at least, and 16 at least.
@@ -79,6 +83,24 @@ final class TraceRing {
             event.other = operation.number
         }
         add(event)
+    }
+
+    /// A task waits for something that is no operation.
+    func parks(_ task: UInt64, _ place: PlaceReport, at instant: Instant) {
+        add(
+            TraceEvent(
+                time: instant.nanoseconds, task: task, other: place.holders.first?.number ?? 0,
+                number: place.name.isEmpty ? -1 : number(ofPlace: place.name), kind: .parks,
+                name: number(of: place.kind)))
+    }
+
+    private func number(ofPlace name: String) -> Int32 {
+        if let number = numbersOfPlaces[name] { return number }
+        guard places.count < Self.mostPlaces else { return -1 }
+        let number = Int32(truncatingIfNeeded: places.count)
+        places.append(name)
+        numbersOfPlaces[name] = number
+        return number
     }
 
     /// A task has ended: what was known of it.

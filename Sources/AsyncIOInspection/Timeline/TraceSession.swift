@@ -83,7 +83,7 @@ final class TraceSession: Sendable {
             copy = copiesEvents ? ring.events : nil
             facts = TraceRecording.Loop(
                 number: inspector.number, name: inspector.loop.name, driver: inspector.loop.driverName,
-                thread: inspector.thread, events: [], names: ring.names, descriptors: ring.descriptors.all,
+                thread: inspector.thread, events: [], names: ring.names, places: ring.places, descriptors: ring.descriptors.all,
                 tasks: ring.endedTasks + inspector.livingTasks, lost: ring.lost)
         }
 

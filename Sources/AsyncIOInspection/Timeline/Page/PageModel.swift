@@ -47,7 +47,7 @@ let pageModel: StaticString = #"""
           end[span] = time += next();
           const what = state[span] = bytes[at++];
           if (what === READY) first[span] = next();
-          else if (what >= READ && what <= OTHER) {
+          else if (what >= READ && what <= PARKED) {
             first[span] = next();
             const target = second[span] = next();
             if (target > 0) lane.targets.add(target);

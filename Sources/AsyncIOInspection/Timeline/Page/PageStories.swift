@@ -16,11 +16,18 @@ let pageStories: StaticString = #"""
     }
     const nameOf = (loop, id) => laneOf(loop, id) ? taskLink(laneOf(loop, id)) : "task #" + id;
 
+    /// `for the lock "accounts", held by transfer #7`
+    function placeWords(i) {
+      const kind = strings[first[i]], name = strings[second[i]], holder = third[i];
+      if (kind === "turn") return "for its next turn: it lets the others go first";
+      return (/^(lock|server|loop|scope)/.test(kind) ? "for the " : "at the ") + kind + (name ? " “" + name + "”" : "")
+        + (holder ? ", for " + (byId.get(holder)?.label || "task #" + holder) : "");
+    }
     /// `to read from 10.0.0.1:4000`
     function purpose(i) {
-      const operation = strings[first[i]] || "", target = strings[second[i]];
+      const operation = state[i] === READY ? "" : strings[first[i]] || "", target = strings[second[i]];
       switch (state[i]) {
-      case PARKED: return "for somebody to wake it";
+      case PARKED: return operation ? placeWords(i) : "for somebody to wake it";
       case UNKNOWN: return "for something that was not recorded";
       case SLEEP: return "for a timer";
       }
@@ -37,7 +44,7 @@ let pageStories: StaticString = #"""
       switch (state[i]) {
       case RUN: return "runs";
       case READY: return "ready";
-      case PARKED: return "waits for a wake-up";
+      case PARKED: return first[i] ? strings[first[i]] + (target ? " " + target : "") : "waits for a wake-up";
       case UNKNOWN: return "not known";
       case WORK: return "works";
       case ASLEEP: return "sleeps";
@@ -170,12 +177,12 @@ let pageStories: StaticString = #"""
       for (let i = lane.span0; i < lane.span1; i++) {
         if (state[i] < READ || state[i] > UNKNOWN) continue;
         const next = i + 1 < lane.span1 && state[i + 1] === READY ? i + 1 : -1;
-        const waker = state[i] === PARKED && next >= 0 ? first[next] : -1;
+        const waker = state[i] === PARKED && !first[i] && next >= 0 ? first[next] : -1;
         const key = state[i] + "/" + first[i] + "/" + second[i] + "/" + waker;
         const length = end[i] - start[i];
         let group = groups.get(key);
         if (!group) {
-          const words = waker >= 0 ? ["until it was woken by ", wakerName(lane, next)] : [purpose(i)];
+          const words = waker >= 0 && !first[i] ? ["until it was woken by ", wakerName(lane, next)] : [purpose(i)];
           groups.set(key, group = { sum: 0, count: 0, longest: 0, words });
         }
         group.sum += length;
