@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "casyncio_watchdog.h"
+
 /// Referred to by AsyncIOInspection, so that the linker takes the constructor in.
 void casyncio_inspection_link(void);
 
