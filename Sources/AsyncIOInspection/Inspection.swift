@@ -13,9 +13,14 @@ public enum Inspection {
         /// Whether SIGQUIT (Ctrl-\) writes the tree of tasks, with their stacks, to standard error, instead of ending
         /// the process. A program that handles the signal itself goes on doing so.
         public var printsTreeAtQuit: Bool
+        /// Who reports jobs that keep a loop from everything else.
+        public var watchdog: WatchdogOptions
 
         /// Creates options.
-        public init(printsTreeAtQuit: Bool = true) { self.printsTreeAtQuit = printsTreeAtQuit }
+        public init(printsTreeAtQuit: Bool = true, watchdog: WatchdogOptions = WatchdogOptions()) {
+            self.printsTreeAtQuit = printsTreeAtQuit
+            self.watchdog = watchdog
+        }
     }
 
     /// Begins to inspect the calling loop, if one runs here, and all loops of the process that begin later.
@@ -24,6 +29,7 @@ public enum Inspection {
     public static func start(_ options: Options = Options()) {
         let inspector = ProcessInspector.shared
         guard inspector.start(options) else { return }
+        LoopWatchdog.shared.start(options.watchdog)
         EventLoop.observer = inspector
         if let loop = EventLoop.current { inspector.loopRuns(loop) }
         if options.printsTreeAtQuit { listenForQuit() }
@@ -82,6 +88,8 @@ final class ProcessInspector: LoopObserver {
         held.withLock { $0.state.inspectors.append(inspector) }
         TraceSession.current?.join(inspector)
     }
+
+    func loopRests(_ loop: EventLoop) { inspector(of: loop)?.cell.rests() }
 
     func loopEnds(_ loop: EventLoop) {
         let inspector: LoopInspector? = held.withLock { held in

@@ -13,6 +13,8 @@ final class LoopInspector: Instrument, JobWatcher {
     /// The number of the loop's thread.
     let thread: Int32
     let began: Instant
+    /// What the watchdog reads of the loop, and the loop's times.
+    let cell: WatchCell
     @safe @exclusivity(unchecked) var table = TaskTable()
     /// Where a trace is recorded.
     @safe @exclusivity(unchecked) var ring: TraceRing?
@@ -24,24 +26,29 @@ final class LoopInspector: Instrument, JobWatcher {
     @safe @exclusivity(unchecked) private(set) var longestRun: Int64 = 0
     @safe @exclusivity(unchecked) var lag = RecentMaximum()
     private let readsTasks = casyncio_task_layout_is_known()
+    private let watchdog: LoopWatchdog
     private let outer: (any Instrument)?
     private let outerWatcher: (any JobWatcher)?
 
     /// Begins to inspect a loop, on its thread.
-    init(_ loop: EventLoop, number: Int) {
+    init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog = .shared) {
         self.loop = loop
         self.number = number
         thread = casyncio_thread_id()
         began = loop.now
+        cell = WatchCell(loop, number: number, thread: thread, watchdog: watchdog)
+        self.watchdog = watchdog
         outer = loop.instrument
         outerWatcher = loop.watcher
         loop.instrument = self
         loop.watcher = self
+        watchdog.watch(cell)
     }
 
     /// The loop has ended, or is inspected no more: lets go of its tasks. On the loop's thread.
     func end() {
         ring?.session?.leave(self)
+        watchdog.forget(cell)
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
@@ -59,6 +66,7 @@ final class LoopInspector: Instrument, JobWatcher {
                 ring.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
             }
         }
+        cell.record(event, at: instant)
         outer?.record(event, at: instant)
     }
 
@@ -78,10 +86,16 @@ final class LoopInspector: Instrument, JobWatcher {
 
     func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
         unsafe outerWatcher?.willRun(job, at: instant)
-        guard unsafe readsTasks && casyncio_job_is_task(job) else { return running = -1 }
+        guard unsafe readsTasks && casyncio_job_is_task(job) else {
+            cell.jobRuns(0, 0, at: instant)
+            return running = -1
+        }
         let id = unsafe swift_task_getJobTaskId(job)
         let position = unsafe table.position(of: id) ?? meet(job, id, creator: 0, at: instant)
-        lag.add(instant.nanoseconds &- table[position].since.nanoseconds, at: instant)
+        let waited = instant.nanoseconds &- table[position].since.nanoseconds
+        lag.add(waited, at: instant)
+        cell.readyToRun.add(waited)
+        cell.jobRuns(id, UInt(bitPattern: job), at: instant)
         table[position].phase = .running
         table[position].since = instant
         table[position].runs &+= 1
@@ -101,11 +115,13 @@ final class LoopInspector: Instrument, JobWatcher {
     }
 
     func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+        cell.loopGoesOn(at: instant)
         if running >= 0 {
             let position = running
             running = -1
             let time = instant.nanoseconds &- table[position].since.nanoseconds
             busy &+= time
+            cell.running.add(time)
             longestRun = max(longestRun, time)
             table[position].runTime &+= time
             table[position].longestRun = max(table[position].longestRun, time)
@@ -122,6 +138,16 @@ final class LoopInspector: Instrument, JobWatcher {
             }
         }
         unsafe outerWatcher?.didRun(job, at: instant)
+    }
+
+    func willCall(at instant: Instant) {
+        outerWatcher?.willCall(at: instant)
+        cell.callbackRuns(at: instant)
+    }
+
+    func didCall(at instant: Instant) {
+        cell.loopGoesOn(at: instant)
+        outerWatcher?.didCall(at: instant)
     }
 
     // MARK: Tasks that come and go

@@ -174,6 +174,7 @@ extension EventLoop {
     func leave() {
         casyncio_set_default_core(nil)
         casyncio_set_current_loop(nil)
+        Self.observer?.loopRests(self)
     }
 
     /// The loop is closed: the default executor leads elsewhere.

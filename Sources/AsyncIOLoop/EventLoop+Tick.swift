@@ -100,6 +100,7 @@ extension LoopCore {
     private func run(_ word: ReadyWord) {
         if word.kind == .call {
             counters.calls &+= 1
+            if let watcher { return call(word, watcher) }
             word.takeCall()?.run()
             return
         }
@@ -107,6 +108,13 @@ extension LoopCore {
         let plainTask = plainTasks.willRun(word)
         if isWatched { runWatched(word) } else { runner?.run(word) }
         if let plainTask { plainTasks.didRun(plainTask) }
+    }
+
+    /// Step 4, while somebody looks: a callback.
+    private func call(_ word: ReadyWord, _ watcher: any JobWatcher) {
+        watcher.willCall(at: now)
+        word.takeCall()?.run()
+        watcher.didCall(at: now)
     }
 
     /// Step 4, while somebody looks.

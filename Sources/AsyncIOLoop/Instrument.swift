@@ -20,6 +20,10 @@ package protocol JobWatcher: AnyObject {
     func waits(at place: any WaitingPlace, as visitor: Int)
     /// It has suspended or ended, or goes on elsewhere. Its memory may be gone, unless somebody has retained it.
     func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
+    /// A callback runs from here on.
+    func willCall(at instant: Instant)
+    /// The callback has returned.
+    func didCall(at instant: Instant)
 }
 
 /// What an ``Instrument`` sees, in the order of the loop's tick.

@@ -4,6 +4,8 @@ package import AsyncIOKernel
 package protocol LoopObserver: AnyObject, Sendable {
     /// A loop begins to run, on its thread. Called again when a ``EventLoop/Runner`` runs its next body.
     func loopRuns(_ loop: EventLoop)
+    /// The loop has left its thread: what happens there now is none of its doing. It may run again, or end.
+    func loopRests(_ loop: EventLoop)
     /// A loop has come to its end: nothing runs on it any more.
     func loopEnds(_ loop: EventLoop)
 }

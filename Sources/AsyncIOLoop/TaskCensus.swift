@@ -70,6 +70,9 @@ package final class TaskCensus: Instrument, JobWatcher {
         unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: bits))
     }
 
+    package func willCall(at instant: Instant) { outerWatcher?.willCall(at: instant) }
+    package func didCall(at instant: Instant) { outerWatcher?.didCall(at: instant) }
+
     // MARK: On a loop
 
     /// Begins to count on a loop, on its thread.

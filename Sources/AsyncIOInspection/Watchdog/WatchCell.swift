@@ -1,0 +1,135 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import CAsyncIO
+import CAsyncIOInspection
+import Synchronization
+
+/// What a loop is at just now: written by its thread, read by the watchdog's.
+///
+/// Neither waits for the other. The sequence number is odd while the rest is being written, and goes on with every
+/// step: a reader that finds the same even number before and after has read one moment, and one that finds the same as
+/// long ago knows that the loop has not gone on since. A step costs a few plain stores, and no look at a clock.
+final class WatchCell: Sendable {
+    enum Phase: UInt64, AtomicRepresentable {
+        /// In the kernel, or not on its thread: it may stay there as long as it likes.
+        case rests
+        /// Between two jobs: timers, completions, the inbox.
+        case turns
+        /// In a callback.
+        case calls
+        /// In a job of a task.
+        case runs
+    }
+
+    /// A moment.
+    struct Reading {
+        var sequence: UInt64
+        var phase: Phase
+        /// Since when.
+        var since: Instant
+        /// The task that runs: its id and its address; 0 where it is none, or not known.
+        var task: UInt64
+        var address: UInt
+    }
+
+    let loop: EventLoop
+    let number: Int
+    let thread: Int32
+    /// The bounds of the thread's stack; 0 if they are not known.
+    let stack: Range<UInt64>
+    /// How long jobs wait in the ready queue before they run.
+    let readyToRun = Histogram()
+    /// How long jobs run.
+    let running = Histogram()
+
+    private let sequence = Atomic<UInt64>(0)
+    private let phase = Atomic(Phase.rests)
+    private let since = Atomic<Int64>(0)
+    private let task = Atomic<UInt64>(0)
+    private let address = Atomic<UInt>(0)
+    /// The writer's own.
+    @safe @exclusivity(unchecked) private nonisolated(unsafe) var step: UInt64 = 0
+    @safe @exclusivity(unchecked) private nonisolated(unsafe) var isResting = true
+    /// Whether the loop's clock is the one that the watchdog has: a simulation's is not.
+    private let hasCommonClock: Bool
+
+    private let watchdog: LoopWatchdog
+
+    /// On the loop's thread.
+    init(_ loop: EventLoop, number: Int, thread: Int32, watchdog: LoopWatchdog) {
+        self.loop = loop
+        self.watchdog = watchdog
+        self.number = number
+        self.thread = thread
+        var (low, high): (UInt64, UInt64) = (0, 0)
+        stack = unsafe casyncio_stack_bounds(&low, &high) && low <= high ? low..<high : 0..<0
+        let difference = Instant.monotonicNow.duration(to: loop.now)
+        hasCommonClock = !loop.isSimulated && difference > .seconds(-1) && difference < .seconds(1)
+    }
+
+    // MARK: The loop's thread
+
+    @inline(__always)
+    private func write(_ phase: Phase, _ task: UInt64, _ address: UInt, at instant: Instant) {
+        sequence.store(step &+ 1, ordering: .relaxed)
+        self.phase.store(phase, ordering: .releasing)
+        since.store(instant.nanoseconds, ordering: .releasing)
+        self.task.store(task, ordering: .releasing)
+        self.address.store(address, ordering: .releasing)
+        step &+= 2
+        sequence.store(step, ordering: .releasing)
+    }
+
+    func jobRuns(_ task: UInt64, _ address: UInt, at instant: Instant) { write(.runs, task, address, at: instant) }
+
+    func callbackRuns(at instant: Instant) { write(.calls, 0, 0, at: instant) }
+
+    /// The job or the callback is over.
+    func loopGoesOn(at instant: Instant) { write(.turns, 0, 0, at: instant) }
+
+    func record(_ event: LoopEvent, at instant: Instant) {
+        switch event {
+        case .tickBegan, .waitEnded: wakes(at: instant)
+        case .waitBegan(let deadline):
+            // A wait whose end has passed only asks.
+            if deadline == .distantPast { loopGoesOn(at: instant) } else { rests(at: instant) }
+        default: break
+        }
+    }
+
+    /// The loop has left its thread.
+    func rests() { rests(at: Instant(nanoseconds: 0)) }
+
+    private func rests(at instant: Instant) {
+        isResting = true
+        write(.rests, 0, 0, at: instant)
+    }
+
+    private func wakes(at instant: Instant) {
+        loopGoesOn(at: instant)
+        guard isResting, hasCommonClock else { return }
+        isResting = false
+        // Either the watchdog, which looks once more before it sleeps, sees that the loop has woken, or this sees that
+        // it sleeps.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        watchdog.loopHasWoken()
+    }
+
+    // MARK: The watchdog's thread
+
+    /// Nil if the loop goes on just now.
+    var reading: Reading? {
+        let before = sequence.load(ordering: .acquiring)
+        let phase = phase.load(ordering: .acquiring)
+        let since = since.load(ordering: .acquiring)
+        let task = task.load(ordering: .acquiring)
+        let address = address.load(ordering: .acquiring)
+        guard before & 1 == 0, sequence.load(ordering: .relaxed) == before else { return nil }
+        return Reading(
+            sequence: before, phase: hasCommonClock ? phase : .rests, since: Instant(nanoseconds: since), task: task,
+            address: address)
+    }
+
+    /// Whether the loop is still where it was read.
+    func isStill(at reading: Reading) -> Bool { sequence.load(ordering: .acquiring) == reading.sequence }
+}
