@@ -16,6 +16,8 @@ public struct CommandLineTool: ParsableCommand {
               asyncio run -- 'make a' 'make b'   commands side by side
               asyncio serve files            this folder, for browsers
               asyncio fetch URL…             files from the web, many at once
+              asyncio ps                     what running programs are doing: see also
+                                             pstree, top and trace
 
             EXIT CODES
               0     done; also a server that was ended by Ctrl-C and has said goodbye
@@ -23,7 +25,9 @@ public struct CommandLineTool: ParsableCommand {
               64    the command line was not understood
               130   interrupted by Ctrl-C half-way
             """,
-        subcommands: [Tour.self, Serve.self, Connect.self, Run.self, Fetch.self])
+        subcommands: [
+            Tour.self, Serve.self, Connect.self, Run.self, Fetch.self, Ps.self, Pstree.self, Top.self, Trace.self,
+        ])
 
     /// Creates the command.
     public init() {}

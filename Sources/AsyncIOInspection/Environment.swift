@@ -5,5 +5,6 @@ import CAsyncIOInspection
 @_cdecl("asyncio_inspection_start")
 func startAsTheEnvironmentSays() {
     casyncio_inspection_link()
-    Inspection.start()
+    // Debug mode alone opens no door.
+    Inspection.start(Inspection.Options(socket: unsafe casyncio_environment_has("ASYNCIO_INSPECT")))
 }

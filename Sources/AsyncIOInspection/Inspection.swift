@@ -16,19 +16,27 @@ public enum Inspection {
         /// Who reports jobs that keep a loop from everything else.
         public var watchdog: WatchdogOptions
 
+        /// Whether `asyncio ps`, `top` and the like can inspect the process from outside, over a Unix socket that is
+        /// for its own user alone. On where `ASYNCIO_INSPECT=1` has started the inspection.
+        public var socket: Bool
+
         /// Creates options.
-        public init(printsTreeAtQuit: Bool = true, watchdog: WatchdogOptions = WatchdogOptions()) {
+        public init(
+            printsTreeAtQuit: Bool = true, watchdog: WatchdogOptions = WatchdogOptions(), socket: Bool = false
+        ) {
             self.printsTreeAtQuit = printsTreeAtQuit
             self.watchdog = watchdog
+            self.socket = socket
         }
     }
 
     /// Begins to inspect the calling loop, if one runs here, and all loops of the process that begin later.
     ///
-    /// Calling it again does nothing. Does not suspend.
+    /// Calling it again does nothing, but for the socket, which it opens if that was not asked for before. Does not
+    /// suspend.
     public static func start(_ options: Options = Options()) {
         let inspector = ProcessInspector.shared
-        guard inspector.start(options) else { return }
+        guard inspector.start(options) else { return inspector.add(options) }
         LoopWatchdog.shared.start(options.watchdog)
         EventLoop.observer = inspector
         if let loop = EventLoop.current { inspector.loopRuns(loop) }
@@ -59,6 +67,7 @@ final class ProcessInspector: LoopObserver {
         var options: Inspection.Options?
         var inspectors: [LoopInspector] = []
         var next = 1
+        let began = Instant.monotonicNow
     }
 
     /// A loop's inspector is used on the loop's thread only, though found from all.
@@ -67,6 +76,9 @@ final class ProcessInspector: LoopObserver {
     private let held = Locked(Held())
 
     var options: Inspection.Options? { held.withLock { $0.state.options } }
+
+    /// When the inspection began.
+    var began: Instant { held.withLock { $0.state.began } }
 
     /// False if it has been started.
     func start(_ options: Inspection.Options) -> Bool {
@@ -77,6 +89,16 @@ final class ProcessInspector: LoopObserver {
         }
     }
 
+    /// What was not asked for at the start.
+    func add(_ options: Inspection.Options) {
+        guard options.socket else { return }
+        let hasLoops = held.withLock { held in
+            held.state.options?.socket = true
+            return !held.state.inspectors.isEmpty
+        }
+        if hasLoops { InspectionSocket.shared.open() }
+    }
+
     func loopRuns(_ loop: EventLoop) {
         let number: Int? = held.withLock { held in
             guard !held.state.inspectors.contains(where: { $0.loop === loop }) else { return nil }
@@ -85,8 +107,12 @@ final class ProcessInspector: LoopObserver {
         }
         guard let number else { return }
         let inspector = LoopInspector(loop, number: number)
-        held.withLock { $0.state.inspectors.append(inspector) }
+        let hasSocket = held.withLock { held in
+            held.state.inspectors.append(inspector)
+            return held.state.options?.socket == true
+        }
         TraceSession.current?.join(inspector)
+        if hasSocket { InspectionSocket.shared.open() }
     }
 
     func loopRests(_ loop: EventLoop) { inspector(of: loop)?.cell.rests() }
@@ -97,6 +123,8 @@ final class ProcessInspector: LoopObserver {
             return held.state.inspectors.remove(at: place)
         }
         inspector?.end()
+        // The last one takes the socket with it.
+        if inspector != nil && loops.isEmpty { InspectionSocket.shared.close() }
     }
 
     /// The loops that are inspected, in the order of their beginnings. What belongs to a loop is asked on its thread.

@@ -6,14 +6,14 @@
 // Defined in Swift, in AsyncIOInspection.
 extern void asyncio_inspection_start(void);
 
-static bool is_set(const char *name) {
+bool casyncio_environment_has(const char *name) {
     const char *value = getenv(name);
     return value != NULL && value[0] != 0 && strcmp(value, "0") != 0;
 }
 
 // A program that never heard of inspection is inspected where its environment says so.
 __attribute__((constructor)) static void begin(void) {
-    if (is_set("ASYNCIO_INSPECT") || is_set("ASYNCIO_DEBUG")) asyncio_inspection_start();
+    if (casyncio_environment_has("ASYNCIO_INSPECT") || casyncio_environment_has("ASYNCIO_DEBUG")) asyncio_inspection_start();
 }
 
 void casyncio_inspection_link(void) {}

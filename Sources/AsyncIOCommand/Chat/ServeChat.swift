@@ -34,11 +34,14 @@ struct ServeChat: ParsableCommand {
     @Option(help: "How many lines one person may write in a second, after the first hundred.")
     var linesPerSecond = 20
 
+    @OptionGroup var inspection: InspectOption
+
     func validate() throws {
         guard linesPerSecond > 0 else { throw ValidationError("--lines-per-second is at least 1.") }
     }
 
     func run() throws {
+        inspection.apply()
         let options = EventLoop.Options(name: "chat", interrupts: [.interrupt, .terminate])
         try EventLoop.run(options: options) { try await serve() }
         Console.sayGoodbye("chat: goodbye")

@@ -32,6 +32,8 @@ struct ServeEcho: ParsableCommand {
     @Option(help: "How many loops, each on its own thread.")
     var loops = 1
 
+    @OptionGroup var inspection: InspectOption
+
     @Flag(help: "Echo the messages of WebSockets, at any path.")
     var websocket = false
 
@@ -40,6 +42,7 @@ struct ServeEcho: ParsableCommand {
     }
 
     func run() throws {
+        inspection.apply()
         let options = EventLoop.Options(name: "echo 1", driver: driver, interrupts: [.interrupt, .terminate])
         try EventLoop.run(options: options) {
             // The main loop is one of them: it would have nothing else to do.

@@ -49,6 +49,8 @@ struct ServeProxy: ParsableCommand {
     @Option(help: "How the loops ask the system.")
     var driver = DriverChoice.auto
 
+    @OptionGroup var inspection: InspectOption
+
     func validate() throws {
         guard (1...256).contains(loops) else { throw ValidationError("--loops is a number from 1 to 256.") }
         guard limit > 0 else { throw ValidationError("--limit is a number above 0.") }
@@ -62,6 +64,7 @@ struct ServeProxy: ParsableCommand {
     }
 
     func run() throws {
+        inspection.apply()
         // Before any thread is made: each inherits that the signal waits for the one that asks for it.
         let statistics = StatisticsSignal()
         let options = EventLoop.Options(name: "proxy 1", driver: driver, interrupts: [.interrupt, .terminate])

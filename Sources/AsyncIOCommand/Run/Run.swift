@@ -67,6 +67,8 @@ struct Run: ParsableCommand {
     @Option(help: "How the loop asks the system.")
     var driver = DriverChoice.auto
 
+    @OptionGroup var inspection: InspectOption
+
     @Argument(
         parsing: .postTerminator,
         help: ArgumentHelp("The commands, after --: each is one for /bin/sh.", valueName: "commands"))
@@ -87,6 +89,7 @@ struct Run: ParsableCommand {
     }
 
     func run() throws {
+        inspection.apply()
         let options = EventLoop.Options(name: "run", driver: driver, interrupts: [])
         let outcome = try EventLoop.run(options: options) {
             let loop = try EventLoop.here()

@@ -40,6 +40,8 @@ struct ServeFiles: ParsableCommand {
     @Flag(help: "Write no line for each answer.")
     var quiet = false
 
+    @OptionGroup var inspection: InspectOption
+
     func validate() throws {
         guard (tlsCert == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-cert and --tls-key belong together.")
@@ -47,6 +49,7 @@ struct ServeFiles: ParsableCommand {
     }
 
     func run() throws {
+        inspection.apply()
         let options = EventLoop.Options(name: "files", interrupts: [.interrupt, .terminate])
         try EventLoop.run(options: options) { try await serve() }
         Console.sayGoodbye("files: goodbye")

@@ -7,6 +7,8 @@
 
 /// Referred to by AsyncIOInspection, so that the linker takes the constructor in.
 void casyncio_inspection_link(void);
+/// Whether a variable of the environment is set, and neither empty nor 0.
+bool casyncio_environment_has(const char *name);
 
 // Programs and libraries as they lie in memory and on disk (elf(5)): what function an address belongs to, and what line
 // of which file. Files are not trusted: every number in them is checked before it is used.

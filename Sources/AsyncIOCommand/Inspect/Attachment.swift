@@ -1,0 +1,99 @@
+import AsyncIO
+import AsyncIOInspection
+import AsyncIOKernel
+
+/// A connection to a process that is inspected. Every question has an end in time.
+final class Attachment: Sendable {
+    /// How long a process may take to say anything: its inspector may be busy with somebody else's question.
+    static let patience = Duration.seconds(5)
+
+    let process: InspectedProcess
+    private let stream: UnixStream
+
+    private init(_ process: InspectedProcess, _ stream: UnixStream) {
+        self.process = process
+        self.stream = stream
+    }
+
+    /// Connects, and hears who is there. Throws ``CannotInspect``.
+    static func open(_ id: Int32) async throws -> Attachment {
+        let process = InspectedProcess(id: id)
+        let (path, owner) = try process.findSocket()
+        if process.state == "T" { throw process.silence }
+        let stream: UnixStream
+        do {
+            stream = try await withTimeout(patience) { try await UnixStream.connect(path) }
+        } catch let error as IOError where error.code == .connectionRefused || error.code == .noSuchFileOrDirectory {
+            // Left by one that had this number before, and did not end well.
+            _ = SystemCall.unlink(Array(path.utf8))
+            throw process.notInspected
+        } catch is TimeoutError {
+            throw process.silence
+        } catch let error as IOError {
+            throw CannotInspect(description: "process \(id)\(process.name) cannot be inspected: \(error)")
+        }
+        let peer = try await stream.peerCredentials
+        guard peer.userID == owner || peer.userID == 0, peer.processID == id || peer.processID == 0 else {
+            throw CannotInspect(description: "\(path) is not process \(id)'s, but process \(peer.processID)'s")
+        }
+        return Attachment(process, stream)
+    }
+
+    /// Who it is. No loop of the process has to answer for that.
+    func hello() async throws -> ProcessLine {
+        guard let line = try await ask(.hello, within: Self.patience).records.process else { throw strange("no process") }
+        return line
+    }
+
+    /// What its tasks are at.
+    func tree(stacks: Bool = false) async throws -> TaskTree {
+        guard let tree = try await ask(.tree(stacks: stacks), within: .seconds(15)).records.tree else {
+            throw strange("no tree")
+        }
+        return tree
+    }
+
+    /// What its loops are at, and how many tasks it has.
+    func loops() async throws -> (process: ProcessLine, tree: TaskTree) {
+        let records = try await ask(.loops, within: Self.patience).records
+        guard let process = records.process, let tree = records.tree else { throw strange("no loops") }
+        return (process, tree)
+    }
+
+    /// What happens from now on, for so long.
+    func trace(for time: Duration, _ form: TraceForm) async throws -> [UInt8] {
+        guard let body = try await ask(.trace(time, form), within: time + .seconds(30)).body else {
+            throw strange("no trace")
+        }
+        return body
+    }
+
+    func close() { stream.close() }
+
+    private func ask(_ request: InspectionRequest, within limit: Duration) async throws -> AnswerReader {
+        do {
+            return try await withTimeout(limit) { [stream, process] in
+                try await stream.write(Array("\(request)\n".utf8))
+                var answer = AnswerReader()
+                while !answer.isComplete {
+                    guard let bytes = try await stream.read() else { throw process.silence }
+                    try answer.take(bytes)
+                }
+                if let refusal = answer.refusal {
+                    throw CannotInspect(description: "process \(process.id) refuses: \(CleanText(refusal))")
+                }
+                return answer
+            }
+        } catch is TimeoutError {
+            throw process.silence
+        } catch let error as IOError where error.isDeparture {
+            throw process.silence
+        } catch let error as LineError {
+            throw strange("\(error)")
+        }
+    }
+
+    private func strange(_ what: String) -> CannotInspect {
+        CannotInspect(description: "process \(process.id) gives a strange answer: \(CleanText(what))")
+    }
+}

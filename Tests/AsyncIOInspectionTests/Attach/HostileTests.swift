@@ -1,0 +1,171 @@
+import AsyncIO
+import AsyncIOKernel
+import AsyncIOTestSupport
+import Foundation
+import Synchronization
+import Testing
+
+@testable import AsyncIOInspection
+
+@Suite("A hostile inspector")
+struct HostileTests {
+    @Test("that sends megabytes without a newline is cut off after the first kilobyte")
+    func endlessLine() async throws {
+        try await withSocket { path in
+            let inspector = try RawInspector(path)
+            inspector.send([UInt8](repeating: 0x61, count: 8 << 20))
+            let answer = String(decoding: try inspector.rest(), as: UTF8.self)
+            #expect(answer == "error a request has at most 1024 bytes\n")
+        }
+    }
+
+    @Test("that sends garbage gets an error for each line", arguments: 1...20 as ClosedRange<UInt64>)
+    func garbage(seed: UInt64) async throws {
+        try await withSocket { path in
+            var dice = Dice(seed: seed)
+            let inspector = try RawInspector(path)
+            var bytes = (0..<900).map { _ in UInt8(dice.below(256)) }
+            bytes.append(0x0a)
+            inspector.send(bytes)
+            for _ in 0..<bytes.count(where: { $0 == 0x0a }) {
+                #expect(try inspector.line()?.hasPrefix("error unknown request") == true)
+            }
+            inspector.send("hello\n")
+            #expect(try inspector.answer().count == 1)
+        }
+    }
+
+    @Test("that never reads is cut off, and others are answered meanwhile")
+    func neverReads() async throws {
+        try await withSocket(.canned(tasks: 20_000)) { path in
+            let idler = try RawInspector(path)
+            // More than fits into a socket's buffers.
+            idler.send("tree\n")
+            let other = try RawInspector(path)
+            for _ in 0..<100 {
+                other.send("hello\n")
+                #expect(try other.answer().count == 1)
+            }
+            // What was in the buffers is there, and the end came before the answer's.
+            let began = Date()
+            while try connections(path) > 1 {
+                other.send("hello\n")
+                #expect(try other.answer().count == 1)
+                try #require(Date().timeIntervalSince(began) < RawInspector.patience)
+            }
+            #expect(try idler.rest().suffix(4) != Array("end\n".utf8))
+        }
+    }
+
+    @Test("that comes a thousand times finds eight places, and each is free again afterwards")
+    func crowd() async throws {
+        try await withSocket { path in
+            var crowd: [RawInspector] = []
+            for _ in 0..<8 {
+                let inspector = try RawInspector(path)
+                inspector.send("hello\n")
+                #expect(try inspector.answer().count == 1)
+                crowd.append(inspector)
+            }
+            for _ in 0..<1_000 {
+                let late = try RawInspector(path)
+                #expect(try late.line() == "error 8 inspectors are connected already")
+                #expect(try late.line() == nil)
+            }
+            #expect(crowd[3].send("hello\n"))
+            #expect(try crowd[3].answer().count == 1)
+            crowd = []
+            // They go when the thread sees it.
+            while true {
+                let next = try RawInspector(path)
+                next.send("hello\n")
+                if try next.line()?.hasPrefix("process") == true { break }
+            }
+        }
+    }
+
+    @Test("that asks without a pause has a quarter of the time at most")
+    func captureBudget() {
+        var budget = CaptureBudget()
+        var now = Instant(nanoseconds: 1_000_000_000_000)
+        let began = now
+        var spent = Duration.zero
+        while began.duration(to: now) < .seconds(60) {
+            now = max(now, budget.next(from: now))
+            let allows = budget.allows(at: now)
+            #expect(allows)
+            let time = Duration.milliseconds(300)
+            now = now.advanced(by: time)
+            budget.spend(time, at: now)
+            spent += time
+        }
+        #expect(spent < .seconds(18))
+        #expect(spent > .seconds(12))
+        // After a rest there is a second, and no more.
+        now = now.advanced(by: .seconds(1_000))
+        var count = 0
+        while budget.allows(at: now) {
+            budget.spend(.milliseconds(300), at: now)
+            count += 1
+        }
+        #expect(count == 4)
+    }
+
+    @Test("does not keep a loop from its work")
+    func echoGoesOn() async throws {
+        let scratch = try Scratch()
+        let socket = InspectionSocket(answers: .ofProcess, folder: scratch.path)
+        defer { socket.close() }
+        let isOver = Atomic(false)
+        let box = Flag(isOver)
+        let attack = Task.detached {
+            try await Watchdog.onThread {
+                let path = open(socket)
+                var dice = Dice(seed: 3)
+                var rounds = 0
+                while !box.value.load(ordering: .relaxed) {
+                    let inspector = try RawInspector(path)
+                    switch dice.below(4) {
+                    case 0: inspector.send([UInt8](repeating: 0x61, count: 1 << 20))
+                    case 1: inspector.send("tree\ntree stacks\ntree\n")
+                    case 2: inspector.send((0..<500).map { _ in UInt8(dice.below(256)) })
+                    default: inspector.send("trace 10m html\n")
+                    }
+                    rounds += 1
+                }
+                return rounds
+            }
+        }
+        let thread = try LoopThread()
+        let slowest = try await thread.loop.submit(name: "echo") {
+            let (near, far) = try await UnixStream.pair()
+            var slowest = Duration.zero
+            for round in 0..<2_000 {
+                let began = Instant.monotonicNow
+                try await near.write([UInt8(truncatingIfNeeded: round)])
+                let bytes = try #require(try await far.read())
+                try await far.write(bytes)
+                #expect(try await near.read() == bytes)
+                slowest = max(slowest, began.duration(to: .monotonicNow))
+                try await EventLoop.current?.sleep(for: .microseconds(200))
+            }
+            return slowest
+        }.value
+        box.value.store(true, ordering: .relaxed)
+        #expect(try await attack.value > 10)
+        #expect(slowest < .seconds(1), "an echo took \(slowest)")
+        await thread.shutdown()
+    }
+}
+
+private final class Flag: Sendable {
+    let value: Atomic<Bool>
+    init(_ value: consuming Atomic<Bool>) { self.value = value }
+}
+
+/// How many connections a listener's path has: the other ends in /proc/net/unix.
+private func connections(_ path: String) throws -> Int {
+    let table = try String(contentsOfFile: "/proc/net/unix", encoding: .utf8)
+    // It was renamed after it was bound. The listener itself is the one in state 01.
+    return table.split(separator: "\n").count { $0.hasSuffix("\(path).new") && !$0.contains(" 01 ") }
+}
