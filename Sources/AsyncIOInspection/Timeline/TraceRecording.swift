@@ -69,6 +69,20 @@ public struct TraceRecording: Sendable {
     }
 }
 
+extension TraceRecording {
+    /// Finds the functions in which the tasks began. Reads files: not on a loop's thread.
+    mutating func nameOrigins() {
+        var names: [UInt: String?] = [0: nil]
+        for loop in loops.indices {
+            for task in loops[loop].tasks.indices {
+                let address = loops[loop].tasks[task].entryPoint
+                if names[address] == nil { names[address] = Symbols.frame(at: address).function }
+                loops[loop].tasks[task].origin = names[address] ?? nil
+            }
+        }
+    }
+}
+
 extension TraceRecording.Loop {
     /// The name of a descriptor at an instant.
     func name(of descriptor: Int32, at time: Int64, in index: [Int32: [Int]]) -> String? {

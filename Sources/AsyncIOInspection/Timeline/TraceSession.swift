@@ -83,8 +83,8 @@ final class TraceSession: Sendable {
             copy = copiesEvents ? ring.events : nil
             facts = TraceRecording.Loop(
                 number: inspector.number, name: inspector.loop.name, driver: inspector.loop.driverName,
-                thread: inspector.thread, events: [], names: ring.names, places: ring.places, descriptors: ring.descriptors.all,
-                tasks: ring.endedTasks + inspector.livingTasks, lost: ring.lost)
+                thread: inspector.thread, events: [], names: ring.names, places: ring.places,
+                descriptors: ring.descriptors.all, tasks: ring.endedTasks + inspector.livingTasks, lost: ring.lost)
         }
 
         var loop: TraceRecording.Loop {
@@ -141,6 +141,7 @@ final class TraceSession: Sendable {
             // What lies before is not known.
             recording.start = max(recording.start, Instant(nanoseconds: first))
         }
+        recording.nameOrigins()
         recording.notes = late.map { "The loop \($0) has not answered: what it did is missing." }
         return recording
     }

@@ -54,7 +54,8 @@ struct TraceRingTests {
             ])
     }
 
-    @Test("the newest events take the places of the oldest, in order", arguments: [0, 1, 15, 16, 17, 31, 32, 33, 1_000])
+    @Test(
+        "the newest events take the places of the oldest, in order", arguments: [0, 1, 15, 16, 17, 31, 32, 33, 1_000])
     func overwriting(count: Int) {
         let ring = TraceRing(capacity: 16)
         for number in 0..<count { ring.record(.tickBegan(ready: number), by: 0, at: Self.at(Int64(number))) }

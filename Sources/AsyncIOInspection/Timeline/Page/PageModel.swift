@@ -104,8 +104,7 @@ let pageModel: StaticString = #"""
       }
     }
     function shortOrigin(origin) {
-      const name = origin.replace(/\(.*$/s, "").split(".").pop();
-      return name.length > 40 ? name.slice(0, 39) + "…" : name;
+      return origin.length > 60 ? origin.slice(0, 59) + "…" : origin;
     }
     /// The lane where an arrow begins; -1: none.
     function wakerLane(lane, code) {
