@@ -112,7 +112,7 @@ final class Capture: Sendable {
         let end = whole ? inspector.table.capacity : min(start + 256, inspector.table.capacity)
         var found: [RawTask] = []
         for position in start..<end {
-            if let task = inspector.read(position, frames: readsStacks ? 64 : 0) { found.append(task) }
+            if let task = inspector.read(position, keepsStack: readsStacks) { found.append(task) }
         }
         state.withLock { state in
             state.tasks += found
@@ -151,15 +151,19 @@ final class Capture: Sendable {
 /// A task as it was read on its loop: the addresses are still to be resolved.
 struct RawTask: Sendable {
     var view: TaskView
-    var entryPoint: UInt
     var stack: [UInt]
+    /// Whether the stack was asked for, and is not only read for what it says of the task.
+    var keepsStack: Bool
     /// When its loop saw it last.
     var seen: Instant
 
     var resolved: TaskView {
         var view = view
-        view.origin = entryPoint == 0 ? nil : Symbols.frame(at: entryPoint)
-        view.stack = stack.map(Symbols.frame(at:))
+        view.origin = Symbols.origin(of: stack)
+        guard keepsStack || view.wait?.kind == "continuation" else { return view }
+        let frames = Symbols.frames(of: stack)
+        if view.wait?.kind == "continuation" { view.wait?.standing = frames.first.map { "in \($0)" } }
+        if keepsStack { view.stack = frames }
         return view
     }
 }
