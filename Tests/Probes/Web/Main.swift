@@ -3,6 +3,7 @@
 #if HTTP
 import AsyncIOHTTP
 import Glibc
+import Synchronization
 
 /// `web-probe PLACE`: serves until it is interrupted. The place is a port of 127.0.0.1 (0: any) or a path with a slash
 /// in it, for a Unix socket. Prints `port N` or `path P` when it listens. With `get` or `put`, it asks: ``Asking``.
@@ -36,6 +37,14 @@ struct Main {
         fflush(nil)
     }
 
+    private static let ended = Atomic(0)
+
+    private static var nanoseconds: Int {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
+    }
+
     static func makeRouter() throws -> Router {
         var router = Router()
         try router.get("/hello") { _ in .text("hello\n") }
@@ -58,6 +67,13 @@ struct Main {
         }
         // Nobody asks for this but a request that is hidden in another one.
         try router.get("/smuggled") { _ in .text("here it was") }
+        // Waits for what only its client's leaving can end; and when that was, by the machine's monotonic clock.
+        try router.get("/wait") { _ in
+            defer { ended.store(nanoseconds, ordering: .relaxed) }
+            try await EventLoop.current?.sleep(for: .seconds(3_600))
+            return .text("nobody left\n")
+        }
+        try router.get("/ended") { _ in .text("\(ended.load(ordering: .relaxed))") }
         // Answers before it reads.
         try router.post("/refuse") { _ in throw HTTPError(.forbidden, "not here") }
         try router.get("/ws") { request in
