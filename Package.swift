@@ -196,6 +196,16 @@ let package = Package(
             name: "web-probe",
             dependencies: ["AsyncIO", .target(name: "AsyncIOHTTP", condition: .when(traits: ["HTTP"]))],
             path: "Tests/Probes/Web", swiftSettings: strict),
+        // Feeds the parsers of HTTP and WebSocket with random bytes. It sees their insides, so it is empty without -DFUZZ.
+        .executableTarget(
+            name: "web-fuzz",
+            dependencies: [
+                "AsyncIOHTTP", "AsyncIOTesting",
+                optional("NIOCore", of: "swift-nio", trait: "HTTP"),
+                optional("NIOWebSocket", of: "swift-nio", trait: "HTTP"),
+                optional("HTTPTypes", of: "swift-http-types", trait: "HTTP"),
+            ],
+            path: "Tests/Fuzz", swiftSettings: strict),
         // Serves and dials while Tests/Faults/faults.py makes its system calls fail.
         .executableTarget(
             name: "fault-probe", dependencies: ["AsyncIO"], path: "Tests/Faults/Probe", swiftSettings: strict),
