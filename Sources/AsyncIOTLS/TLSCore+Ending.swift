@@ -36,6 +36,7 @@ extension TLSCore {
             return (true, isWhole)
         }
         guard isOpen else { return }
+        endWatch()
         drained.set()
         guard isWhole else { return closeTransport() }
         send()
@@ -118,6 +119,7 @@ extension TLSCore {
             return phase == .open
         }
         guard isOpen else { return }
+        endWatch()
         abortTransport()
         drained.set()
     }

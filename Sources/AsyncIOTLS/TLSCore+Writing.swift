@@ -41,7 +41,13 @@ extension TLSCore {
             if let writer { throw busy(writer, "write") }
             writer = TaskLabel.current
         }
-        defer { locked { writer = nil } }
+        defer {
+            let isResting = locked {
+                writer = nil
+                return rests()
+            }
+            if isResting { watch() }
+        }
         // A cancelled write may have left something: first what is first.
         try await drain()
         try await body(self)

@@ -41,6 +41,9 @@ final class TLSCore: @unchecked Sendable {
     var hasLingered = false
     /// Ends the time that closing may take.
     var deadline: ScheduledCall?
+    /// Whether somebody looks whether the connection rests, and when next.
+    var isWatched = false
+    var restTimer: ScheduledCall?
 
     enum Phase { case open, closed }
     enum Afterwards { case nothing, finish, close }
@@ -147,8 +150,10 @@ final class TLSCore: @unchecked Sendable {
                 return .none
             }
             if let found { return found }
+            let (isFlooded, isResting) = locked { (engine.outbox.count > 64, rests()) }
+            if isResting { watch() }
             // Who makes us answer again and again, and reads no answer, is not read either.
-            if locked({ engine.outbox.count > 64 }) { try await drain() }
+            if isFlooded { try await drain() }
             let bytes: [UInt8]?
             do { bytes = try await transport.read(upTo: Self.readSize) } catch {
                 if !(error is CancellationError), locked({ phase != .open }) { throw closedMeanwhile("read") }

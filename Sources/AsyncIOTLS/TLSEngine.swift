@@ -12,9 +12,8 @@ final class TLSEngine {
     private let loop = ManualLoop()
     private let channel: SansIOChannel
     private let handler: NIOSSLHandler
+    private let start = WireEnd()
     private let end = PlaintextEnd()
-    /// What is to be sent, in order. Moved here at once: a channel that closes drops what it has.
-    private(set) var outbox = CircularBuffer<ByteBuffer>()
     /// The name that the peer's certificate has to be for, beyond what NIOSSL asks of it.
     var expectedName: String?
     /// Whether nothing more can be written: our close_notify is in the outbox, or has gone.
@@ -26,8 +25,9 @@ final class TLSEngine {
         channel = SansIOChannel(on: loop, remote: address)
         channel.allowsHalfClosure = true
         channel.readsByItself = false
-        try channel.pipeline.syncOperations.addHandlers([handler, end])
-        channel.needsAttention = { [unowned self] in collect() }
+        try channel.pipeline.syncOperations.addHandlers([start, handler, end])
+        // All that is written stays with the first handler, so there is nothing to wait for.
+        channel.needsAttention = { [unowned channel] in if channel.wantsOutputEnd { channel.outputHasEnded() } }
         drive { channel.activate() }
     }
 
@@ -37,6 +37,9 @@ final class TLSEngine {
         channel.fail(ChannelError.alreadyClosed)
         loop.turn()
     }
+
+    /// What is to be sent, in order.
+    var outbox: CircularBuffer<ByteBuffer> { start.outbox }
 
     // MARK: What is known
 
@@ -54,7 +57,12 @@ final class TLSEngine {
     // MARK: Bytes of the wire
 
     /// Takes in what has come.
-    func feed(_ bytes: [UInt8]) { drive { channel.feed(ByteBuffer(bytes: bytes)) } }
+    func feed(_ bytes: [UInt8]) {
+        end.lent.letGo()
+        // Later there is hardly ever something to say about what has come.
+        if !isEstablished { start.lent.letGo() }
+        drive { channel.feed(ByteBuffer(bytes: bytes)) }
+    }
 
     /// Takes in that nothing more comes: an error, unless the peer has finished before.
     func feedEnd() {
@@ -65,11 +73,7 @@ final class TLSEngine {
     }
 
     /// So many bytes of the outbox's first buffer have gone.
-    func sent(_ count: Int) {
-        guard var first = outbox.popFirst() else { return }
-        first.moveReaderIndex(forwardBy: min(count, first.readableBytes))
-        if first.readableBytes > 0 { outbox.prepend(first) }
-    }
+    func sent(_ count: Int) { start.sent(count) }
 
     // MARK: The application's bytes
 
@@ -81,6 +85,7 @@ final class TLSEngine {
     func write(_ bytes: RawSpan) {
         var buffer = ByteBufferAllocator().buffer(capacity: bytes.byteCount)
         buffer.writeBytes(bytes)
+        start.lent.letGo()
         drive { channel.writeAndFlush(buffer, promise: nil) }
     }
 
@@ -117,19 +122,51 @@ final class TLSEngine {
         return count
     }
 
+    // MARK: Memory
+
+    /// How often the engine has worked.
+    private(set) var turns: UInt = 0
+
+    /// How many bytes of the memory that NIOSSL keeps for its next records have been written to: as long as a
+    /// connection lives it gives back none of it.
+    var usedMemory: Int { start.lent.reach + end.lent.reach }
+
+    /// Gives the pages of that memory back, if nothing is in them that somebody waits for.
+    func giveBackMemory() {
+        if start.outbox.isEmpty { start.lent.giveBackPages() }
+        if end.plaintext == nil { end.lent.giveBackPages() }
+    }
+
     // MARK: Steps
 
     private func drive(_ body: () -> Void) {
+        turns &+= 1
         body()
         loop.turn()
     }
+}
 
-    private func collect() {
-        while let bytes = channel.nextOutput() {
-            outbox.append(bytes)
-            channel.took(bytes.readableBytes)
-        }
-        if channel.wantsOutputEnd { channel.outputHasEnded() }
+/// The pipeline's first handler: keeps what is to be sent. The channel gets nothing, since one that closes drops what
+/// it has.
+private final class WireEnd: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private(set) var outbox = CircularBuffer<ByteBuffer>()
+    var lent = LentMemory()
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let bytes = unwrapOutboundIn(data)
+        lent.lend(bytes)
+        if bytes.readableBytes > 0 { outbox.append(bytes) }
+        promise?.succeed()
+    }
+
+    func flush(context: ChannelHandlerContext) {}
+
+    func sent(_ count: Int) {
+        guard var first = outbox.popFirst() else { return }
+        first.moveReaderIndex(forwardBy: min(count, first.readableBytes))
+        if first.readableBytes > 0 { outbox.prepend(first) }
     }
 }
 
@@ -139,6 +176,7 @@ private final class PlaintextEnd: ChannelInboundHandler {
 
     /// What nobody has taken yet. Usually the handler's own memory: whoever takes it all lets go of it.
     var plaintext: ByteBuffer?
+    var lent = LentMemory()
     private(set) var isEstablished = false
     private(set) var applicationProtocol: String?
     private(set) var hasEnded = false
@@ -151,6 +189,7 @@ private final class PlaintextEnd: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
+        lent.lend(bytes)
         if plaintext == nil { plaintext = bytes } else { plaintext?.writeBuffer(&bytes) }
     }
 
