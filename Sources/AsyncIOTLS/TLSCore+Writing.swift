@@ -71,7 +71,7 @@ extension TLSCore {
     func tryWrite(_ bytes: RawSpan) throws -> Int {
         guard !bytes.isEmpty, loop.isCurrent else { return 0 }
         send()
-        let count = min(bytes.byteCount, TLSEngine.pieceSize)
+        let count = min(bytes.byteCount, TLSEngine.recordSize)
         let isTaken = try locked {
             try mustBeWritable()
             guard writer == nil, engine.outbox.isEmpty else { return false }

@@ -29,6 +29,8 @@ final class TLSCore: @unchecked Sendable {
     var phase = Phase.open
     var reader: TaskLabel?
     var writer: TaskLabel?
+    /// Whether more came than a record when it was last read; the reader's.
+    private var isStreamed = false
     /// Whether somebody is at the stream beneath, to write.
     var isSending = false
     /// What is to be done when the outbox is empty.
@@ -72,8 +74,10 @@ final class TLSCore: @unchecked Sendable {
 
     // MARK: The handshake
 
-    /// The most that is read at once: about a record, so that little memory is held afterwards.
+    /// The most that is read at once: about a record, so that little memory is used by those of whom little comes.
     private static let readSize = 16_640
+    /// The most that is read at once of those who fill that: some records, which cost less together.
+    private static let streamedSize = 3 * readSize
 
     /// Speaks until both sides know each other. Throws ``TLSError``, and what the stream beneath throws.
     func shakeHands() async throws {
@@ -155,11 +159,12 @@ final class TLSCore: @unchecked Sendable {
             // Who makes us answer again and again, and reads no answer, is not read either.
             if isFlooded { try await drain() }
             let bytes: [UInt8]?
-            do { bytes = try await transport.read(upTo: Self.readSize) } catch {
+            do { bytes = try await transport.read(upTo: isStreamed ? Self.streamedSize : Self.readSize) } catch {
                 if !(error is CancellationError), locked({ phase != .open }) { throw closedMeanwhile("read") }
                 throw error
             }
             let hasAnswer = locked {
+                isStreamed = (bytes?.count ?? 0) >= Self.readSize
                 take(bytes)
                 return !engine.outbox.isEmpty
             }

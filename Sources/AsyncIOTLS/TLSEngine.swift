@@ -77,9 +77,11 @@ final class TLSEngine {
 
     // MARK: The application's bytes
 
-    /// The most that one ``write(_:)`` takes: a record. NIOSSL keeps memory for the most that it has ever encrypted
-    /// at once.
-    static let pieceSize = 16_384
+    /// The most that a record holds (RFC 8446, 5.1).
+    static let recordSize = 16_384
+    /// The most that one ``write(_:)`` takes: three records, which the kernel takes at once for less than one by one.
+    /// NIOSSL keeps memory for the most that it has ever encrypted at once; so many records fit in 64 KiB.
+    static let pieceSize = 3 * recordSize
 
     /// Encrypts bytes into the outbox.
     func write(_ bytes: RawSpan) {
