@@ -136,6 +136,7 @@ extension EventLoop {
 
     /// Performs an operation that never waits, without a task: on the loop now, from elsewhere soon.
     package func performSoon(closing handle: Handle, _ closing: Closing = .orderly) {
+        OpenResources.closed(ResourceKey(handle))
         if isCurrent { _ = core.start(.close(handle, closing)) } else { post(.close(handle, closing)) }
     }
 

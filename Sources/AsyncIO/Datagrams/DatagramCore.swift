@@ -41,9 +41,14 @@ final class DatagramCore: Sendable {
         self.handle = handle
         self.traits = traits
         self.state = Locked(state)
+        OpenResources.opened(ResourceKey(handle))
     }
 
-    deinit { close() }
+    deinit {
+        OpenResources.letGo(
+            ResourceKey(handle), "\(traits.isUnix ? "UnixDatagramSocket" : "UDPSocket")(\(local))", on: loop)
+        close()
+    }
 
     var local: SocketAddress { state.withLock { $0.local } }
     var peer: SocketAddress? { state.withLock { $0.peer } }

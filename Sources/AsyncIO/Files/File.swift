@@ -61,10 +61,12 @@ public final class File: Sendable, CustomStringConvertible {
         writingTurn = hasPositions ? turn : AsyncLock(name: "file writer")
         readsFromCache = Atomic(hasPositions)
         writesToCache = Atomic(hasPositions)
+        OpenResources.opened(ResourceKey(unadopted: number))
     }
 
     deinit {
         guard uses.load(ordering: .acquiring) == 0 else { return }
+        OpenResources.letGo(ResourceKey(unadopted: number), "File(\(path))", on: loop)
         let (number, loop) = (number, loop)
         if closesAtOnce || loop.isClosed {
             _ = SystemCall.close(number)
@@ -153,6 +155,7 @@ public final class File: Sendable, CustomStringConvertible {
                 .resourceBusy, operation: "close", subject: "\(path)",
                 detail: "\(state / 2) calls of the file are under way; await them first")
         }
+        OpenResources.closed(ResourceKey(unadopted: number))
         if closesAtOnce {
             try FileLane.check(Outcome(SystemCall.close(number)), "close", "\(path)", on: loop)
             return

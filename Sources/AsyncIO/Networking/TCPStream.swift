@@ -9,9 +9,15 @@ public import AsyncIOLoop
 public final class TCPStream: ByteStream, CustomStringConvertible {
     let core: StreamCore
 
-    init(_ core: StreamCore) { self.core = core }
+    init(_ core: StreamCore) {
+        self.core = core
+        OpenResources.opened(core.key)
+    }
 
-    deinit { core.close() }
+    deinit {
+        core.letGo("TCPStream")
+        core.close()
+    }
 
     var handle: Handle { core.reader }
 

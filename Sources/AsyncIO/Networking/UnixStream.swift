@@ -13,9 +13,15 @@ import SystemPackage
 public final class UnixStream: ByteStream, CustomStringConvertible {
     let core: StreamCore
 
-    init(_ core: StreamCore) { self.core = core }
+    init(_ core: StreamCore) {
+        self.core = core
+        OpenResources.opened(core.key)
+    }
 
-    deinit { core.close() }
+    deinit {
+        core.letGo("UnixStream")
+        core.close()
+    }
 
     /// The loop that does the connection's work.
     public var loop: EventLoop { core.loop }

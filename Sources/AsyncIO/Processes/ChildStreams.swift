@@ -36,6 +36,8 @@ struct ChildStreams {
         }
         self.output = try await add(output)
         errorOutput = try await add(error)
+        // They are closed when their process is let go, which is all right.
+        for stream in [self.input, fed, self.output, errorOutput] { stream.map { OpenResources.closed($0.core.key) } }
     }
 
     /// The child has its ends: ours of them are closed, so that their other sides see the end when the child ends.

@@ -43,12 +43,15 @@ public final class Process: Sendable, CustomStringConvertible {
         fed = streams?.fed
         output = streams?.output
         errorOutput = streams?.errorOutput
+        OpenResources.opened(ResourceKey(process: child.id))
     }
 
     deinit {
         // It is reaped when it ends; if the loop ends before, with the next one that is started.
         let (child, loop) = (child, loop)
-        guard child.end() == nil, !loop.isClosed else { return }
+        let key = ResourceKey(process: child.id)
+        guard child.end() == nil, !loop.isClosed else { return OpenResources.closed(key) }
+        OpenResources.letGo(key, "Process(\(command), \(child.id)), which still runs,", on: loop)
         loop.spawn(name: "reaper of \(command.executable) (process \(child.id))") {
             // Its status interests nobody.
             _ = try? await child.wait(on: loop)

@@ -39,9 +39,13 @@ final class ServerCore: Sendable {
         self.place = place
         // The kernel's queue is full when there is one more.
         self.backlog = Int(max(backlog, 0)) + 1
+        if case .socket(let handle) = source { OpenResources.opened(ResourceKey(handle)) }
     }
 
     deinit {
+        if case .socket(let handle) = source {
+            OpenResources.letGo(ResourceKey(handle), "listener(\(address))", on: loop)
+        }
         place?.giveUp()
         if case .socket(let handle) = source { loop.performSoon(closing: handle) }
     }

@@ -17,6 +17,7 @@ extension PipeStream {
             throw IOError(.badFileDescriptor, operation: "hand over", subject: "\(core.subject)", detail: detail)
         }
         let outcome = await core.perform(.disown(handle))
+        if outcome.result >= 0 { OpenResources.closed(core.key) }
         return Descriptor(owning: CInt(truncatingIfNeeded: try core.check(outcome, "hand over")))
     }
 }

@@ -14,9 +14,15 @@ public final class PipeStream: ByteStream, CustomStringConvertible {
     /// A pipe has no half-close: its writing end is closed, and writing again must not say that all is closed.
     private let hasFinishedWriting = Atomic(false)
 
-    private init(_ core: StreamCore) { self.core = core }
+    private init(_ core: StreamCore) {
+        self.core = core
+        OpenResources.opened(core.key)
+    }
 
-    deinit { close() }
+    deinit {
+        core.letGo("PipeStream")
+        close()
+    }
 
     /// The loop that does the stream's work.
     public var loop: EventLoop { core.loop }
@@ -160,6 +166,7 @@ public final class PipeStream: ByteStream, CustomStringConvertible {
         if hasFinishedWriting.load(ordering: .relaxed) { return }
         try await core.closeWriting()
         hasFinishedWriting.store(true, ordering: .relaxed)
+        if core.reader == .none { OpenResources.closed(core.key) }
     }
 
     /// Closes both ends. What is in the pipe is still delivered. Calling it again does nothing.

@@ -127,6 +127,13 @@ struct StreamCore: Sendable {
 
     // MARK: Ending
 
+    /// What debug mode knows it by: a pipe may have one end only.
+    var key: ResourceKey { ResourceKey(reader != .none ? reader : writer) }
+
+    /// The owner says that it lets go, in its `deinit`.
+    @inline(__always)
+    func letGo(_ kind: StaticString) { OpenResources.letGo(key, "\(kind)(\(subject))", on: loop) }
+
     func closeWriting() async throws {
         try await check(loop.perform(.finishSending(writer)), "close writing")
     }
