@@ -6,5 +6,7 @@ import CAsyncIOInspection
 func startAsTheEnvironmentSays() {
     casyncio_inspection_link()
     // Debug mode alone opens no door.
-    Inspection.start(Inspection.Options(socket: unsafe casyncio_environment_has("ASYNCIO_INSPECT")))
+    var options = Inspection.Options(socket: unsafe casyncio_environment_has("ASYNCIO_INSPECT"))
+    if unsafe casyncio_environment_has("ASYNCIO_DEBUG") { options.debug = Inspection.DebugOptions() }
+    Inspection.start(options)
 }

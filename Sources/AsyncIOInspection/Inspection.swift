@@ -15,17 +15,20 @@ public enum Inspection {
         public var printsTreeAtQuit: Bool
         /// Who reports jobs that keep a loop from everything else.
         public var watchdog: WatchdogOptions
-
+        /// What debug mode looks for; nil: it is off. `ASYNCIO_DEBUG=1` in the environment turns it on.
+        public var debug: DebugOptions?
         /// Whether `asyncio ps`, `top` and the like can inspect the process from outside, over a Unix socket that is
         /// for its own user alone. On where `ASYNCIO_INSPECT=1` has started the inspection.
         public var socket: Bool
 
         /// Creates options.
         public init(
-            printsTreeAtQuit: Bool = true, watchdog: WatchdogOptions = WatchdogOptions(), socket: Bool = false
+            printsTreeAtQuit: Bool = true, watchdog: WatchdogOptions = WatchdogOptions(), debug: DebugOptions? = nil,
+            socket: Bool = false
         ) {
             self.printsTreeAtQuit = printsTreeAtQuit
             self.watchdog = watchdog
+            self.debug = debug
             self.socket = socket
         }
     }
@@ -37,7 +40,8 @@ public enum Inspection {
     public static func start(_ options: Options = Options()) {
         let inspector = ProcessInspector.shared
         guard inspector.start(options) else { return inspector.add(options) }
-        LoopWatchdog.shared.start(options.watchdog)
+        LoopWatchdog.shared.start(options.watchdog, usually: .milliseconds(options.debug == nil ? 100 : 50))
+        inspector.startDebugging(options.debug)
         EventLoop.observer = inspector
         if let loop = EventLoop.current { inspector.loopRuns(loop) }
         if options.printsTreeAtQuit { listenForQuit() }
@@ -74,6 +78,15 @@ final class ProcessInspector: LoopObserver {
     @safe private struct Held: @unchecked Sendable { var state = State() }
 
     private let held = Locked(Held())
+    /// Debug mode, if it is on. Set before the first loop is seen.
+    private let desk = Locked<DebugDesk?>(nil)
+
+    func startDebugging(_ options: Inspection.DebugOptions?) {
+        guard let options else { return }
+        let started = DebugDesk(options)
+        started.start()
+        desk.withLock { $0 = started }
+    }
 
     var options: Inspection.Options? { held.withLock { $0.state.options } }
 
@@ -106,7 +119,7 @@ final class ProcessInspector: LoopObserver {
             return held.state.next
         }
         guard let number else { return }
-        let inspector = LoopInspector(loop, number: number)
+        let inspector = LoopInspector(loop, number: number, debug: desk.withLock { $0 })
         let hasSocket = held.withLock { held in
             held.state.inspectors.append(inspector)
             return held.state.options?.socket == true

@@ -27,28 +27,35 @@ final class LoopInspector: Instrument, JobWatcher {
     @safe @exclusivity(unchecked) var lag = RecentMaximum()
     private let readsTasks = casyncio_task_layout_is_known()
     private let watchdog: LoopWatchdog
+    /// What debug mode keeps of the loop's tasks.
+    let debug: DebugRounds?
+    /// Whether a callback runs.
+    @safe @exclusivity(unchecked) private var isCalling = false
     private let outer: (any Instrument)?
     private let outerWatcher: (any JobWatcher)?
 
     /// Begins to inspect a loop, on its thread.
-    init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog = .shared) {
+    init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog = .shared, debug desk: DebugDesk? = nil) {
         self.loop = loop
         self.number = number
         thread = casyncio_thread_id()
         began = loop.now
         cell = WatchCell(loop, number: number, thread: thread, watchdog: watchdog)
         self.watchdog = watchdog
+        debug = desk.map(DebugRounds.init(desk:))
         outer = loop.instrument
         outerWatcher = loop.watcher
         loop.instrument = self
         loop.watcher = self
         watchdog.watch(cell)
+        debug?.begin(self)
     }
 
     /// The loop has ended, or is inspected no more: lets go of its tasks. On the loop's thread.
     func end() {
         ring?.session?.leave(self)
         watchdog.forget(cell)
+        debug?.end(self)
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
@@ -143,9 +150,11 @@ final class LoopInspector: Instrument, JobWatcher {
     func willCall(at instant: Instant) {
         outerWatcher?.willCall(at: instant)
         cell.callbackRuns(at: instant)
+        isCalling = true
     }
 
     func didCall(at instant: Instant) {
+        isCalling = false
         cell.loopGoesOn(at: instant)
         outerWatcher?.didCall(at: instant)
     }
@@ -169,6 +178,8 @@ final class LoopInspector: Instrument, JobWatcher {
         // A task that is an `async let` lies in the memory of its parent.
         entry.isRetained = !entry.isAsyncLet
         if entry.isRetained { unsafe casyncio_task_retain(job) }
+        // One from another thread comes here without whoever has created it.
+        if let debug, creator != 0 || isCalling { debug.created(id) }
         return table.add(entry)
     }
 
@@ -183,6 +194,7 @@ final class LoopInspector: Instrument, JobWatcher {
 
     func forget(_ position: Int) {
         let entry = table.remove(at: position)
+        debug?.forget(entry.id)
         if entry.isRetained { unsafe casyncio_task_release(UnsafeMutableRawPointer(bitPattern: entry.task)) }
     }
 }

@@ -13,7 +13,8 @@ bool casyncio_environment_has(const char *name) {
 
 // A program that never heard of inspection is inspected where its environment says so.
 __attribute__((constructor)) static void begin(void) {
-    if (casyncio_environment_has("ASYNCIO_INSPECT") || casyncio_environment_has("ASYNCIO_DEBUG")) asyncio_inspection_start();
+    if (casyncio_environment_has("ASYNCIO_INSPECT") || casyncio_environment_has("ASYNCIO_DEBUG"))
+        asyncio_inspection_start();
 }
 
 void casyncio_inspection_link(void) {}

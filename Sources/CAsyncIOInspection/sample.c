@@ -171,6 +171,16 @@ static void copy_registers(const ucontext_t *context, struct casyncio_sample *sa
     sample->stack_pointer = sample->registers[STACK_POINTER];
 }
 
+bool casyncio_sample_context(const void *context, struct casyncio_sample *sample) {
+    static __thread uint64_t low, high;
+    if (high == 0 && !casyncio_stack_bounds(&low, &high)) return false;
+    copy_registers(context, sample);
+    if (sample->stack_pointer < low || sample->stack_pointer >= high) return false;
+    sample->memory = (unsigned char *)(uintptr_t)sample->stack_pointer;
+    sample->size = high - sample->stack_pointer;
+    return true;
+}
+
 // Async-signal-safe: atomics, gettid(2), futex(2), and a copy of its own stack.
 __attribute__((no_sanitize("address", "thread"))) static void handle(int signal, siginfo_t *info, void *context) {
     (void)signal;

@@ -3,6 +3,7 @@
 #include "frame_rules.h"
 
 #include <string.h>
+#include <ucontext.h>
 
 // Walks a copied stack by what the compilers tell of it (.eh_frame), since the C library keeps no frame pointers, and
 // goes on where they tell nothing by the frame pointers that Swift keeps.
@@ -30,10 +31,13 @@ static uint64_t stack_end(const struct cursor *cursor) {
     return cursor->sample->stack_pointer + cursor->sample->size;
 }
 
-static bool load(const struct cursor *cursor, uint64_t address, uint64_t *value) {
+// The stack may be the calling thread's own, which a sanitizer has put its marks on.
+__attribute__((no_sanitize("address", "thread"))) static bool load(const struct cursor *cursor, uint64_t address,
+                                                                   uint64_t *value) {
     const struct casyncio_sample *sample = cursor->sample;
     if (address < sample->stack_pointer || address + 8 < address || address + 8 > stack_end(cursor)) return false;
-    memcpy(value, sample->memory + (address - sample->stack_pointer), 8);
+    if (address % 8 != 0) return false;
+    *value = *(const volatile uint64_t *)(const void *)(sample->memory + (address - sample->stack_pointer));
     return true;
 }
 
@@ -209,19 +213,16 @@ size_t casyncio_unwind_context(uint64_t context, uint64_t *addresses, size_t cap
     return count;
 }
 
-__attribute__((noinline, no_sanitize("address", "thread"))) size_t casyncio_callers(
-    uint64_t stack_end, uint64_t *addresses, size_t capacity) {
-    uint64_t record = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-    size_t count = 0;
-    while (count < capacity && record % 8 == 0 && record + 16 <= stack_end) {
-        const uint64_t *words = (const uint64_t *)(uintptr_t)record;
-        uint64_t frame = words[0] & ~mark;
-        if (words[1] == 0) break;
-        addresses[count++] = words[1];
-        if (frame <= record) break;
-        record = frame;
-    }
-    return count;
+size_t casyncio_here(uint64_t *addresses, size_t capacity) {
+    ucontext_t here;
+    struct casyncio_sample sample;
+    if (getcontext(&here) != 0 || !casyncio_sample_context(&here, &sample)) return 0;
+    uint64_t context;
+    ptrdiff_t asynchronous;
+    size_t count = casyncio_unwind(&sample, addresses, capacity, &context, &asynchronous);
+    if (asynchronous >= 0) count = (size_t)asynchronous + 1;
+    for (size_t i = 1; i < count; i++) addresses[i] -= 1;
+    return count + casyncio_unwind_context(context, addresses + count, capacity - count);
 }
 
 uint64_t casyncio_function_start(uint64_t address) {

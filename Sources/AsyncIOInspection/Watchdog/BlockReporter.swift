@@ -26,7 +26,7 @@ struct BlockReporter {
             earlierRuns: max((history[reading.task] ?? 0) - 1, 0), report: sight.reports, stack: picture.stack,
             note: picture.note)
         if let handler { return handler(report) }
-        cell.loop.report(report, context: report.title)
+        cell.loop.report(report, context: "watchdog")
     }
 
     private func culprit(_ reading: WatchCell.Reading) -> BlockedLoop.Culprit {

@@ -5,7 +5,7 @@ import CAsyncIOInspection
 import Synchronization
 
 /// A thread that looks at the loops of the process, four times in every limit, and reports the one that has not gone
-/// on since: while it happens, since what blocks for ever would never be told of afterwards.
+/// on since: while it happens, for what blocks for ever would never be told of afterwards.
 ///
 /// It does not compare what the clock says alone: the whole machine may have been stopped, or so busy that nobody ran.
 /// Only the time in which it has looked itself, and seen the loop stand still, counts. While all loops rest it sleeps
@@ -15,6 +15,7 @@ final class LoopWatchdog: Sendable {
 
     private struct State {
         var options: Inspection.WatchdogOptions?
+        var limit = Duration.zero
         var cells: [WatchCell] = []
         var thread: SystemThread?
         var isStopped = false
@@ -26,13 +27,12 @@ final class LoopWatchdog: Sendable {
     /// How often the thread has looked: for tests.
     let looks = Atomic<UInt64>(0)
 
-    private static let usualLimit = Duration.milliseconds(100)
-
     /// Whoever is watched from now on, and is already. The first call counts.
-    func start(_ options: Inspection.WatchdogOptions) {
+    func start(_ options: Inspection.WatchdogOptions, usually limit: Duration = .milliseconds(100)) {
         state.withLock { state in
             guard options.isOn, state.options == nil else { return }
             state.options = options
+            state.limit = max(options.limit ?? limit, .microseconds(100))
         }
         startThreadIfNeeded()
     }
@@ -66,7 +66,7 @@ final class LoopWatchdog: Sendable {
             guard let options = state.options, !state.cells.isEmpty, state.thread == nil, !state.isStopped else {
                 return
             }
-            let limit = max(options.limit ?? Self.usualLimit, .microseconds(100))
+            let limit = state.limit
             // A process that may have no more threads does without.
             state.thread = try? SystemThread.start(name: "asyncio-watchdog") { self.look(limit, options.handler) }
         }
@@ -97,15 +97,22 @@ final class LoopWatchdog: Sendable {
 
     // MARK: The thread
 
+    /// After so many looks at loops that all rest it sleeps until one wakes: five times the limit.
+    private static let patience = 20
+
     private func look(_ limit: Duration, _ handler: (@Sendable (BlockedLoop) -> Void)?) {
         let period = limit / 4
         var sights = LoopSights(limit: limit, period: period, now: .monotonicNow)
         var reporter = BlockReporter(handler: handler)
+        var quietLooks = 0
         while true {
             let (cells, isStopped) = state.withLock { ($0.cells, $0.isStopped) }
             if isStopped { return }
             looks.add(1, ordering: .relaxed)
-            if sights.look(at: cells, now: .monotonicNow, overdue: { reporter.report($0, $1, $2) }) {
+            let isBusy = sights.look(at: cells, now: .monotonicNow) { reporter.report($0, $1, $2) }
+            quietLooks = isBusy ? 0 : quietLooks + 1
+            // A loop that rests between two looks rests often. To be woken by it costs both more than to look again.
+            guard quietLooks >= Self.patience else {
                 sleep(0, period)
                 continue
             }
@@ -115,6 +122,7 @@ final class LoopWatchdog: Sendable {
             let (now, mustStop) = state.withLock { ($0.cells, $0.isStopped) }
             if !mustStop && now.allSatisfy({ $0.reading?.phase == .rests }) { sleep(1, nil) }
             bell.store(0, ordering: .relaxed)
+            quietLooks = 0
         }
     }
 }

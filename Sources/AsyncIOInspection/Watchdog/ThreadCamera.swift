@@ -41,6 +41,8 @@ final class ThreadCamera {
             return picture
         }
         picture.stack = stack()
+        // A wait that the kernel has interrupted for work of its own, io_uring's for example, goes on by another name.
+        if picture.call == "restart_syscall", let name = picture.stack.first?.function { picture.call = name }
         return picture
     }
 
@@ -96,7 +98,8 @@ final class ThreadCamera {
             // The first word of a context's chain is who awaits the function itself.
             frames += addresses.prefix(callers).map { UInt($0) }
         }
-        return frames.map(Symbols.frame(at:))
+        let shown = Symbols.frames(of: frames)
+        return shown.isEmpty ? frames.map(Symbols.frame(at:)) : shown
     }
 
     /// The name that a running task was given. Its memory is read from outside: it may end meanwhile.

@@ -47,6 +47,8 @@ size_t casyncio_copy_task_name(uint64_t task, char *name, size_t capacity);
 /// Samples a thread that waits in the kernel, without its knowledge. False if it does not wait there any more.
 bool casyncio_sample_waiting(int thread, const struct casyncio_thread_state *state, uint64_t stack_end,
                              struct casyncio_sample *sample);
+/// The registers of a ucontext_t of the calling thread, whose stack is read where it lies.
+bool casyncio_sample_context(const void *context, struct casyncio_sample *sample);
 /// Samples a thread that runs, by a signal. 0, or an error number: ETIMEDOUT if it has not
 /// answered in time, EBUSY if no signal is free.
 int casyncio_sample_running(int thread, uint64_t stack_low, uint64_t stack_end, int64_t timeout,
@@ -66,8 +68,9 @@ size_t casyncio_unwind(const struct casyncio_sample *sample, uint64_t *addresses
 size_t casyncio_unwind_context(uint64_t context, uint64_t *addresses, size_t capacity);
 /// Whether code lies there, as far as its module tells how to unwind it.
 bool casyncio_is_known_function(uint64_t address);
-/// The calling thread's callers, by frame pointers alone: quick, and as far as they go.
-size_t casyncio_callers(uint64_t stack_end, uint64_t *addresses, size_t capacity);
+/// Where the calling thread is: who has called this, and the asynchronous functions that await it. Each address lies in
+/// the call. Some ten microseconds.
+size_t casyncio_here(uint64_t *addresses, size_t capacity);
 
 /// Sleeps while the word has this value, at most so many nanoseconds (negative: without end); may end for no reason.
 void casyncio_futex_wait_for(uint32_t *word, uint32_t value, int64_t nanoseconds);
