@@ -112,7 +112,7 @@ final class LoopInspector: Instrument, JobWatcher {
         if ring != nil { learnName(at: position) }
     }
 
-    func waits(at place: any WaitingPlace, as visitor: Int) {
+    func waits(at place: (any WaitingPlace)?, as visitor: Int) {
         if running >= 0 {
             table[running].asked = nil
             table[running].place = place

@@ -16,8 +16,9 @@ package protocol JobWatcher: AnyObject {
     func queued(_ job: UnsafeMutableRawPointer, at instant: Instant)
     /// The job runs from here on.
     func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
-    /// The task that runs is about to wait somewhere, for something that is no operation of the loop's.
-    func waits(at place: any WaitingPlace, as visitor: Int)
+    /// The task that runs is about to wait somewhere, for something that is no operation of the loop's; nil takes that
+    /// back.
+    func waits(at place: (any WaitingPlace)?, as visitor: Int)
     /// It has suspended or ended, or goes on elsewhere. Its memory may be gone, unless somebody has retained it.
     func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
     /// A callback runs from here on.
@@ -125,9 +126,9 @@ package struct PlaceReport: Sendable {
 }
 
 extension EventLoop {
-    /// Says where the task that runs here is about to wait.
+    /// Says where the task that runs here is about to wait; nil: that it need not, after all.
     @inline(__always)
-    package static func taskWaits(at place: any WaitingPlace, as visitor: Int = 0) {
+    package static func taskWaits(at place: (any WaitingPlace)?, as visitor: Int = 0) {
         guard let pointer = unsafe casyncio_current_loop() else { return }
         unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef {
             if $0.core.isWatched { $0.core.watcher?.waits(at: place, as: visitor) }

@@ -42,7 +42,7 @@ package final class TaskCensus: Instrument, JobWatcher {
         running = bits
     }
 
-    package func waits(at place: any WaitingPlace, as visitor: Int) { outerWatcher?.waits(at: place, as: visitor) }
+    package func waits(at place: (any WaitingPlace)?, as visitor: Int) { outerWatcher?.waits(at: place, as: visitor) }
 
     package func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
         if let running, Self.isComplete(running), tasks.remove(running) != nil {

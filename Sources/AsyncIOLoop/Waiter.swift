@@ -11,7 +11,9 @@ package struct Waiter: Sendable {
         EventLoop.taskWaits(at: errand)
         unsafe await withUnsafeContinuation { continuation in
             let waiter = unsafe Waiter(continuation: continuation)
-            if !keep(waiter) { waiter.wake() }
+            guard !keep(waiter) else { return }
+            EventLoop.taskWaits(at: nil)
+            waiter.wake()
         }
     }
 

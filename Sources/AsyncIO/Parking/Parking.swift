@@ -154,7 +154,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
             let arrival = waiter.isCancelled ? .answered : arrive(&machine, waiter, &woken)
             exit()
             woken.wake()
-            if arrival == .answered { waiter.wake() } else { queued(waiter) }
+            guard arrival == .answered else { return queued(waiter) }
+            EventLoop.taskWaits(at: nil)
+            waiter.wake()
         }
         waiter.receiveAnswer()
         EventLoop.simulator?.note(waiter.task, waitsAt: nil)

@@ -96,4 +96,21 @@ struct CaptureTests {
             _ = try? await bob.value
         }
     }
+
+    @Test("a wait that was none is not shown when the task waits elsewhere", arguments: Drivers.available)
+    func noWait(driver: DriverChoice) async throws {
+        try await inspected(driver) { loop, look in
+            let (stream, feed) = AsyncStream<Int>.makeStream()
+            let over = loop.spawn {}
+            try await over.value
+            let task = loop.spawn(name: "listens") {
+                try await over.value
+                for await _ in stream {}
+            }
+            let (listens, _) = try await self.task("listens", at: "continuation", look)
+            #expect(listens.wait?.standing?.contains("AsyncStream") == true)
+            feed.finish()
+            try await task.value
+        }
+    }
 }
