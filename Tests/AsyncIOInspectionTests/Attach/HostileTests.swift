@@ -152,8 +152,9 @@ struct HostileTests {
             return slowest
         }.value
         box.value.store(true, ordering: .relaxed)
-        #expect(try await attack.value > 10)
-        #expect(slowest < .seconds(1), "an echo took \(slowest)")
+        #expect(try await attack.value > 0)
+        // A loop that waited for one of them would have waited for the two seconds of the socket's patience, or more.
+        #expect(slowest < .seconds(2), "an echo took \(slowest)")
         await thread.shutdown()
     }
 }
