@@ -15,18 +15,12 @@ extension LoopInspector {
     }
 
     /// A task of the table; nil if there is none, or no more.
-    func read(_ position: Int, keepsStack: Bool) -> RawTask? {
+    func read(_ position: Int, frames: Int) -> RawTask? {
         let entry = table[position]
         guard entry.id != 0 else { return nil }
         let now = loop.now
-        // What runs has no stack that could be read. Else it is wanted for itself, or tells what the task waits for
-        // where it has not said so, or stands for its name.
-        let saysWhy = entry.asked != nil || entry.place != nil
-        let depth = entry.phase == .running ? 0 : Self.depth
-        var reading = TaskReader.read(entry.task, id: entry.id, frames: keepsStack || !saysWhy ? depth : 0)
-        if saysWhy && !keepsStack && reading?.name == nil {
-            reading = TaskReader.read(entry.task, id: entry.id, frames: depth)
-        }
+        // What runs has no stack that could be read. What is ready has: nothing runs it while this does.
+        let reading = TaskReader.read(entry.task, id: entry.id, frames: entry.phase == .running ? 0 : frames)
         if TaskReader.refusal == nil && (reading == nil || reading?.isComplete == true) {
             // It has ended elsewhere.
             if entry.phase == .waiting { forget(position) }
@@ -46,11 +40,8 @@ extension LoopInspector {
             since: entry.since.duration(to: now), age: entry.first.duration(to: now),
             runTime: .nanoseconds(entry.runTime), runs: entry.runs, longestRun: .nanoseconds(entry.longestRun),
             isCancelled: reading?.isCancelled ?? false, stack: [])
-        return RawTask(view: view, stack: reading?.stack ?? [], keepsStack: keepsStack, seen: entry.since)
+        return RawTask(view: view, entryPoint: entry.entryPoint, stack: reading?.stack ?? [], seen: entry.since)
     }
-
-    /// How many frames of a stack are read at most.
-    private static let depth = 64
 
     private func wait(of entry: TaskTable.Entry, _ reading: TaskReading?, at now: Instant) -> Wait? {
         // Whom it awaits, as the runtime itself says, is surer than what it said before it did so.

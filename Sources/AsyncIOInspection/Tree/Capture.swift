@@ -112,7 +112,8 @@ final class Capture: Sendable {
         let end = whole ? inspector.table.capacity : min(start + 256, inspector.table.capacity)
         var found: [RawTask] = []
         for position in start..<end {
-            if let task = inspector.read(position, keepsStack: readsStacks) { found.append(task) }
+            // Where a task began, which is its name if it has no other, stands at the end of its stack.
+            if let task = inspector.read(position, frames: 64) { found.append(task) }
         }
         state.withLock { state in
             state.tasks += found
@@ -140,7 +141,7 @@ final class Capture: Sendable {
         for task in state.tasks where newest[task.view.id].map({ $0.seen < task.seen }) ?? true {
             newest[task.view.id] = task
         }
-        var tasks = newest.values.map(\.resolved)
+        var tasks = newest.values.map { $0.resolved(withStack: readsStacks) }
         tasks.sort { $0.id < $1.id }
         return TaskTree(
             process: getpid(), program: CommandLine.arguments.first ?? "",
@@ -151,19 +152,21 @@ final class Capture: Sendable {
 /// A task as it was read on its loop: the addresses are still to be resolved.
 struct RawTask: Sendable {
     var view: TaskView
+    /// Where its code begins.
+    var entryPoint: UInt
     var stack: [UInt]
-    /// Whether the stack was asked for, and is not only read for what it says of the task.
-    var keepsStack: Bool
     /// When its loop saw it last.
     var seen: Instant
 
-    var resolved: TaskView {
+    func resolved(withStack showsStack: Bool) -> TaskView {
         var view = view
-        view.origin = Symbols.origin(of: stack)
-        guard keepsStack || view.wait?.kind == "continuation" else { return view }
+        // Code often begins in something of the compiler's, which only the stack leads on from.
+        view.origin = Symbols.origin(of: stack) ?? Symbols.origin(of: [entryPoint])
+        let isForeign = view.wait?.kind == "continuation"
+        guard showsStack || isForeign else { return view }
         let frames = Symbols.frames(of: stack)
-        if view.wait?.kind == "continuation" { view.wait?.standing = frames.first.map { "in \($0)" } }
-        if keepsStack { view.stack = frames }
+        if isForeign { view.wait?.standing = frames.first.map { "in \($0)" } }
+        if showsStack { view.stack = frames }
         return view
     }
 }

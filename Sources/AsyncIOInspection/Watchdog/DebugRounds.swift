@@ -56,7 +56,7 @@ final class DebugRounds {
             }
             if let limit = desk.options.longWaits, time >= limit, waits[entry.id] != entry.since {
                 waits[entry.id] = entry.since
-                guard let task = inspector.read(position, keepsStack: true) else { continue }
+                guard let task = inspector.read(position, frames: 64) else { continue }
                 report(
                     .longWait, task, "has waited for \(time.inWords)\(task.waitInWords)",
                     "See whether what it waits for can still happen, or put a timeout around it", inspector)
@@ -75,7 +75,7 @@ final class DebugRounds {
         guard let seen = cancelled[entry.id] else { return cancelled[entry.id] = now }
         guard let since = seen, since.duration(to: now) >= limit else { return }
         cancelled[entry.id] = .some(nil)
-        guard let task = inspector.read(position, keepsStack: true) else { return }
+        guard let task = inspector.read(position, frames: 64) else { return }
         report(
             .ignoredCancellation, task,
             "was cancelled more than \(since.duration(to: now).inWords) ago, and goes on: it \(task.stateInWords)",
@@ -90,7 +90,7 @@ final class DebugRounds {
         guard standing.kind == "queue", let words = standing.standing, words.hasPrefix("to put") else { return }
         let key = ObjectIdentifier(place)
         guard full.insert(key).inserted, !fullQueues.contains(key) else { return }
-        guard let task = inspector.read(position, keepsStack: true) else { return }
+        guard let task = inspector.read(position, frames: 64) else { return }
         let name = standing.name.isEmpty ? "a queue" : "queue \"\(standing.name)\""
         report(
             .fullQueue, task, "has waited for \(time.inWords) \(words), at \(name)",
