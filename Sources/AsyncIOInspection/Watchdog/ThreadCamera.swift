@@ -91,7 +91,7 @@ final class ThreadCamera {
         var frames: [UInt] = []
         for index in 0..<(place < 0 ? count : place + 1) {
             // What a function returns to is behind the call; its line is the call's.
-            frames.append(UInt(addresses[index]) - (index == 0 ? 0 : 1))
+            frames.append(UInt(addresses[index]) &- (index == 0 ? 0 : 1))
         }
         if context != 0 {
             let callers = unsafe casyncio_unwind_context(context, &addresses, addresses.count)
