@@ -24,6 +24,21 @@ extension TCPStream {
         try await core.set([.userTimeout(userTimeout)])
     }
 
+    /// The most bytes that the kernel takes beyond those that are under way to the peer (TCP_NOTSENT_LOWAT of tcp(7)):
+    /// without it, a peer that reads slowly has megabytes of the kernel's memory. A simulation does not know it.
+    package func limitUnsent(to bytes: Int) async throws {
+        try await core.set([
+            SocketOption(level: CInt(IPPROTO_TCP), name: TCP_NOTSENT_LOWAT, value: CInt(clamping: bytes))
+        ])
+    }
+
+    package var unsentLimit: Int {
+        get async throws {
+            let bytes = try await core.option(CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, size: 4, "read option")
+            return Int(SocketOption.number(bytes))
+        }
+    }
+
     /// Whether the connection has broken: behind the peer's end of data a read does not tell, since Linux goes on
     /// reporting that end. Also true of one that was closed here.
     package var hasBroken: Bool {

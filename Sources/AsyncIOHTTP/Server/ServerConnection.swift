@@ -76,6 +76,8 @@ final class ServerConnection: @unchecked Sendable {
     static let readSize = 65_536
     /// How much of a request's body is read for the sake of the next request, when nobody wants it.
     static let drainedSize = 256 << 10
+    /// How much of a response the kernel takes before the client has room for it.
+    static let unsentSize = 256 << 10
     /// Up to this size a response's body is copied behind its head, and sent with it.
     static let joinedSize = 16 << 10
 
@@ -85,6 +87,8 @@ final class ServerConnection: @unchecked Sendable {
     static func serve(
         _ stream: any ByteStream, _ information: HTTPServer.Connection, at site: ServerSite
     ) async {
+        // Whoever reads slowly shall wait in their own memory, or in ours, and not in the kernel's.
+        if let stream = stream as? TCPStream { try? await stream.limitUnsent(to: unsentSize) }
         var stream = stream
         var information = information
         if let secure = site.service.server.secured {

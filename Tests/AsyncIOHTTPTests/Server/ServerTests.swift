@@ -23,6 +23,28 @@ struct ServerTests {
         #expect(found.map(\.lowerBound) == found.map(\.lowerBound).sorted())
     }
 
+    @Test("has the kernel keep no more of a response than the client makes room for", arguments: Setting.onRealLoop)
+    func unsent(setting: Setting) async throws {
+        let limit = try await withLoop(setting) { loop in
+            let seen = Locked(0)
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            async let serving: Void = HTTPServer().serve(listener) { _ in
+                .switchingProtocols(to: "x") { stream in
+                    let limit = try await (stream as? TCPStream)?.unsentLimit ?? 0
+                    seen.withLock { $0 = limit }
+                }
+            }
+            let client = try await TCPStream.connect(to: listener.address, on: loop)
+            try await client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            while try await client.read() != nil {}
+            client.close()
+            listener.shutdown()
+            try await serving
+            return seen.withLock { $0 }
+        }
+        #expect(limit == 256 << 10)
+    }
+
     @Test("answers over TCP", arguments: Setting.everywhere)
     func tcp(setting: Setting) async throws {
         let answer = try await withLoop(setting) { loop in
