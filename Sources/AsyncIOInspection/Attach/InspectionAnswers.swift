@@ -10,8 +10,15 @@ extension InspectionAnswers {
                 age: ProcessInspector.shared.began.duration(to: .monotonicNow))
         },
         tree: { Inspection.captureTaskTreeBlocking(stacks: $0, timeout: .seconds(2)) },
-        beginTrace: { "traces are not there yet" },
-        endTrace: { _ in [] })
+        beginTrace: { Inspection.startTrace() ? nil : "a trace is being recorded already" },
+        endTrace: { form in
+            let recording = Inspection.stopTraceBlocking()
+            return switch form {
+            case .html: Array(recording.html().utf8)
+            case .json: Array(recording.chromeJSON().utf8)
+            case nil: []
+            }
+        })
 
     /// What was run, with its path.
     private static let programPath: String = {
