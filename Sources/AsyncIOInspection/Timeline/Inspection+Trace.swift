@@ -4,7 +4,8 @@ import AsyncIOLoop
 extension Inspection {
     /// Records what all loops of the process do for a while.
     ///
-    /// Switches the inspection on if it is off; a loop that ran before that takes part only if this is called on it.
+    /// Switches the register of tasks on if the inspection is off; a loop that ran before that takes part only if this
+    /// is called on it.
     /// Where a trace is being recorded already, this one takes its part of that. Suspends for the duration; if the task
     /// is cancelled, the recording ends early. Each loop is given `capacity` events of 32 bytes.
     public static func trace(for duration: Duration, capacity: Int = 262_144) async -> TraceRecording {
@@ -19,11 +20,12 @@ extension Inspection {
 
     /// Begins to record what all loops of the process do. False if that is done already.
     ///
+    /// Where the inspection is off, its register of tasks is switched on, and stays on; watchdog and signal are not.
     /// Does not suspend; other loops than the calling one begin with their next ticks. Each loop has room for the given
     /// number of events, 32 bytes each, and forgets the oldest when there are more.
     @discardableResult
     public static func startTrace(capacity: Int = 262_144) -> Bool {
-        start()
+        if !isOn { start(Options(printsTreeAtQuit: false, watchdog: WatchdogOptions(isOn: false))) }
         return TraceSession.begin(capacity: capacity) != nil
     }
 

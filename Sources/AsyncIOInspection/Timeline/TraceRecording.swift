@@ -76,7 +76,7 @@ extension TraceRecording {
         for loop in loops.indices {
             for task in loops[loop].tasks.indices {
                 let address = loops[loop].tasks[task].entryPoint
-                if names[address] == nil { names[address] = Symbols.frame(at: address).function }
+                if names[address] == nil { names[address] = Symbols.origin(of: [address])?.function }
                 loops[loop].tasks[task].origin = names[address] ?? nil
             }
         }
