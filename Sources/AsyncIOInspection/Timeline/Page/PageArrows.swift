@@ -1,7 +1,7 @@
 /// Arrows from who woke a task to where it runs, the strip with the whole recording, the scroll bar.
 let pageArrows: StaticString = #"""
     /// Above so many, arrows are drawn for the chosen task alone.
-    const manyArrows = 350;
+    const manyArrows = () => Math.max(36, (view.width - view.gutter) / 9);
 
     function drawArrows(firstRow, lastRow) {
       const found = [];
@@ -10,7 +10,7 @@ let pageArrows: StaticString = #"""
         for (let i = spanAfter(lane, view.from); i < lane.span1 && start[i] <= view.to; i++) {
           if (state[i] !== READY || second[i] < 0) continue;
           found.push(lane.index, i);
-          if (found.length > manyArrows * 2) return true;
+          if (found.length > manyArrows() * 2) return true;
         }
         return false;
       };
@@ -23,7 +23,7 @@ let pageArrows: StaticString = #"""
       if (!isCrowded) for (let n = 0; n < found.length; n += 2) drawArrow(found[n], found[n + 1], false);
       const chosen = lanes[view.chosen];
       if (chosen) {
-        let left = manyArrows;
+        let left = 400;
         if (!chosen.isLoop) {
           for (let i = spanAfter(chosen, view.from); i < chosen.span1 && start[i] <= view.to && left > 0; i++)
             if (state[i] === READY && second[i] >= 0) left -= drawArrow(chosen.index, i, true);

@@ -103,7 +103,7 @@ let pageDrawing: StaticString = #"""
       view.small = box.width < 620;
       view.gutter = view.small ? 0 : Math.min(230, Math.max(150, box.width * 0.17));
       const few = (box.height - view.top) / Math.max(1, view.rows.length + view.pinned.length);
-      view.row = view.small ? 42 : Math.round(Math.min(38, Math.max(28, few)));
+      view.row = view.small ? 45 : Math.round(Math.min(38, Math.max(28, few)));
       view.scroll = Math.min(Math.max(view.scroll, 0), maximalScroll());
       pen.fillStyle = colours.back;
       pen.fillRect(0, 0, view.width, view.height);
@@ -188,7 +188,7 @@ let pageDrawing: StaticString = #"""
       }
       pen.fillStyle = colours.line;
       pen.fillRect(0, y + view.row - 1, view.width, 1);
-      const bar = { y: y + (view.small ? 17 : 4), height: view.small ? 20 : view.row - 9 };
+      const bar = { y: y + (view.small ? 17 : 4), height: view.small ? 23 : view.row - 9 };
       pen.save();
       pen.beginPath();
       pen.rect(view.gutter, y, view.width - view.gutter, view.row);

@@ -92,6 +92,7 @@ let pageStyle: StaticString = #"""
       text-overflow: ellipsis; padding-left: 0; }
     th { position: sticky; top: -12px; background: var(--panel); font-weight: 600; border-bottom: 1px solid
       var(--line); padding: 0; }
+    th:first-child button { padding-left: 0; }
     th button { border: 0; background: none; padding: 5px; font-weight: 600; min-height: 0; }
     th[aria-sort=descending] button::after { content: " ▾"; }
     tbody tr { cursor: pointer; }
@@ -136,8 +137,8 @@ let pageBody: StaticString = #"""
     <h1 id="title">Timeline</h1>
     <p id="facts"></p>
     <div class="tools">
-    <input id="search" type="search" placeholder="Name, #id, peer  ( / )" aria-label="Search tasks"
-      autocomplete="off" spellcheck="false">
+    <input id="search" type="search" placeholder="Search" aria-label="Search tasks"
+      title="By name, #id, peer or operation ( / )" autocomplete="off" spellcheck="false">
     <span id="found" role="status"></span>
     <select id="order" aria-label="Order of the lanes">
     <option value="first">in order of birth</option><option value="run">most run time</option>
