@@ -99,6 +99,22 @@ struct TourCommandTests {
         }
     }
 
+    @Test("also writes the timeline as a page, with everybody who took part")
+    func page() async throws {
+        try await blocking {
+            let path = NSTemporaryDirectory() + "/tour-\(UUID()).html"
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            let end = try RunningCommand("tour", "--trace", path).finish()
+            #expect(end.code == 0)
+            #expect(end.output.contains("The timeline of all that is in \(path)."))
+            let page = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(page.hasPrefix("<!doctype html>") && page.hasSuffix("</html>\n"))
+            for name in ["asyncio tour", "keeper", "Porto", "Bergen", "Tunis", "gull"] {
+                #expect(page.contains("\"\(name)\""), "\(name)")
+            }
+        }
+    }
+
     @Test("ends with 130 when Ctrl-C comes half-way")
     func interrupted() async throws {
         try await blocking {

@@ -12,7 +12,8 @@ extension TraceSessionTests {
     /// open it.
     @Test("shows a thousand connections, each with its peer, and fits into its ring")
     func thousandConnections() async throws {
-        let (connections, messages) = (1_000, 12)
+        let folder = ProcessInfo.processInfo.environment["TIMELINE_PAGES"]
+        let (connections, messages) = (1_000, folder == nil ? 2 : 12)
         let recording = try await Guest.run(.guest(name: "echo")) { loop in
             let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
             return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -50,7 +51,7 @@ extension TraceSessionTests {
         }
         let loop = try #require(recording.loops.first { $0.name == "echo" })
         #expect(loop.events.count >= connections * messages * 8)
-        #expect(loop.events.count + loop.lost >= 200_000 || loop.lost == 0)
+        #expect(loop.lost == 0)
         let lanes = Lanes.of(loop, from: recording.start.nanoseconds, to: recording.end.nanoseconds)
         let names = Dictionary(uniqueKeysWithValues: loop.tasks.map { ($0.id, $0.name ?? "") })
         let servers = lanes.filter { names[$0.task]?.hasPrefix("connection ") == true }
@@ -60,7 +61,7 @@ extension TraceSessionTests {
         #expect(peers.allSatisfy { $0.hasPrefix("127.0.0.1:") })
         let page = recording.html(title: "\(connections) connections")
         #expect(page.utf8.count < 12_000_000)
-        if let folder = ProcessInfo.processInfo.environment["TIMELINE_PAGES"] {
+        if let folder {
             try Data(page.utf8).write(to: URL(fileURLWithPath: folder).appendingPathComponent("echo.html"))
         }
     }
