@@ -245,7 +245,9 @@ let pageDrawing: StaticString = #"""
     function cut(text, width) {
       const whole = widthOf(text);
       if (whole <= width) return text;
-      return text.slice(0, Math.max(1, Math.floor(text.length * (width - 8) / whole))) + "…";
+      let length = Math.max(1, Math.floor(text.length * (width - 8) / whole));
+      while (length > 1 && widthOf(text.slice(0, length) + "…") > width) length--;
+      return text.slice(0, length) + "…";
     }
 
     // What counts more, where several spans share a pixel.

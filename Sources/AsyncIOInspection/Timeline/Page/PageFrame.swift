@@ -59,7 +59,7 @@ let pageStyle: StaticString = #"""
     #tip b { display: block; }
     #tip span { display: block; color: var(--dim); }
     #empty { position: absolute; inset: 30% 20px auto; text-align: center; color: var(--dim); margin: 0; }
-    #panel { width: 372px; border-left: 1px solid var(--line); background: var(--panel); display: flex;
+    #panel { width: 388px; border-left: 1px solid var(--line); background: var(--panel); display: flex;
       flex-direction: column; min-height: 0; }
     #panel[hidden], [hidden] { display: none; }
     .tabs { display: flex; gap: 4px; padding: 8px 10px 0; border-bottom: 1px solid var(--line); }
@@ -87,13 +87,13 @@ let pageStyle: StaticString = #"""
     a.task { color: var(--accent); cursor: pointer; text-decoration: underline; text-underline-offset: 2px;
       background: none; border: 0; padding: 0; min-height: 0; }
     table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
-    th, td { text-align: right; padding: 3px 5px; white-space: nowrap; }
-    th:first-child, td:first-child { text-align: left; max-width: 122px; overflow: hidden;
+    th, td { text-align: right; padding: 3px 4px; white-space: nowrap; }
+    th:first-child, td:first-child { text-align: left; max-width: 112px; overflow: hidden;
       text-overflow: ellipsis; padding-left: 0; }
     th { position: sticky; top: -12px; background: var(--panel); font-weight: 600; border-bottom: 1px solid
       var(--line); padding: 0; }
     th:first-child button { padding-left: 0; }
-    th button { border: 0; background: none; padding: 5px; font-weight: 600; min-height: 0; }
+    th button { border: 0; background: none; padding: 5px 4px; font-weight: 600; min-height: 0; }
     th[aria-sort=descending] button::after { content: " ▾"; }
     tbody tr { cursor: pointer; }
     tbody tr:hover { background: var(--hover); }

@@ -26,7 +26,8 @@ let pageStatistics: StaticString = #"""
       return sum;
     }
 
-    const columns = [["Task", lane => lane.label.toLowerCase(), lane => lane.label], ["Runs", lane => lane.runs, null],
+    const columns = [["Task", lane => lane.label.toLowerCase(), lane => lane.name || lane.label],
+      ["Runs", lane => lane.runs, null],
       ["Run", lane => lane.runTime, lane => time(lane.runTime, 2)],
       ["Longest", lane => lane.longest < 0 ? 0 : end[lane.longest] - start[lane.longest], null],
       ["Waits", lane => lane.waitTime, lane => time(lane.waitTime, 2)]];
