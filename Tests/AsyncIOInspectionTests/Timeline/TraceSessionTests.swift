@@ -150,7 +150,8 @@ struct TraceSessionTests {
             await other.shutdown()
             return (recording, ring)
         }
-        #expect(recording.notes == ["The loop stalled has not answered: what it did is missing."])
+        // Loops of other tests may be stalled as well.
+        #expect(recording.notes.contains("The loop stalled has not answered: what it did is missing."))
         #expect(recording.loopNames.contains("observer") && !recording.loopNames.contains("stalled"))
         #expect(late)
     }
