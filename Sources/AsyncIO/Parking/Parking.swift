@@ -86,12 +86,17 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
         guard let home else { return lock.acquire() }
         if home.isCurrent { return }
         // The tasks that outlive the loop go on elsewhere, and nobody is left there.
-        guard home.isClosed else { return misused() }
+        guard home.isClosed else { return misused(home) }
         lock.acquire()
     }
 
-    private func misused() {
-        mistake("made with Sharing.withinLoop, and used outside of the loop that it was made on")
+    @inline(never)
+    private func misused(_ home: EventLoop) {
+        let thing = name.isEmpty || name == Machine.kind ? Machine.kind : "\(Machine.kind) \"\(name)\""
+        let place = EventLoop.current.map { "on the loop \($0.name)" } ?? "on a thread without a loop"
+        mistake(
+            "\(thing), made with Sharing.withinLoop on the loop \(home.name), is used \(place); "
+                + "make it with .acrossThreads, or go to its loop with submit")
     }
 
     @inline(__always)
