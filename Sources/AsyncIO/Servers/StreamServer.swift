@@ -77,7 +77,7 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
         limit: Int? = nil, drain: Duration = .zero,
         _ handler: @escaping @Sendable (Connection) async throws -> Void
     ) async throws {
-        let connection = connection
+        let connection = served
         try await serve(limit, drain) { core, _, _ in try await handler(connection(core)) }
     }
 
@@ -87,12 +87,22 @@ public final class StreamServer<Connection: ByteStream>: Sendable, CustomStringC
         limit: Int? = nil, drain: Duration = .zero,
         _ handler: @escaping @Sendable (Connection, ConnectionContext) async throws -> Void
     ) async throws {
-        let connection = connection
+        let connection = served
         try await serve(limit, drain) { core, number, part in
             let local = await core.local
             let name = part.name(of: core, number)
             let context = ConnectionContext(id: number, peer: core.peer, local: local, name: name)
             try await handler(connection(core), context)
+        }
+    }
+
+    /// Makes connections that the server closes itself, when their handlers have returned.
+    private var served: @Sendable (StreamCore) -> Connection {
+        let connection = connection
+        return { core in
+            let made = connection(core)
+            OpenResources.closed(core.key)
+            return made
         }
     }
 
