@@ -12,15 +12,17 @@ struct BlockReporter {
     init(handler: (@Sendable (BlockedLoop) -> Void)?) { self.handler = handler }
 
     mutating func report(_ cell: WatchCell, _ reading: WatchCell.Reading, _ sight: LoopSights.Sight) {
-        let picture = camera.take(of: cell, reading)
+        // What is measured is measured first: the first picture may take long, since it reads the program's symbols.
         let processorTime = max(casyncio_thread_time(cell.thread) - sight.processorTime, 0)
+        let duration = reading.since.duration(to: .monotonicNow)
+        let picture = camera.take(of: cell, reading)
         if sight.reports == 1 && reading.task != 0 {
             if history.count >= 4096 { history.removeAll() }
             history[reading.task, default: 0] += 1
         }
         let report = BlockedLoop(
             loop: cell.loop.name, number: cell.number, culprit: culprit(reading),
-            duration: reading.since.duration(to: .monotonicNow),
+            duration: duration,
             activity: Self.activity(picture, Double(processorTime), of: Double(sight.observed.saturatedNanoseconds)),
             processorTime: .nanoseconds(processorTime), observed: sight.observed,
             earlierRuns: max((history[reading.task] ?? 0) - 1, 0), report: sight.reports, stack: picture.stack,
