@@ -137,7 +137,9 @@ final class ProcessInspector: LoopObserver {
         }
         inspector?.end()
         // The last one takes the socket with it.
-        if inspector != nil && loops.isEmpty { InspectionSocket.shared.close() }
+        guard inspector != nil, loops.isEmpty else { return }
+        InspectionSocket.shared.close()
+        TraceFile.write()
     }
 
     /// The loops that are inspected, in the order of their beginnings. What belongs to a loop is asked on its thread.

@@ -19,6 +19,12 @@ final class RunningCommand: Sendable {
         var hasEnded = false
     }
 
+    /// Where `asyncio` is.
+    static func path() throws -> String {
+        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        return URL(filePath: own).deletingLastPathComponent().appending(path: "asyncio").path()
+    }
+
     /// Starts `asyncio` with arguments; it lies beside the program that runs the tests.
     convenience init(_ arguments: String...) throws { try self.init(arguments) }
 
@@ -36,8 +42,7 @@ final class RunningCommand: Sendable {
         _ arguments: [String], by launcher: [String] = [], environment: [String] = ["PATH=/usr/bin:/bin"],
         input: Standard = .inherited, output givenOutput: Standard = .inherited
     ) throws {
-        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let path = URL(filePath: own).deletingLastPathComponent().appending(path: "asyncio").path()
+        let path = try Self.path()
         let outputPipe = try Pipe(), errorPipe = try Pipe()
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)

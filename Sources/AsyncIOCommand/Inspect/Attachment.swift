@@ -41,8 +41,9 @@ final class Attachment: Sendable {
 
     /// Who it is. No loop of the process has to answer for that.
     func hello() async throws -> ProcessLine {
-        guard let line = try await ask(.hello, within: Self.patience).records.process else { throw strange("no process") }
-        return line
+        let records = try await ask(.hello, within: Self.patience).records
+        guard let process = records.process else { throw strange("no process") }
+        return process
     }
 
     /// What its tasks are at.
@@ -62,22 +63,38 @@ final class Attachment: Sendable {
 
     /// What happens from now on, for so long.
     func trace(for time: Duration, _ form: TraceForm) async throws -> [UInt8] {
-        guard let body = try await ask(.trace(time, form), within: time + .seconds(30)).body else {
+        guard let body = try await ask(.trace(time, form), taking: time, within: .seconds(30)).body else {
             throw strange("no trace")
         }
         return body
     }
 
+    /// What has happened since the process's start, if it was started to be recorded. Ends that trace.
+    func endTrace(_ form: TraceForm) async throws -> [UInt8] {
+        guard let body = try await ask(.endTrace(form), within: .seconds(30)).body else { throw strange("no trace") }
+        return body
+    }
+
     func close() { stream.close() }
 
-    private func ask(_ request: InspectionRequest, within limit: Duration) async throws -> AnswerReader {
+    /// Asks something. The answer takes some time by its nature, and comes within the patience after that.
+    private func ask(
+        _ request: InspectionRequest, taking time: Duration = .zero, within patience: Duration
+    ) async throws -> AnswerReader {
         do {
-            return try await withTimeout(limit) { [stream, process] in
+            return try await withTimeout(time + patience) { [stream, process] in
                 try await stream.write(Array("\(request)\n".utf8))
                 var answer = AnswerReader()
+                let due = Instant.monotonicNow.advanced(by: time + .seconds(1))
                 while !answer.isComplete {
-                    guard let bytes = try await stream.read() else { throw process.silence }
-                    try answer.take(bytes)
+                    do {
+                        let bytes = try await withTimeout(.seconds(1)) { try await stream.read() }
+                        guard let bytes else { throw process.silence }
+                        try answer.take(bytes)
+                    } catch is TimeoutError where Instant.monotonicNow > due {
+                        // Nobody waits for one that is stopped.
+                        if process.state == "T" { throw process.silence }
+                    } catch is TimeoutError {}
                 }
                 if let refusal = answer.refusal {
                     throw CannotInspect(description: "process \(process.id) refuses: \(CleanText(refusal))")

@@ -16,7 +16,7 @@ enum FullScreen {
         if isatty(STDIN_FILENO) == 1, unsafe tcgetattr(STDIN_FILENO, &settings) == 0 {
             former.withLock { $0 = settings }
             settings.c_lflag &= ~tcflag_t(ICANON | ECHO | IEXTEN)
-            // Ctrl-C still is a signal; Ctrl-Z is a key, since the screen has to be given back first; Ctrl-\ is nothing.
+            // Ctrl-C still is a signal. Ctrl-Z is a key: the screen has to be given back first; Ctrl-\ is nothing.
             settings.c_cc.10 = 0
             settings.c_cc.1 = 0
             settings.c_cc.6 = 1

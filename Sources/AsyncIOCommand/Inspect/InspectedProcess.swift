@@ -44,7 +44,8 @@ struct InspectedProcess {
         let user = geteuid()
         guard owner == user || user == 0 else {
             throw CannotInspect(
-                description: "process \(id)\(name) is another user's (\(owner)): only that user and root may inspect it")
+                description: "process \(id)\(name) is another user's (\(owner)): only that user and root may inspect it"
+            )
         }
         for folder in folders(owner: owner) {
             let path = "\(folder)/\(InspectionPlace.name(of: id))"
@@ -59,7 +60,8 @@ struct InspectedProcess {
 
     var notInspected: CannotInspect {
         CannotInspect(
-            description: "process \(id)\(name) is not inspected; start it with ASYNCIO_INSPECT=1 or, an asyncio command, "
+            description:
+                "process \(id)\(name) is not inspected; start it with ASYNCIO_INSPECT=1 or, an asyncio command, "
                 + "with --inspect")
     }
 

@@ -94,7 +94,8 @@ extension JSONText {
             ("id", .number(task.id)), ("name", .text(task.name)), ("loop", .number(task.loop)),
             ("parent", .number(task.parent)), ("creator", .number(task.creator)), ("kind", .text(task.kind.rawValue)),
             ("origin", task.origin.map(JSONText.init) ?? .text(nil)), ("state", .text(task.state.rawValue)),
-            ("wait", task.wait.map(JSONText.init) ?? .text(nil)), ("since", .time(task.since)), ("age", .time(task.age)),
+            ("wait", task.wait.map(JSONText.init) ?? .text(nil)), ("since", .time(task.since)),
+            ("age", .time(task.age)),
             ("runTime", .time(task.runTime)), ("runs", .number(task.runs)), ("longestRun", .time(task.longestRun)),
             ("isCancelled", .flag(task.isCancelled)),
         ]

@@ -44,7 +44,8 @@ struct Ps: ParsableCommand {
         let rows = try await gatherEach(processes, limit: 64) { await ProcessRow(asking: $0) }
         if json { return Console.say(JSONText.list(rows.map(\.json)).description) }
         guard !rows.isEmpty else {
-            return Console.complain("There is none: start a program with ASYNCIO_INSPECT=1 or a command with --inspect.")
+            return Console.complain(
+                "There is none: start a program with ASYNCIO_INSPECT=1 or a command with --inspect.")
         }
         var table = Table(["PID", "LOOPS", "TASKS", "AGE", "PROGRAM"], right: [true, true, true, true, false])
         for row in rows { table.add(row.cells) }

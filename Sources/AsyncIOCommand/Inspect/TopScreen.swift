@@ -80,11 +80,11 @@ struct TopScreen {
 
     private mutating func drawTasks() {
         let widths = [6, 5, 6, 6, 7]
-        let left = max(columns - widths.reduce(0) { $0 + $1 + 1 } - 9, 10)
+        let left = max(columns - widths.reduce(0) { $0 + $1 + 1 } - 7, 10)
         let name = max(left * 2 / 5, 8)
         let wait = max(left - name - 1, 4)
         let titles = row(["ID", "CPU%", "CPU", "SINCE", "RUNS"], widths)
-        add("\(titles) \(Columns.fit("STATE", 8)) \(Columns.fit("NAME", name)) WAITS FOR", .bold)
+        add("\(titles) \(Columns.fit("STATE", 6)) \(Columns.fit("NAME", name)) WAITS FOR", .bold)
         if model.rows.isEmpty { add(model.filter.isEmpty ? "no tasks" : "no task matches") }
         let first = min(max(model.selectedRow - page / 2, 0), max(model.rows.count - page, 0))
         for (index, shown) in model.rows.dropFirst(first).prefix(page).enumerated() {
@@ -94,10 +94,23 @@ struct TopScreen {
                 [
                     "\(task.id)", "\(share)", Texts.time(task.runTime), Texts.time(task.since), Texts.count(task.runs),
                 ], widths)
-            let state = Columns.fit(task.isCancelled ? "\(task.state.rawValue)*" : task.state.rawValue, 8)
-            let text = "\(cells) \(state) \(Columns.fit(shown.name, name)) \(Columns.cut(task.wait?.description ?? "", wait))"
-            add(text, first + index == model.selectedRow ? .reverse : .plain)
+            let state = Columns.fit(Self.state(of: task), 6)
+            let waits = Columns.cut(task.wait?.description ?? "", wait)
+            add(
+                "\(cells) \(state) \(Columns.fit(shown.name, name)) \(waits)",
+                first + index == model.selectedRow ? .reverse : .plain)
         }
+    }
+
+    /// A cancelled one has a star.
+    private static func state(of task: TaskView) -> String {
+        let word =
+            switch task.state {
+            case .ready: "ready"
+            case .running: "runs"
+            case .waiting: "waits"
+            }
+        return task.isCancelled ? "\(word)*" : word
     }
 
     /// Where the selected task is suspended, at the screen's lower end.

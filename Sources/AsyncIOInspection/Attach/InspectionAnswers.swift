@@ -10,14 +10,12 @@ extension InspectionAnswers {
                 age: ProcessInspector.shared.began.duration(to: .monotonicNow))
         },
         tree: { Inspection.captureTaskTreeBlocking(stacks: $0, timeout: .seconds(2)) },
-        beginTrace: { Inspection.startTrace() ? nil : "a trace is being recorded already" },
+        beginTrace: {
+            Inspection.startTrace() ? nil : "a trace is being recorded already, by the program or its environment"
+        },
         endTrace: { form in
-            let recording = Inspection.stopTraceBlocking()
-            return switch form {
-            case .html: Array(recording.html().utf8)
-            case .json: Array(recording.chromeJSON().utf8)
-            case nil: []
-            }
+            let recording = Inspection.stopTraceBlocking(timeout: form == nil ? .zero : .seconds(2))
+            return form.map(recording.bytes) ?? []
         })
 
     /// What was run, with its path.

@@ -8,6 +8,8 @@ package enum InspectionRequest: Equatable, Sendable, CustomStringConvertible {
     case loops
     /// What happens from now on, for so long.
     case trace(Duration, TraceForm)
+    /// What has happened since the trace began that the program or its environment has asked for, which ends by this.
+    case endTrace(TraceForm)
     /// Ends the connection.
     case quit
 
@@ -26,10 +28,13 @@ package enum InspectionRequest: Equatable, Sendable, CustomStringConvertible {
         case ["loops"]: self = .loops
         case ["quit"]: self = .quit
         default:
-            guard words.count == 3, words[0] == "trace", let time = Self.time(words[1]),
-                let form = TraceForm(rawValue: words[2])
-            else { return nil }
-            self = .trace(time, form)
+            guard words.count == 3, words[0] == "trace", let form = TraceForm(rawValue: words[2]) else { return nil }
+            if words[1] == "end" {
+                self = .endTrace(form)
+            } else {
+                guard let time = Self.time(words[1]) else { return nil }
+                self = .trace(time, form)
+            }
         }
     }
 
@@ -37,7 +42,7 @@ package enum InspectionRequest: Equatable, Sendable, CustomStringConvertible {
     var captures: Bool {
         switch self {
         case .tree, .loops: true
-        case .hello, .trace, .quit: false
+        case .hello, .trace, .endTrace, .quit: false
         }
     }
 
@@ -47,7 +52,9 @@ package enum InspectionRequest: Equatable, Sendable, CustomStringConvertible {
         case .hello: "hello"
         case .tree(let stacks): stacks ? "tree stacks" : "tree"
         case .loops: "loops"
-        case .trace(let time, let form): "trace \(max(time / .milliseconds(1), 1).rounded(.up).whole)ms \(form.rawValue)"
+        case .trace(let time, let form):
+            "trace \(max(time / .milliseconds(1), 1).rounded(.up).whole)ms \(form.rawValue)"
+        case .endTrace(let form): "trace end \(form.rawValue)"
         case .quit: "quit"
         }
     }

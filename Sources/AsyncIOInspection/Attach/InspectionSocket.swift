@@ -4,8 +4,8 @@ import Glibc
 
 /// The Unix socket by which a running process can be inspected: there as long as one of its loops is.
 ///
-/// Whoever asks is answered by a thread of its own, see ``Reception``. The file goes with the last loop, at exit(3), and
-/// else with the next `asyncio ps`, which finds that nobody listens there.
+/// Whoever asks is answered by a thread of its own, see ``Reception``. The file goes with the last loop, at exit(3), or
+/// with the next `asyncio ps`, which finds that nobody listens there.
 final class InspectionSocket: Sendable {
     /// The process's own.
     static let shared = InspectionSocket(answers: .ofProcess, folder: nil)

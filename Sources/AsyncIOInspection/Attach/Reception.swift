@@ -122,7 +122,9 @@ final class Reception {
     private func answer(_ request: Visitor.Request, to visitor: Visitor) {
         var lines = LineWriter()
         guard case .understood(let request) = request else {
-            lines.addLine("error", "unknown request; there are: hello, tree, tree stacks, loops, trace 5s html, quit")
+            lines.addLine(
+                "error",
+                "unknown request; there are: hello, tree, tree stacks, loops, trace 5s html, trace 5s json, quit")
             return visitor.answer(lines.bytes, at: .monotonicNow)
         }
         switch request {
@@ -132,10 +134,16 @@ final class Reception {
         case .tree(let stacks): capture(stacks: stacks, withTasks: true, into: &lines)
         case .loops: capture(stacks: false, withTasks: false, into: &lines)
         case .trace(let time, let form):
-            if let refusal = answers.beginTrace() {
-                lines.addLine("error", refusal)
-            } else {
+            guard let refusal = answers.beginTrace() else {
                 return visitor.waitForTrace(until: Instant.monotonicNow.advanced(by: time), form)
+            }
+            lines.addLine("error", refusal)
+        case .endTrace(let form):
+            if visitors.contains(where: { $0.trace != nil }) {
+                lines.addLine("error", "the trace that is being recorded is another inspector's")
+            } else {
+                lines.addBytes(answers.endTrace(form))
+                lines.addEnd()
             }
         case .quit: return visitor.dismiss(at: .monotonicNow)
         }

@@ -98,15 +98,14 @@ final class TraceSession: Sendable {
 
     /// What has been recorded up to now, of the loops that answer in time; the trace is over then, or goes on.
     ///
-    /// Blocks the calling thread, which must not be a loop's.
+    /// Blocks the calling thread, which must not be a loop's that has anything else to do.
     func gather(timeout: Duration, isOver: Bool) -> TraceRecording {
         if isOver && !retire() { return finished([], late: []) }
         let answers = Condition(Answers())
         let loops = ProcessInspector.shared.loops
         answers.withLock { $0.missing = loops.map(\.name) }
         for (place, loop) in loops.enumerated() {
-            // A loop that closes instead has left its part before.
-            loop.callSoonOrElsewhere {
+            let hand: @Sendable () -> Void = {
                 let inspector = loop.isCurrent ? ProcessInspector.shared.inspector(of: loop) : nil
                 let part = inspector.flatMap { self.part(of: $0, last: isOver) }
                 answers.withLock { answers in
@@ -115,6 +114,8 @@ final class TraceSession: Sendable {
                 }
                 answers.signal()
             }
+            // A loop that closes instead has left its part before. The own one, at exit(3), hears of nothing any more.
+            if loop.isCurrent { hand() } else { loop.callSoonOrElsewhere(hand) }
         }
         let deadline = Instant.monotonicNow.advanced(by: timeout)
         _ = answers.wait(until: deadline) { $0.missing.allSatisfy { $0 == nil } ? true : nil }

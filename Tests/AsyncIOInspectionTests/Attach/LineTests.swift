@@ -190,7 +190,7 @@ struct RequestTests {
         "is read as it is written",
         arguments: [
             .hello, .tree(stacks: false), .tree(stacks: true), .loops, .quit, .trace(.seconds(5), .html),
-            .trace(.milliseconds(250), .json),
+            .endTrace(.json), .trace(.milliseconds(250), .json),
         ] as [InspectionRequest])
     func roundTrip(_ request: InspectionRequest) {
         #expect(InspectionRequest(request.description) == request)

@@ -13,7 +13,8 @@ struct SocketTests {
         try await withSocket { path in
             let inspector = try RawInspector(path)
             inspector.send("hello\n")
-            #expect(try inspector.answer() == ["process\tpid=42\tprogram=/bin/test\tprotocol=1\tloops=1\tage=1000000000"])
+            #expect(
+                try inspector.answer() == ["process\tpid=42\tprogram=/bin/test\tprotocol=1\tloops=1\tage=1000000000"])
             inspector.send("loops\r\ntree\n")
             #expect(try inspector.answer().map { $0.prefix(4) } == ["proc", "loop", "loop", "loop", "note", "note"])
             #expect(try inspector.answer().count { $0.hasPrefix("task\t") } == 50)
@@ -45,7 +46,7 @@ struct SocketTests {
             let second = try RawInspector(path)
             second.send("trace 1ms json\n")
             #expect(try second.answer() == ["error somebody else traces"])
-            #expect(try first.answer() == ["bytes 5", "html "])
+            #expect(try first.answer() == ["bytes 6", "html "])
         }
     }
 
@@ -60,7 +61,7 @@ struct SocketTests {
             let second = try RawInspector(path)
             while true {
                 second.send("trace 1ms json\n")
-                if try second.line() == "bytes 5" { break }
+                if try second.line() == "bytes 6" { break }
             }
         }
     }
@@ -142,7 +143,8 @@ struct SocketTests {
                 "/run/x/asyncio", "/run/user/7/asyncio", "/tmp/asyncio-7",
             ])
         #expect(InspectionPlace.folders(of: 7, runtimeFolder: "/run/user/7/").count == 2)
-        #expect(InspectionPlace.folders(of: 7, runtimeFolder: "run") == InspectionPlace.folders(of: 7, runtimeFolder: nil))
+        #expect(
+            InspectionPlace.folders(of: 7, runtimeFolder: "run") == InspectionPlace.folders(of: 7, runtimeFolder: nil))
         #expect(InspectionPlace.process(named: "12.sock") == 12)
         for name in ["012.sock", "-1.sock", "x.sock", "12.sock.new", "12", "+1.sock", "99999999999.sock"] {
             #expect(InspectionPlace.process(named: name) == nil)

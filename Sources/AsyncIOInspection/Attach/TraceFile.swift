@@ -1,0 +1,59 @@
+import AsyncIOKernel
+import AsyncIOLoop
+import Glibc
+
+/// A trace of the whole process, for which its environment has asked: `ASYNCIO_TRACE=out.html`, or a name that ends in
+/// `.json`; `%p` in it stands for the process's number.
+///
+/// Written whenever the last loop ends, and at exit(3): each time all that was recorded since the program's start. Not
+/// where the trace has been ended by somebody else before, who has it then.
+enum TraceFile {
+    private struct State {
+        var path = ""
+        var process: Int32 = 0
+    }
+
+    private static let state = Locked(State())
+
+    /// Begins to record.
+    static func begin(_ path: String) {
+        let process = getpid()
+        let parts = path.split(separator: "%p", omittingEmptySubsequences: false)
+        state.withLock { $0 = State(path: parts.joined(separator: "\(process)"), process: process) }
+        Inspection.startTrace()
+        atexit { TraceFile.write() }
+    }
+
+    /// Writes what was recorded so far.
+    static func write() {
+        let file = state.withLock { $0 }
+        // A child that was forked has this memory, but not the loops.
+        guard !file.path.isEmpty, file.process == getpid(), let session = TraceSession.current else { return }
+        let recording = session.gather(timeout: .milliseconds(500), isOver: false)
+        guard !recording.loops.isEmpty else { return }
+        let form: TraceForm = file.path.hasSuffix(".json") ? .json : .html
+        // Whoever looks meanwhile sees the former one, or none.
+        let draft = "\(file.path).\(file.process).new"
+        do {
+            let bytes = recording.bytes(form)
+            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+            let number = try SystemCall.call("open", draft) { unsafe open(draft, flags, 0o666) }
+            let descriptor = Descriptor(owning: CInt(truncatingIfNeeded: number))
+            try SystemCall.writeAll(bytes, to: descriptor.number)
+            descriptor.close()
+            try SystemCall.call("rename to", file.path) { unsafe rename(draft, file.path) }
+        } catch {
+            StandardError.write("asyncio: the trace is not written: \(error)")
+        }
+    }
+}
+
+extension TraceRecording {
+    /// As it is handed over.
+    func bytes(_ form: TraceForm) -> [UInt8] {
+        switch form {
+        case .html: Array(html().utf8)
+        case .json: Array(chromeJSON().utf8)
+        }
+    }
+}
