@@ -58,10 +58,11 @@ struct SocketTests {
             _ = try first?.answer()
             first = nil
             // Refused as long as the other one goes on.
-            let second = try RawInspector(path)
-            while true {
+            var answer: String?
+            while answer != "bytes 6" {
+                let second = try RawInspector(path)
                 second.send("trace 1ms json\n")
-                if try second.line() == "bytes 6" { break }
+                answer = try second.line()
             }
         }
     }
