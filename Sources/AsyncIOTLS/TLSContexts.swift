@@ -5,8 +5,8 @@ import NIOSSL
 
 /// What a client's connections have in common: made once, which reads the trusted authorities, and used for many.
 ///
-/// Each connection makes a whole handshake: sessions are not resumed, since NIOSSL has no way to take them out and to put
-/// them in again on this side. Keep connections where handshakes are too many.
+/// Each connection makes a whole handshake: sessions are not resumed, since NIOSSL has no way to take them out and to
+/// put them in again on this side. Keep connections where handshakes are too many.
 public final class TLSConnector: Sendable {
     /// What it was made of.
     public let configuration: TLSConfiguration

@@ -107,7 +107,9 @@ struct InspectTests {
             server.signal(SIGKILL)
             let end = try tracing.finish()
             #expect(end.code == 1)
-            #expect(end.errors == "Error: process \(server.number) has ended meanwhile\n")
+            // On a machine that is too busy to answer in time, it has not come as far.
+            let isLate = end.errors.hasPrefix("Error: process \(server.number) (asyncio) does not answer")
+            #expect(isLate || end.errors == "Error: process \(server.number) has ended meanwhile\n")
             _ = try server.finish()
         }
     }

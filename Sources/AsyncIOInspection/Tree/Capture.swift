@@ -90,8 +90,8 @@ final class Capture: Sendable {
         let answered = state.withLock { Set($0.loops.map(\.name)) }
         for loop in loops where !loop.isClosed && !answered.contains(loop.name) {
             note(
-                "\(loop.name): has not answered for \(brief(timeout)): one of its tasks blocks it, or the process stalls"
-            )
+                "\(loop.name): has not answered for \(brief(timeout)): one of its tasks blocks it, "
+                    + "or the process stalls")
         }
     }
 

@@ -111,7 +111,7 @@ struct HostileTests {
         #expect(count == 4)
     }
 
-    @Test("does not keep a loop from its work")
+    @Test("does not keep a loop from its work", .alone)
     func echoGoesOn() async throws {
         Inspection.start(Inspection.Options(printsTreeAtQuit: false))
         let scratch = try Scratch()

@@ -10,7 +10,7 @@ import Testing
 extension TraceSessionTests {
     /// With `TIMELINE_PAGES=FOLDER` in the environment, the page is left there: Tests/Inspection/timeline_page.py can
     /// open it.
-    @Test("shows a thousand connections, each with its peer, and fits into its ring")
+    @Test("shows a thousand connections, each with its peer, and fits into its ring", .alone)
     func thousandConnections() async throws {
         let folder = ProcessInfo.processInfo.environment["TIMELINE_PAGES"]
         let (connections, messages) = (1_000, folder == nil ? 2 : 12)

@@ -8,7 +8,7 @@ import Testing
 @testable import AsyncIOInspection
 
 /// One trace at a time is recorded in a process, of all its loops: those of other tests may be among them.
-@Suite("A trace of running loops", .serialized)
+@Suite("A trace of running loops", .serialized, .alone)
 struct TraceSessionTests {
     private static func lanes(_ name: String, in recording: TraceRecording) throws -> [(Lane, TraceRecording.Task?)] {
         let loop = try #require(recording.loops.last { $0.name == name })

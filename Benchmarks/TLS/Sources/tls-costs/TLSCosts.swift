@@ -2,8 +2,8 @@ import AsyncIO
 import AsyncIOTLS
 import Glibc
 
-/// `tls-costs WHAT CERTIFICATE KEY N [SIZE [DRIVER]]`: a server on a port that it prints, and what its work costs. `compare.py`
-/// starts it beside a loop of OpenSSL's that does the same, and gives both of them the same peer.
+/// `tls-costs WHAT CERTIFICATE KEY N [SIZE [DRIVER]]`: a server on a port that it prints, and what its work costs.
+/// `compare.py` starts it beside a loop of OpenSSL's that does the same, and gives both of them the same peer.
 ///
 /// - `send`: one connection, to which N writes of SIZE bytes are sent
 /// - `receive`: one connection, which sends N times SIZE bytes
