@@ -2,11 +2,11 @@ import Foundation
 import Testing
 
 extension Trait where Self == ConditionTrait {
-    /// For tests that inspect the whole process: the loops of all tests that run beside them would be among those, and
-    /// would hear of it.
+    /// For tests that inspect the whole process, whose loops and descriptors are also those of the tests that run beside
+    /// them.
     static var alone: Self {
         .enabled(
             if: ProcessInfo.processInfo.environment["ASYNCIO_ALONE"] == "1",
-            "inspects all loops of its process; ASYNCIO_ALONE=1 swift test --filter AsyncIOInspectionTests runs it")
+            "inspects its whole process; ASYNCIO_ALONE=1 swift test --filter AsyncIOInspectionTests runs it")
     }
 }

@@ -249,6 +249,9 @@ public final class World: @unchecked Sendable {
         return awaits
     }
 
+    /// The loops are asked once more before time goes on.
+    @safe @exclusivity(unchecked) private var hasAskedAgain = false
+
     /// Nothing can run now: who waits for that goes on, or time jumps to whatever comes next.
     private func goOn() {
         if awaitsThreads() { return }
@@ -262,6 +265,9 @@ public final class World: @unchecked Sendable {
         removeTheQuiet()
         if livesHaveChanged { listLives() }
         let next = min(agenda.next ?? .distantFuture, lives.nextTime)
+        // A thread's answer may have come since the loops were asked whether they have something to do.
+        hasAskedAgain = offloadsToThreads && next <= now && !hasAskedAgain
+        if hasAskedAgain { return }
         if next == .distantFuture {
             isStuck = true
             fail(SimulationError.deadlock(waits()))

@@ -96,7 +96,7 @@ struct TraceRingTests {
         #expect(ring.events.last == TraceEvent(time: 100, task: 100, kind: .over))
     }
 
-    @Test("a descriptor is called what its peer is called, anew after its number was closed")
+    @Test("a descriptor is called what its peer is called, anew after its number was closed", .alone)
     func descriptors() throws {
         // Connecting a datagram socket sends nothing.
         func connected(to port: UInt16) throws -> Int32 {
