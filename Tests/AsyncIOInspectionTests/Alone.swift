@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension Trait where Self == ConditionTrait {
-    /// For tests that inspect the whole process, whose loops and descriptors are also those of the tests that run beside
+    /// For tests that inspect the whole process: its loops and descriptors are also those of the tests that run beside
     /// them.
     static var alone: Self {
         .enabled(
