@@ -162,7 +162,10 @@ extension Transcript {
                     if let next = try await signals.next() { heard.append(next) }
                 }
                 for signal in [two, one] { stage.raise(signal) }
-                for _ in 0..<2 { if let next = try await signals.next() { heard.append(next) } }
+                // Two that differ and come at once may be taken by two threads: nobody promises their order.
+                var last: [Signal] = []
+                for _ in 0..<2 { if let next = try await signals.next() { last.append(next) } }
+                heard += last.sorted { $0.rawValue < $1.rawValue }
                 stage.note("\(signals)")
                 let waiting = stage.client.start { try await signals.next() }
                 try await stage.settle()
