@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOLoop
+import CAsyncIO
 import CAsyncIOInspection
 import Synchronization
 
@@ -43,14 +44,15 @@ public enum Inspection {
         LoopWatchdog.shared.start(options.watchdog, usually: .milliseconds(options.debug == nil ? 100 : 50))
         inspector.startDebugging(options.debug)
         EventLoop.observer = inspector
-        if let loop = EventLoop.current { inspector.loopRuns(loop) }
+        // Only one that runs: asking for the current loop may make one, of a program whose `main` is asynchronous.
+        if unsafe casyncio_current_loop() != nil, let loop = EventLoop.current { inspector.loopRuns(loop) }
         if options.printsTreeAtQuit { listenForQuit() }
     }
 
     /// The thread that waits for the signal belongs to nobody: a tree can be had when all loops are blocked.
     private static func listenForQuit() {
         guard casyncio_listen_for_quit() else { return }
-        let thread = try? SystemThread.start(name: "quit") {
+        let thread = try? InspectionThread.start("quit") {
             while true {
                 casyncio_wait_for_quit()
                 StandardError.write(captureTaskTreeBlocking(stacks: true, timeout: .seconds(1)).text())
@@ -72,6 +74,18 @@ final class ProcessInspector: LoopObserver {
         var inspectors: [LoopInspector] = []
         var next = 1
         let began = Instant.monotonicNow
+        /// In which process, counted by forks, the inspectors are at home.
+        var forks = casyncio_forks()
+        /// A parent's, in a child that was forked: its loops never run here, and nobody may call them.
+        var inherited: [LoopInspector] = []
+
+        /// Leaves a parent's loops alone.
+        mutating func lookWhereItIs() {
+            guard forks != casyncio_forks() else { return }
+            forks = casyncio_forks()
+            inherited += inspectors
+            inspectors = []
+        }
     }
 
     /// A loop's inspector is used on the loop's thread only, though found from all.
@@ -114,6 +128,7 @@ final class ProcessInspector: LoopObserver {
 
     func loopRuns(_ loop: EventLoop) {
         let number: Int? = held.withLock { held in
+            held.state.lookWhereItIs()
             guard !held.state.inspectors.contains(where: { $0.loop === loop }) else { return nil }
             defer { held.state.next += 1 }
             return held.state.next
@@ -143,7 +158,12 @@ final class ProcessInspector: LoopObserver {
     }
 
     /// The loops that are inspected, in the order of their beginnings. What belongs to a loop is asked on its thread.
-    var loops: [EventLoop] { held.withLock { $0.state.inspectors.map(\.loop) } }
+    var loops: [EventLoop] {
+        held.withLock { held in
+            held.state.lookWhereItIs()
+            return held.state.inspectors.map(\.loop)
+        }
+    }
 
     /// Who inspects a loop. On the loop's thread.
     func inspector(of loop: EventLoop) -> LoopInspector? {

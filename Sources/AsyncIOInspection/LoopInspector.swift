@@ -29,6 +29,10 @@ final class LoopInspector: Instrument, JobWatcher {
     private let watchdog: LoopWatchdog
     /// What debug mode keeps of the loop's tasks.
     let debug: DebugRounds?
+    /// Whether the loop has ended: tasks that it wakes at the very end are nobody's any more.
+    @safe @exclusivity(unchecked) private var hasEnded = false
+    /// How many tasks there may be before those are looked for that have ended elsewhere.
+    @safe @exclusivity(unchecked) private var sweepLimit = 1024
     /// Whether a callback runs.
     @safe @exclusivity(unchecked) private var isCalling = false
     private let outer: (any Instrument)?
@@ -56,15 +60,20 @@ final class LoopInspector: Instrument, JobWatcher {
         ring?.session?.leave(self)
         watchdog.forget(cell)
         debug?.end(self)
+        hasEnded = true
+        ring = nil
+        if loop.watcher === self { loop.watcher = outerWatcher }
+        if loop.instrument === self { loop.instrument = outer }
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
     // MARK: Instrument
 
     func record(_ event: LoopEvent, at instant: Instant) {
-        if case .operation(let name, let descriptor, .waits(let operation)) = event, running >= 0 {
-            table[running].asked = Asked(name: name, descriptor: descriptor, operation: operation)
-            table[running].place = nil
+        guard !hasEnded else { return }
+        if case .operation(let name, let descriptor, .waits(let operation)) = event, let position = positionOfCurrent {
+            let asked = Asked(name: name, descriptor: descriptor, operation: operation)
+            setWait(asked, place: nil, as: 0, at: position)
         }
         if let ring {
             if case .queued = event {
@@ -81,7 +90,7 @@ final class LoopInspector: Instrument, JobWatcher {
 
     func queued(_ job: UnsafeMutableRawPointer, at instant: Instant) {
         waker = TaskID.current?.number ?? 0
-        if unsafe readsTasks && casyncio_job_is_task(job) {
+        if unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) {
             let id = unsafe swift_task_getJobTaskId(job)
             let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
             table[position].phase = .ready
@@ -93,7 +102,7 @@ final class LoopInspector: Instrument, JobWatcher {
 
     func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
         unsafe outerWatcher?.willRun(job, at: instant)
-        guard unsafe readsTasks && casyncio_job_is_task(job) else {
+        guard unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) else {
             cell.jobRuns(0, 0, at: instant)
             return running = -1
         }
@@ -106,19 +115,32 @@ final class LoopInspector: Instrument, JobWatcher {
         table[position].phase = .running
         table[position].since = instant
         table[position].runs &+= 1
-        table[position].asked = nil
-        table[position].place = nil
         running = position
+        setWait(nil, place: nil, as: 0, at: position)
         if ring != nil { learnName(at: position) }
     }
 
     func waits(at place: (any WaitingPlace)?, as visitor: Int) {
-        if running >= 0 {
-            table[running].asked = nil
-            table[running].place = place
-            table[running].visitor = visitor
-        }
+        if let position = positionOfCurrent { setWait(nil, place: place, as: visitor, at: position) }
         outerWatcher?.waits(at: place, as: visitor)
+    }
+
+    /// Where the task stands whose code runs here: nearly always the one whose job does. In an actor's own job it is
+    /// another one, which the loop has not seen begin.
+    private var positionOfCurrent: Int? {
+        guard let id = TaskID.current?.number else { return nil }
+        if running >= 0 && table[running].id == id { return running }
+        return table.position(of: id)
+    }
+
+    private func setWait(_ asked: Asked?, place: (any WaitingPlace)?, as visitor: Int, at position: Int) {
+        // The former one may be let go of here for good, and what it does then must not find the table under way.
+        let former = table[position].place
+        table[position].asked = asked
+        table[position].place = place
+        table[position].visitor = visitor
+        if position != running { table[position].since = loop.now }
+        withExtendedLifetime(former) {}
     }
 
     func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
@@ -164,6 +186,7 @@ final class LoopInspector: Instrument, JobWatcher {
     private func meet(
         _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: UInt64, at instant: Instant
     ) -> Int {
+        if table.count >= sweepLimit { sweep() }
         var entry = TaskTable.Entry()
         entry.id = id
         entry.task = UInt(bitPattern: job)
@@ -186,10 +209,27 @@ final class LoopInspector: Instrument, JobWatcher {
     /// Whether nothing more is to be known of a task that has just run: it has ended, or may have.
     private func isOver(_ position: Int) -> Bool {
         let entry = table[position]
-        // Its parent may have run on another thread meanwhile, and have given the memory back. One that runs here has
-        // not.
-        if !entry.isRetained && table.position(of: entry.parent) == nil { return true }
+        // Its parent may have run on another thread meanwhile, and have given the memory back.
+        guard entry.isRetained else { return isGone(entry) }
         return unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: entry.task))
+    }
+
+    /// Whether a task's memory tells that it has ended, or is another's.
+    private func isGone(_ entry: TaskTable.Entry) -> Bool {
+        TaskReader.read(entry.task, id: entry.id, frames: 0)?.isComplete ?? true
+    }
+
+    /// Forgets the tasks that have ended where the loop does not see it: on another thread, or in an actor's own job.
+    private func sweep() {
+        for position in 0..<table.capacity {
+            let entry = table[position]
+            guard entry.id != 0, entry.phase == .waiting, position != running else { continue }
+            let isOver =
+                entry.isRetained
+                ? unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: entry.task)) : isGone(entry)
+            if isOver { forget(position) }
+        }
+        sweepLimit = max(1024, 2 * table.count)
     }
 
     func forget(_ position: Int) {

@@ -31,6 +31,9 @@ extension EventLoop {
         set { core.watcher = newValue }
     }
 
+    /// Whether an operation has not ended. On the loop's thread.
+    package func isUnderWay(_ operation: OperationID) -> Bool { core.operations.contains(operation.token) }
+
     /// When an operation that is a timer is due; nil if it is none, or has ended. On the loop's thread.
     package func due(_ operation: OperationID) -> Instant? {
         core.operations.timer(of: operation.token).flatMap { core.timers.deadline(of: $0) }

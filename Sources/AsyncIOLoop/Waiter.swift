@@ -15,6 +15,7 @@ package struct Waiter: Sendable {
             EventLoop.taskWaits(at: nil)
             waiter.wake()
         }
+        EventLoop.taskWaits(at: nil)
     }
 
     /// Lets the task go on.

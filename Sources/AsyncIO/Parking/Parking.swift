@@ -164,6 +164,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
             waiter.wake()
         }
         waiter.receiveAnswer()
+        EventLoop.taskWaits(at: nil)
         EventLoop.simulator?.note(waiter.task, waitsAt: nil)
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter

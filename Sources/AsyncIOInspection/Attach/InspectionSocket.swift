@@ -50,14 +50,8 @@ final class InspectionSocket: Sendable {
             return wake
         }
         guard wake >= 0 else { return }
-        // A signal that the program waits for itself must not end here.
-        var all = sigset_t()
-        var former = sigset_t()
-        unsafe sigfillset(&all)
-        unsafe pthread_sigmask(SIG_SETMASK, &all, &former)
-        defer { unsafe pthread_sigmask(SIG_SETMASK, &former, nil) }
         do {
-            try SystemThread.start(name: "inspection") { [self] in
+            try InspectionThread.start("inspection") { [self] in
                 serve(wake)
                 state.withLock { state in
                     if state.wake == wake { state.wake = -1 }

@@ -36,7 +36,9 @@ enum TraceFile {
         let draft = "\(file.path).\(file.process).new"
         do {
             let bytes = recording.bytes(form)
-            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+            // In a folder that others may write to, nobody's link leads elsewhere.
+            unsafe unlink(draft)
+            let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
             let number = try SystemCall.call("open", draft) { unsafe open(draft, flags, 0o666) }
             let descriptor = Descriptor(owning: CInt(truncatingIfNeeded: number))
             try SystemCall.writeAll(bytes, to: descriptor.number)

@@ -50,7 +50,7 @@ extension LoopInspector {
         case .group: return Wait(kind: "group")
         case .continuation, .queued, .none?, nil: break
         }
-        if let asked = entry.asked {
+        if let asked = entry.asked, loop.isUnderWay(asked.operation) {
             if let due = loop.due(asked.operation) { return Wait(kind: asked.name, left: now.duration(to: due)) }
             let descriptor = asked.descriptor < 0 ? nil : Optional(asked.descriptor)
             return Wait(kind: asked.name, target: descriptor.flatMap(peer(of:)), descriptor: descriptor)

@@ -45,7 +45,7 @@ extension Inspection {
         let result = Locked<TraceRecording?>(nil)
         await Waiter.suspend(for: Errand("trace")) { waiter in
             // Loops may stall, and a task that waits for one with a limit needs a loop that does not.
-            let thread = try? SystemThread.start(name: "trace") {
+            let thread = try? InspectionThread.start("trace") {
                 let recording = session.gather(timeout: .seconds(2), isOver: isOver)
                 result.withLock { $0 = recording }
                 waiter.wake()

@@ -44,8 +44,11 @@ extension LoopInspector {
     var livingTasks: [TraceRecording.Task] {
         var tasks: [TraceRecording.Task] = []
         for position in 0..<table.capacity where table[position].id != 0 {
-            // One that waits for an operation of this loop runs nowhere else meanwhile.
-            if table[position].phase == .waiting && table[position].asked != nil { learnName(at: position) }
+            // It may have ended elsewhere, or run there now: its memory is read from outside.
+            let entry = table[position]
+            if entry.name == nil && !entry.nameIsKnown {
+                table[position].name = TaskReader.read(entry.task, id: entry.id, frames: 0)?.name
+            }
             tasks.append(TraceRecording.Task(table[position]))
         }
         return tasks

@@ -53,7 +53,7 @@ final class Capture: Sendable {
     func tree(within timeout: Duration) async -> TaskTree {
         await Waiter.suspend(for: Errand("capture")) { waiter in
             do {
-                let thread = try SystemThread.start(name: "capture") {
+                let thread = try InspectionThread.start("capture") {
                     self.run(timeout: timeout)
                     waiter.wake()
                 }
@@ -125,7 +125,10 @@ final class Capture: Sendable {
             let loop = inspector.loop
             loop.callSoon { [self] in
                 // A loop that has ended meanwhile calls nobody, and the capture's time runs out.
-                guard let inspector = self.inspector.inspector(of: loop) else { return }
+                guard let inspector = self.inspector.inspector(of: loop) else {
+                    state.withLock { $0.pending -= 1 }
+                    return state.broadcast()
+                }
                 continueVisit(inspector, from: end, whole: whole)
             }
         }

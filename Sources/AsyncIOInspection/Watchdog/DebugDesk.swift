@@ -38,7 +38,7 @@ final class DebugDesk: ResourceObserver {
 
     func start() {
         // A process that may have no more threads does without.
-        let thread = try? SystemThread.start(name: "asyncio-debug") { self.work() }
+        let thread = try? InspectionThread.start("asyncio-debug") { self.work() }
         state.withLock { $0.thread = thread }
         if options.unclosedResources { OpenResources.observer = self }
     }

@@ -68,7 +68,7 @@ final class LoopWatchdog: Sendable {
             }
             let limit = state.limit
             // A process that may have no more threads does without.
-            state.thread = try? SystemThread.start(name: "asyncio-watchdog") { self.look(limit, options.handler) }
+            state.thread = try? InspectionThread.start("asyncio-watchdog") { self.look(limit, options.handler) }
         }
     }
 

@@ -113,4 +113,29 @@ struct CaptureTests {
             try await task.value
         }
     }
+
+    private actor Clerk {
+        func work(_ lock: AsyncLock, _ stream: AsyncStream<Int>) async throws {
+            try await lock.withLock {}
+            for await _ in stream {}
+        }
+    }
+
+    @Test(
+        "a task that goes on in an actor is shown at its next wait, and not at its last one",
+        arguments: Drivers.available)
+    func actorsWait(driver: DriverChoice) async throws {
+        try await inspected(driver) { loop, look in
+            let lock = AsyncLock(name: "desk")
+            let (stream, feed) = AsyncStream<Int>.makeStream()
+            let hold = try await lock.acquire()
+            let clerk = loop.spawn(name: "clerk") { try await Clerk().work(lock, stream) }
+            _ = try await self.task("clerk", at: "lock", look)
+            hold.release()
+            let (_, tree) = try await self.task("clerk", at: "continuation", look)
+            #expect(tree.circles.isEmpty)
+            feed.finish()
+            try await clerk.value
+        }
+    }
 }

