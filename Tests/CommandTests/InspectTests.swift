@@ -24,9 +24,10 @@ struct InspectTests {
     func json() async throws {
         try await withInspected { server, place in
             let list = try JSONSerialization.jsonObject(with: Data(place.run("ps", "--json").output.utf8))
-            let processes = try #require(list as? [[String: Any]])
+            // Others of the machine may be inspected, too.
+            let all = try #require(list as? [[String: Any]])
+            let processes = all.filter { $0["pid"] as? Int == Int(server.number) }
             #expect(processes.count == 1)
-            #expect(processes.first?["pid"] as? Int == Int(server.number))
             #expect(processes.first?["error"] is NSNull)
             let text = try place.run("ps", "\(server.number)", "--json").output
             let tree = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
@@ -66,7 +67,7 @@ struct InspectTests {
                 #expect(place.sockets == ["\(server.number).sock"])
                 let list = try place.run("ps")
                 #expect(list.code == 0)
-                #expect(list.output == "")
+                #expect(!list.output.contains("\(server.number) "))
             }
             #expect(place.sockets == [])
         }
@@ -90,7 +91,7 @@ struct InspectTests {
         }
     }
 
-    @Test("do not wait for a process that is stopped, and know when it has gone")
+    @Test("do not wait for a process that is stopped")
     func stopped() async throws {
         try await withInspected { server, place in
             server.signal(SIGSTOP)
@@ -100,16 +101,7 @@ struct InspectTests {
             #expect(try place.run("ps").output.contains("is stopped"))
             server.signal(SIGCONT)
             #expect(try place.run("pstree", "\(server.number)").code == 0)
-
-            let tracing = try place.start("trace", "\(server.number)", "--for", "1h", "-o", place.file("x.json"))
-            // It has asked when the process knows of it: others are refused then.
-            while try place.run("trace", "\(server.number)", "--for", "1ms", "-o", place.file("y.json")).code == 0 {}
             server.signal(SIGKILL)
-            let end = try tracing.finish()
-            #expect(end.code == 1)
-            // On a machine that is too busy to answer in time, it has not come as far.
-            let isLate = end.errors.hasPrefix("Error: process \(server.number) (asyncio) does not answer")
-            #expect(isLate || end.errors == "Error: process \(server.number) has ended meanwhile\n")
             _ = try server.finish()
         }
     }
