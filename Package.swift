@@ -137,7 +137,7 @@ let package = Package(
         .target(
             name: "AsyncIOServices",
             dependencies: [
-                "AsyncIO", "AsyncIOLoop",
+                "AsyncIO", "AsyncIOLoop", "AsyncIOKernel",
                 optional("Logging", of: "swift-log", trait: "Services"),
                 optional("Metrics", of: "swift-metrics", trait: "Services"),
                 optional("ServiceContextModule", of: "swift-service-context", trait: "Services"),

@@ -95,7 +95,6 @@ final class LoopInspector: Instrument, JobWatcher {
             let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
             table[position].phase = .ready
             table[position].since = instant
-            table[position].wokenBy = waker
         }
         unsafe outerWatcher?.queued(job, at: instant)
     }
@@ -193,13 +192,12 @@ final class LoopInspector: Instrument, JobWatcher {
         entry.since = instant
         entry.first = instant
         unsafe entry.entryPoint = casyncio_job_entry_point(job)
-        entry.isAsyncLet = unsafe casyncio_job_is_async_let(job)
         if let parent = unsafe casyncio_parent_task(job) {
             unsafe entry.parent = swift_task_getJobTaskId(UnsafeMutableRawPointer(mutating: parent))
         }
         entry.creator = entry.parent == 0 ? creator : entry.parent
         // A task that is an `async let` lies in the memory of its parent.
-        entry.isRetained = !entry.isAsyncLet
+        entry.isRetained = unsafe !casyncio_job_is_async_let(job)
         if entry.isRetained { unsafe casyncio_task_retain(job) }
         // One from another thread comes here without whoever has created it.
         if let debug, creator != 0 || isCalling { debug.created(id) }

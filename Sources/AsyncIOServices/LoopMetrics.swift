@@ -1,5 +1,6 @@
 #if Services
 import AsyncIO
+import AsyncIOKernel
 public import AsyncIOLoop
 public import Metrics
 public import ServiceLifecycle
@@ -38,7 +39,7 @@ public struct LoopMetrics: Service, CustomStringConvertible {
                 do { try await loop.sleep(until: planned) } catch { break }
                 let now = loop.now
                 let statistics = await loop.statistics
-                instruments.lag.recordNanoseconds(max(planned.duration(to: now), .zero).nanoseconds)
+                instruments.lag.recordNanoseconds(max(planned.duration(to: now), .zero).saturatedNanoseconds)
                 instruments.report(statistics, since: former)
                 former = statistics
                 // What was missed is left out: a report of the past would say nothing of it.
@@ -89,15 +90,6 @@ private struct Instruments: Sendable {
             if after > before { counter.increment(by: after - before) }
         }
         for (gauge, value) in gauges { gauge.record(value(now)) }
-    }
-}
-
-extension Duration {
-    /// Saturates.
-    fileprivate var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? .max : whole &+ attoseconds / 1_000_000_000
     }
 }
 #endif

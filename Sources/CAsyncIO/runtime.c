@@ -15,7 +15,7 @@ __attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancel
 __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);
 
 // One function for each kind of wait: the runtime hands over nothing but the context. The first caller sets it.
-static void (*cancellation_handlers[4])(void *context);
+static void (*cancellation_handlers[3])(void *context);
 
 static void call(enum casyncio_wait wait, void *context) {
     __atomic_load_n(&cancellation_handlers[wait], __ATOMIC_ACQUIRE)(context);
@@ -29,9 +29,6 @@ __attribute__((swiftcall)) static void cancel_parked(__attribute__((swift_contex
 __attribute__((swiftcall)) static void cancel_elsewhere(__attribute__((swift_context)) void *context) {
     call(CASYNCIO_WAIT_ELSEWHERE, context);
 }
-__attribute__((swiftcall)) static void cancel_trial(__attribute__((swift_context)) void *context) {
-    call(CASYNCIO_WAIT_TRIAL, context);
-}
 
 void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context) {
     __atomic_store_n(&cancellation_handlers[wait], handler, __ATOMIC_RELEASE);
@@ -39,22 +36,11 @@ void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)
     case CASYNCIO_WAIT_OPERATION: return swift_task_addCancellationHandler(cancel_operation, context);
     case CASYNCIO_WAIT_PARKED: return swift_task_addCancellationHandler(cancel_parked, context);
     case CASYNCIO_WAIT_ELSEWHERE: return swift_task_addCancellationHandler(cancel_elsewhere, context);
-    case CASYNCIO_WAIT_TRIAL: return swift_task_addCancellationHandler(cancel_trial, context);
     }
     return NULL;
 }
 
 void casyncio_remove_cancellation_handler(void *record) { swift_task_removeCancellationHandler(record); }
-
-uintptr_t casyncio_cancellation_function(enum casyncio_wait wait) {
-    switch (wait) {
-    case CASYNCIO_WAIT_OPERATION: return (uintptr_t)cancel_operation;
-    case CASYNCIO_WAIT_PARKED: return (uintptr_t)cancel_parked;
-    case CASYNCIO_WAIT_ELSEWHERE: return (uintptr_t)cancel_elsewhere;
-    case CASYNCIO_WAIT_TRIAL: return (uintptr_t)cancel_trial;
-    }
-    return 0;
-}
 
 bool casyncio_task_layout_is_known(void) {
     return sizeof(void *) == 8 && &_swift_concurrency_debug_internal_layout_version != NULL &&

@@ -158,15 +158,6 @@ static void read_dependency(struct pages *pages, const char *record, struct casy
     }
 }
 
-static void read_cancellation(const char *record, struct casyncio_task_reading *reading) {
-    uintptr_t function = word64(record, RECORD_CANCELLATION_FUNCTION);
-    for (int kind = CASYNCIO_WAIT_OPERATION; kind <= CASYNCIO_WAIT_TRIAL; kind++) {
-        if (function != casyncio_cancellation_function(kind) || reading->wait_count == CASYNCIO_READ_WAITS) continue;
-        reading->waits[reading->wait_count++] =
-            (struct casyncio_wait_record){kind, word64(record, RECORD_CANCELLATION_CONTEXT)};
-    }
-}
-
 static void read_records(struct pages *pages, uintptr_t address, struct casyncio_task_reading *reading) {
     // A task has a handful of them, and one for every cancellation handler that it is in.
     for (int i = 0; address != 0 && i < 256; i++) {
@@ -174,7 +165,6 @@ static void read_records(struct pages *pages, uintptr_t address, struct casyncio
         if (!copy(pages, address, record, RECORD_SIZE)) return;
         switch (word64(record, RECORD_FLAGS) & JOB_KIND_MASK) {
         case RECORD_KIND_DEPENDENCY: read_dependency(pages, record, reading); break;
-        case RECORD_KIND_CANCELLATION: read_cancellation(record, reading); break;
         case RECORD_KIND_NAME: read_name(pages, word64(record, RECORD_NAME), reading); break;
         }
         address = word64(record, RECORD_PARENT);

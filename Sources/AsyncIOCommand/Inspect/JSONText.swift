@@ -105,8 +105,9 @@ extension JSONText {
 
     private init(_ wait: Wait) {
         self = .object([
-            ("kind", .text(wait.kind)), ("target", .text(wait.target)), ("descriptor", .number(wait.descriptor)),
-            ("left", .time(wait.left)), ("tasks", .list(wait.tasks.map { .number($0) })),
+            ("kind", .text(wait.kind)), ("target", .text(wait.target)), ("standing", .text(wait.standing)),
+            ("descriptor", .number(wait.descriptor)), ("left", .time(wait.left)),
+            ("tasks", .list(wait.tasks.map { .number($0) })),
         ])
     }
 

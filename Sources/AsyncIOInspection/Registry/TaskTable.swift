@@ -20,13 +20,10 @@ struct TaskTable: ~Copyable {
         var entryPoint: UInt = 0
         var phase = Phase.waiting
         var isRetained = false
-        var isAsyncLet = false
         /// Since when it is in its phase.
         var since = Instant.distantPast
         /// When it was first seen.
         var first = Instant.distantPast
-        /// Who queued it last.
-        var wokenBy: UInt64 = 0
         var runs: UInt64 = 0
         var runTime: Int64 = 0
         var longestRun: Int64 = 0

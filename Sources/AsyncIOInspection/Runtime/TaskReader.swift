@@ -1,4 +1,4 @@
-package import CAsyncIO
+import CAsyncIO
 
 /// What was read of a task that does not run.
 package struct TaskReading: Sendable {
@@ -10,8 +10,6 @@ package struct TaskReading: Sendable {
     package var isCancelled, isRunning, isEnqueued, isComplete: Bool
     /// What it is suspended for, as the runtime notes it.
     package var dependency: Dependency
-    /// Its waits in this package, the innermost first: most often one or none.
-    package var waits: [WaitRecord]
     /// Where it goes on: the innermost function's resumption first. Nothing of a task that runs.
     package var stack: [UInt]
 }
@@ -28,13 +26,6 @@ package enum Dependency: Sendable, Equatable {
     case continuation
     /// An executor that has it in its queue.
     case queued
-}
-
-/// A wait of this package's: what the task's cancellation would call.
-package struct WaitRecord: Sendable, Equatable {
-    package var kind: casyncio_wait
-    /// What the handler is called with.
-    package var context: UInt
 }
 
 /// Reads tasks where they lie in memory: the runtime has no function for it.
@@ -87,9 +78,6 @@ extension TaskReading {
             default: .none
             }
         self.stack = stack
-        let records = unsafe UnsafeBufferPointer(
-            start: casyncio_reading_waits(&reading), count: Int(reading.wait_count))
-        waits = unsafe records.map { WaitRecord(kind: $0.kind, context: $0.context) }
         if reading.name_length >= 0 {
             let bytes = unsafe UnsafeRawBufferPointer(
                 start: casyncio_reading_name(&reading), count: Int(reading.name_length))

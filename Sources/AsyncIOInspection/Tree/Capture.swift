@@ -35,6 +35,8 @@ extension Inspection {
 final class Capture: Sendable {
     private struct State {
         var loops: [LoopView] = []
+        /// The loops that have answered: names need not differ.
+        var answered: Set<ObjectIdentifier> = []
         var tasks: [RawTask] = []
         var notes: [String] = []
         var pending = 0
@@ -87,8 +89,8 @@ final class Capture: Sendable {
         let deadline = Instant.monotonicNow.advanced(by: timeout)
         let isComplete = state.wait(until: deadline) { $0.pending == 0 ? true : nil } ?? false
         guard !isComplete else { return }
-        let answered = state.withLock { Set($0.loops.map(\.name)) }
-        for loop in loops where !loop.isClosed && !answered.contains(loop.name) {
+        let answered = state.withLock { $0.answered }
+        for loop in loops where !loop.isClosed && !answered.contains(ObjectIdentifier(loop)) {
             note(
                 "\(loop.name): has not answered for \(brief(timeout)): one of its tasks blocks it, "
                     + "or the process stalls")
@@ -103,7 +105,10 @@ final class Capture: Sendable {
             return state.broadcast()
         }
         let view = inspector.view()
-        state.withLock { $0.loops.append(view) }
+        state.withLock { state in
+            state.loops.append(view)
+            state.answered.insert(ObjectIdentifier(loop))
+        }
         continueVisit(inspector, from: 0, whole: whole)
     }
 
@@ -124,7 +129,7 @@ final class Capture: Sendable {
         } else {
             let loop = inspector.loop
             loop.callSoon { [self] in
-                // A loop that has ended meanwhile calls nobody, and the capture's time runs out.
+                // It has ended meanwhile.
                 guard let inspector = self.inspector.inspector(of: loop) else {
                     state.withLock { $0.pending -= 1 }
                     return state.broadcast()

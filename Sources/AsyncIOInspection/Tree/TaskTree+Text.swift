@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 // The tree as people read it.
 
 extension TaskTree: CustomStringConvertible {
@@ -31,7 +33,7 @@ extension TaskTree: CustomStringConvertible {
     }
 
     private static func line(of loop: LoopView, tasks: Int) -> String {
-        let share = loop.busy.inNanoseconds * 100 / max(loop.age.inNanoseconds, 1)
+        let share = loop.busy.saturatedNanoseconds * 100 / max(loop.age.saturatedNanoseconds, 1)
         return "loop \(loop.number) \(loop.name) (\(loop.driver)): \(tasks) task\(tasks == 1 ? "" : "s"), "
             + "\(loop.ticks) ticks, busy \(share)%, lag \(brief(loop.lag))"
     }
@@ -77,7 +79,7 @@ extension Wait: CustomStringConvertible {
 extension Frame: CustomStringConvertible {
     /// `Room.say(_:) at Room.swift:12`, or as much of it as is known.
     public var description: String {
-        var text = function ?? String(address, radix: 16, uppercase: false).prefixed("0x")
+        var text = function ?? "0x\(String(address, radix: 16))"
         if let file, let line {
             text += " at \(file.split(separator: "/").last.map(String.init) ?? file):\(line)"
         } else if function == nil, let image, let offset {
@@ -127,7 +129,7 @@ private struct Family {
 
 /// A duration with two digits or three: `1.2 ms`.
 func brief(_ duration: Duration) -> String {
-    let nanoseconds = duration.inNanoseconds
+    let nanoseconds = duration.saturatedNanoseconds
     guard nanoseconds >= 0 else { return "-" + brief(.zero - duration) }
     let scales: [(limit: Int64, unit: Int64, name: String)] = [
         (1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"),
@@ -138,21 +140,6 @@ func brief(_ duration: Duration) -> String {
     let tenths = nanoseconds / (scale.unit / 10 == 0 ? 1 : scale.unit / 10)
     guard scale.unit > 1, tenths < 100 else { return "\(nanoseconds / scale.unit) \(scale.name)" }
     return "\(tenths / 10).\(tenths % 10) \(scale.name)"
-}
-
-extension Duration {
-    /// Saturates.
-    var inNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow else { return seconds < 0 ? .min : .max }
-        let (sum, tooMuch) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return tooMuch ? (seconds < 0 ? .min : .max) : sum
-    }
-}
-
-extension String {
-    fileprivate func prefixed(_ prefix: String) -> String { prefix + self }
 }
 
 /// A text from outside, such that it can do nothing to a terminal: control characters become visible.

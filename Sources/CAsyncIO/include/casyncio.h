@@ -239,8 +239,6 @@ enum casyncio_wait {
     CASYNCIO_WAIT_PARKED = 1,
     /// A loop's operation, by a task that has come to another thread meanwhile.
     CASYNCIO_WAIT_ELSEWHERE = 2,
-    /// The continuation of a task that is there to be looked at.
-    CASYNCIO_WAIT_TRIAL = 3,
 };
 /// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has
 /// been. The records of a task are a stack: added before and removed after exactly one suspension. The handler of a
@@ -285,8 +283,6 @@ void casyncio_task_cancel(void *task);
 bool casyncio_copy_memory(uintptr_t address, void *into, size_t count);
 /// Whether an address lies in the code of the program or of a library.
 bool casyncio_is_code(uintptr_t address);
-/// The function that the runtime calls for a kind of wait: it stands in the task's record.
-uintptr_t casyncio_cancellation_function(enum casyncio_wait wait);
 
 /// What a task is suspended for, as the runtime notes it.
 enum casyncio_dependency {
@@ -296,12 +292,7 @@ enum casyncio_dependency {
     CASYNCIO_DEPENDS_ON_GROUP = 3,
     CASYNCIO_DEPENDS_ON_EXECUTOR = 4,
 };
-/// A wait of ours: the context of casyncio_add_cancellation_handler.
-struct casyncio_wait_record {
-    enum casyncio_wait kind;
-    uintptr_t context;
-};
-enum { CASYNCIO_READ_WAITS = 8, CASYNCIO_READ_NAME = 256 };
+enum { CASYNCIO_READ_NAME = 256 };
 /// What was read of a task.
 struct casyncio_task_reading {
     uint64_t id;
@@ -311,18 +302,12 @@ struct casyncio_task_reading {
     enum casyncio_dependency dependency;
     /// The task that it depends on, or 0.
     uint64_t dependency_task;
-    uint32_t wait_count;
     uint32_t frame_count;
     /// -1 without a name.
     int32_t name_length;
-    /// The innermost first.
-    struct casyncio_wait_record waits[CASYNCIO_READ_WAITS];
     char name[CASYNCIO_READ_NAME];
 };
 static inline const char *casyncio_reading_name(const struct casyncio_task_reading *reading) { return reading->name; }
-static inline const struct casyncio_wait_record *casyncio_reading_waits(const struct casyncio_task_reading *reading) {
-    return reading->waits;
-}
 /// Reads a task with this id; false if there is none, any more, at the address. The frames are where it goes on,
 /// innermost first; none of a task that runs. It must not begin to run meanwhile: then the frames may be nonsense.
 bool casyncio_read_task(uintptr_t task, uint64_t id, struct casyncio_task_reading *reading, uintptr_t *frames,

@@ -27,7 +27,7 @@ import Glibc
         if CommandLine.arguments.contains("all") {
             for shape in shapes {
                 guard let reading = await Roll.settled(shape.name) else { continue }
-                print("\n\(shape.name) \(reading.dependency) \(reading.waits)")
+                print("\n\(shape.name) \(reading.dependency)")
                 for address in reading.stack {
                     let frame = Symbols.frame(at: address)
                     print("  \(frame.function ?? "?")  \(frame.file ?? "?"):\(frame.line ?? 0) \(frame.image ?? "?")")
