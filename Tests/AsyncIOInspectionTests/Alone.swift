@@ -7,6 +7,8 @@ extension Trait where Self == ConditionTrait {
     static var alone: Self {
         .enabled(
             if: ProcessInfo.processInfo.environment["ASYNCIO_ALONE"] == "1",
-            "inspects its whole process; ASYNCIO_ALONE=1 swift test --filter AsyncIOInspectionTests runs it")
+            """
+            inspects its whole process; run ASYNCIO_ALONE=1 swift test --no-parallel --filter AsyncIOInspectionTests
+            """)
     }
 }

@@ -56,7 +56,8 @@ struct TraceSessionTests {
         #expect(written || writer.spans.contains { $0.state == .writing })
         let works = try #require(lanes.first?.0)
         #expect(works.task == 0)
-        #expect(works.spans.contains { $0.state == .asleep && $0.end - $0.start > 3_000_000 })
+        // How long is the machine's affair: a thread may be late to fall asleep, or be woken between.
+        #expect(works.spans.contains { $0.state == .asleep && $0.start > wait.start && $0.end < wait.end })
         #expect(works.marks.contains { $0.kind == .fired } && works.marks.contains { $0.kind == .tick })
     }
 
