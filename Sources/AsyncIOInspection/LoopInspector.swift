@@ -17,7 +17,7 @@ final class LoopInspector: Instrument, JobWatcher {
     let cell: WatchCell
     @safe @exclusivity(unchecked) var table = TaskTable()
     /// Where a trace is recorded.
-    @safe @exclusivity(unchecked) var ring: TraceRing?
+    @safe @exclusivity(unchecked) private(set) var ring: TraceRing?
     /// Who has queued the job that was queued last.
     @safe @exclusivity(unchecked) private var waker: UInt64 = 0
     /// The position of the task that runs, or -1.
@@ -35,7 +35,9 @@ final class LoopInspector: Instrument, JobWatcher {
     @safe @exclusivity(unchecked) private var sweepLimit = 1024
     /// Whether a callback runs.
     @safe @exclusivity(unchecked) private var isCalling = false
-    private let outer: (any Instrument)?
+    /// Who records what happens besides the ring.
+    @safe @exclusivity(unchecked) private var outer: (any Instrument)?
+    @safe @exclusivity(unchecked) private var isInstrument = false
     private let outerWatcher: (any JobWatcher)?
 
     /// Begins to inspect a loop, on its thread.
@@ -47,9 +49,7 @@ final class LoopInspector: Instrument, JobWatcher {
         cell = WatchCell(loop, number: number, thread: thread, watchdog: watchdog)
         self.watchdog = watchdog
         debug = desk.map(DebugRounds.init(desk:))
-        outer = loop.instrument
         outerWatcher = loop.watcher
-        loop.instrument = self
         loop.watcher = self
         watchdog.watch(cell)
         debug?.begin(self)
@@ -61,28 +61,39 @@ final class LoopInspector: Instrument, JobWatcher {
         watchdog.forget(cell)
         debug?.end(self)
         hasEnded = true
-        ring = nil
+        endTrace()
         if loop.watcher === self { loop.watcher = outerWatcher }
-        if loop.instrument === self { loop.instrument = outer }
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
     // MARK: Instrument
 
+    /// Records from here on what happens. Without a ring, the inspector is no instrument: the loop spares itself the
+    /// looks at the clock that a trace needs.
+    func beginTrace(_ ring: TraceRing) {
+        self.ring = ring
+        guard !isInstrument else { return }
+        isInstrument = true
+        outer = loop.instrument
+        loop.instrument = self
+    }
+
+    /// Records no more.
+    func endTrace() {
+        ring = nil
+        // One that came later passes on what it is told.
+        guard isInstrument, loop.instrument === self else { return }
+        isInstrument = false
+        loop.instrument = outer
+        outer = nil
+    }
+
     func record(_ event: LoopEvent, at instant: Instant) {
-        guard !hasEnded else { return }
-        if case .operation(let name, let descriptor, .waits(let operation)) = event, let position = positionOfCurrent {
-            let asked = Asked(name: name, descriptor: descriptor, operation: operation)
-            setWait(asked, place: nil, as: 0, at: position)
+        if case .queued = event {
+            ring?.record(event, by: waker, at: instant)
+        } else {
+            ring?.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
         }
-        if let ring {
-            if case .queued = event {
-                ring.record(event, by: waker, at: instant)
-            } else {
-                ring.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
-            }
-        }
-        cell.record(event, at: instant)
         outer?.record(event, at: instant)
     }
 
@@ -117,6 +128,14 @@ final class LoopInspector: Instrument, JobWatcher {
         running = position
         setWait(nil, place: nil, as: 0, at: position)
         if ring != nil { learnName(at: position) }
+    }
+
+    func waits(for operation: OperationID, _ name: String, _ descriptor: CInt) {
+        if !hasEnded, let position = positionOfCurrent {
+            let asked = Asked(name: name, descriptor: descriptor, operation: operation)
+            setWait(asked, place: nil, as: 0, at: position)
+        }
+        outerWatcher?.waits(for: operation, name, descriptor)
     }
 
     func waits(at place: (any WaitingPlace)?, as visitor: Int) {
@@ -178,6 +197,16 @@ final class LoopInspector: Instrument, JobWatcher {
         isCalling = false
         cell.loopGoesOn(at: instant)
         outerWatcher?.didCall(at: instant)
+    }
+
+    func turns(at instant: Instant) {
+        cell.turns(at: instant)
+        outerWatcher?.turns(at: instant)
+    }
+
+    func asksDriver(until deadline: Instant?, at instant: Instant) {
+        cell.asksDriver(until: deadline, at: instant)
+        outerWatcher?.asksDriver(until: deadline, at: instant)
     }
 
     // MARK: Tasks that come and go

@@ -10,9 +10,13 @@ extension DescriptorCore {
 
     func receiveBytes(_ operation: PendingOperation) -> Outcome? {
         if let arrived = takeArriving(operation) { return arrived }
-        let limit = min(operation.count, Self.scratchSize)
-        let result = unsafe receive(operation.descriptor, scratch.baseAddress, limit)
-        guard noteRead(operation.descriptor, result, limit) else { return nil }
+        return receiveBytes(operation.descriptor, operation.count)
+    }
+
+    private func receiveBytes(_ descriptor: CInt, _ count: Int) -> Outcome? {
+        let limit = min(count, Self.scratchSize)
+        let result = unsafe receive(descriptor, scratch.baseAddress, limit)
+        guard noteRead(descriptor, result, limit) else { return nil }
         guard result > 0 else { return Outcome(result) }
         let bytes = unsafe [UInt8](UnsafeRawBufferPointer(rebasing: scratch[0..<result]))
         return Outcome(result, bytes: bytes)
@@ -144,7 +148,7 @@ extension DescriptorCore {
             let result = piece(&operation, turn)
             guard result > 0 else {
                 if result == 0 { break }
-                return wouldBlock(operation, result) ? nil : Outcome(result)
+                return wouldBlock(operation.descriptor, result) ? nil : Outcome(result)
             }
             turn -= result
             operation.done += result
@@ -154,12 +158,12 @@ extension DescriptorCore {
 
     /// Whether a write would have blocked; the next one waits then.
     @inline(__always)
-    private func wouldBlock(_ operation: PendingOperation, _ result: Int) -> Bool {
+    private func wouldBlock(_ descriptor: CInt, _ result: Int) -> Bool {
         guard result == Errno.wouldBlock.negated else {
-            noteBreak(operation.descriptor, result)
+            noteBreak(descriptor, result)
             return false
         }
-        sockets[Int(operation.descriptor)].mayWrite = false
+        sockets[Int(descriptor)].mayWrite = false
         return true
     }
 
@@ -168,6 +172,30 @@ extension DescriptorCore {
         if result == Errno.connectionReset.negated || result == Errno.timedOut.negated {
             sockets[Int(descriptor)].brokenBy = result
         }
+    }
+
+    // MARK: Without an operation
+
+    /// The second step of a read: see ``Operation/Steps``. Nil if it has to become an operation of its own.
+    func receiveBytesAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
+        // Closed between the steps, while the operation was under way.
+        guard isCurrent(handle) else { return .cancelled }
+        let number = Int(handle.descriptor)
+        if sockets[number].reader == first { sockets[number].reader = nil }
+        guard sockets[number].reader == nil, sockets[number].mayRead, !sockets[number].isFed else { return nil }
+        return receiveBytes(handle.descriptor, limit)
+    }
+
+    /// What one send takes: a number of bytes, or a negated error number. 0 if it has to become an operation.
+    func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard isCurrent(handle), bytes.count <= bytesPerTurn else { return 0 }
+        let number = Int(handle.descriptor)
+        guard sockets[number].writer == nil, sockets[number].mayWrite, sockets[number].medium == .socket else {
+            return 0
+        }
+        let result = unsafe SystemCall.send(handle.descriptor, bytes.baseAddress, bytes.count)
+        if result >= 0 { return result }
+        return wouldBlock(handle.descriptor, result) ? 0 : result
     }
 
     func sendNow(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
@@ -234,7 +262,7 @@ extension DescriptorCore {
         var turn = bytesPerTurn
         while true {
             let result = unsafe SystemCall.send(operation.descriptor, message)
-            guard result >= 0 else { return wouldBlock(operation, result) ? nil : Outcome(result) }
+            guard result >= 0 else { return wouldBlock(operation.descriptor, result) ? nil : Outcome(result) }
             operation.done += result
             guard result > 0, unsafe takeOff(result, message) > 0 else { return Outcome(operation.done) }
             turn -= result
@@ -265,7 +293,7 @@ extension DescriptorCore {
             return Outcome(Errno.badAddress.negated)
         }
         let result = unsafe SystemCall.send(operation.descriptor, messages, operation.count)
-        return wouldBlock(operation, result) ? nil : Outcome(result)
+        return wouldBlock(operation.descriptor, result) ? nil : Outcome(result)
     }
 
     /// The pipe is empty, so a call that would block finds nothing to read. That it moves less than asked for says

@@ -26,11 +26,14 @@ package protocol Driver: AnyObject {
     func describe(_ token: Token) -> String?
     /// Who turns the loop, if it does not turn by itself, and draws what a simulation leaves to chance.
     var simulator: (any LoopSimulator)? { get }
+    /// Where a transfer that need not wait may be tried without an operation's slot; nil where everything is one.
+    var descriptors: DescriptorCore? { get }
 }
 
 extension Driver {
     package func describe(_ token: Token) -> String? { nil }
     package var simulator: (any LoopSimulator)? { nil }
+    package var descriptors: DescriptorCore? { nil }
 }
 
 /// A simulation, as one of its loops sees it.

@@ -45,6 +45,7 @@ import SystemPackage
 package final class EpollDriver: Driver {
     package let name = "epoll"
     package var now: Instant { .monotonicNow }
+    package var descriptors: DescriptorCore? { core }
 
     let core = DescriptorCore()
     private let epoll: CInt

@@ -60,6 +60,35 @@ extension EventLoop {
         }
     }
 
+    // MARK: Without an operation's slot
+
+    // What ends at once needs no slot to be found again, and nobody to be told that it has begun. An instrument sees
+    // operations, so where there is one, everything becomes one.
+
+    /// Sends what the kernel takes at once: a number of bytes, or a negated error number. 0 if it has to be asked for
+    /// as an operation: elsewhere than on the loop, in a cancelled task, while another task sends, and so on.
+    package func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard unsafe !bytes.isEmpty, isCurrent, core.budget > 0, core.instrument == nil, !isCancelled,
+            let descriptors = core.descriptors
+        else { return 0 }
+        let result = unsafe descriptors.sendAtOnce(handle, bytes)
+        // The rest is an operation, and counts as one.
+        if result == bytes.count { core.countImmediate() }
+        return result
+    }
+
+    /// The second step of a read, which nearly always ends at once: see ``Operation/Steps``. Nil if it has to be asked
+    /// for as an operation.
+    package func receiveAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
+        guard isCurrent, core.budget > 0, core.instrument == nil, let descriptors = core.descriptors,
+            let outcome = descriptors.receiveBytesAtOnce(handle, limit: limit, after: first)
+        else { return nil }
+        core.countImmediate()
+        return outcome
+    }
+
+    // MARK: With one
+
     /// How far an operation got without suspending.
     package enum Begun: Sendable {
         case ended(Outcome)
@@ -77,27 +106,56 @@ extension EventLoop {
     /// build is here, and the task goes through the ready queue or to another thread for that. So the operation may
     /// have ended meanwhile, and the thread may not be the loop's. The cancellation record has to be made before the
     /// closure, though: the runtime's records are a stack, together with the frames.
+    @inlinable
     @inline(__always)
-    private func wait(for token: Token) async -> Outcome {
-        let isHeld = isCurrent
-        let elsewhere = isHeld ? nil : RemoteWait(self, token)
-        let record = unsafe isHeld ? core.operations.hold(token, loop: self) : elsewhere?.listen()
-        let outcome = unsafe await withUnsafeContinuation { continuation in
-            if isCurrent {
-                if let early = unsafe core.operations.park(continuation, on: token) {
-                    unsafe continuation.resume(returning: early)
-                }
-            } else {
-                let wait = elsewhere ?? RemoteWait(self, token)
-                unsafe wait.continuation = continuation
-                if !post(.wait(wait)) { unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated)) }
-            }
-        }
-        unsafe casyncio_remove_cancellation_handler(record)
-        if !isHeld { return withExtendedLifetime(elsewhere) { outcome } }
-        // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
-        if isCurrent { core.operations.letGo(token) } else { post(.letGo(token)) }
+    package func wait(for token: Token) async -> Outcome {
+        let hold = hold(token)
+        let outcome = unsafe await withUnsafeContinuation { unsafe park($0, hold) }
+        letGo(hold)
         return outcome
+    }
+
+    /// A running task's claim to the completion of an operation.
+    @safe
+    @usableFromInline
+    struct Hold {
+        let token: Token
+        /// Its cancellation record.
+        let record: UnsafeMutableRawPointer?
+        /// What it waits with elsewhere than on the loop's thread.
+        let elsewhere: RemoteWait?
+        let isElsewhere: Bool
+    }
+
+    @usableFromInline
+    func hold(_ token: Token) -> Hold {
+        guard !isCurrent else {
+            let record = unsafe core.operations.hold(token, loop: self)
+            return unsafe Hold(token: token, record: record, elsewhere: nil, isElsewhere: false)
+        }
+        let wait = RemoteWait(self, token)
+        return unsafe Hold(token: token, record: wait.listen(), elsewhere: wait, isElsewhere: true)
+    }
+
+    @usableFromInline
+    func park(_ continuation: UnsafeContinuation<Outcome, Never>, _ hold: Hold) {
+        if isCurrent {
+            if let early = unsafe core.operations.park(continuation, on: hold.token) {
+                unsafe continuation.resume(returning: early)
+            }
+        } else {
+            let wait = hold.elsewhere ?? RemoteWait(self, hold.token)
+            unsafe wait.continuation = continuation
+            if !post(.wait(wait)) { unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated)) }
+        }
+    }
+
+    @usableFromInline
+    func letGo(_ hold: Hold) {
+        unsafe casyncio_remove_cancellation_handler(hold.record)
+        if hold.isElsewhere { return withExtendedLifetime(hold.elsewhere) {} }
+        // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
+        if isCurrent { core.operations.letGo(hold.token) } else { post(.letGo(hold.token)) }
     }
 
     /// Asks for an operation's early end, from whatever thread.

@@ -26,7 +26,7 @@ extension LoopCore {
 
         // 3. Take the batch that is ready now.
         let batch = min(ready.count, fairness.jobsPerPoll)
-        instrument?.record(.tickBegan(ready: ready.count), at: now)
+        if isWatched { tellTick() }
 
         // 4. Run each job.
         if simulator != nil && batch > 0 { jobsBegan = .monotonicNow }
@@ -54,7 +54,9 @@ extension LoopCore {
     private func completeAll() {
         guard !completions.isEmpty else { return }
         swap(&completions, &finished)
+        isCompleting = isWatched
         for completion in finished { complete(completion) }
+        isCompleting = false
         finished.removeAll(keepingCapacity: true)
     }
 
@@ -68,10 +70,10 @@ extension LoopCore {
             && (simulator == nil ? inbox.fallAsleep() : !inbox.hasSomething)
         wantsAttention = false
         let deadline = sleeps ? timers.next : .distantPast
-        instrument?.record(.waitBegan(until: deadline), at: now)
+        if isWatched { tellWait(until: deadline) }
         driver.wait(until: deadline, into: &completions)
         if sleeps && simulator == nil { inbox.wakeUp() }
-        instrument?.record(.waitEnded(completions: completions.count), at: now)
+        if isWatched { tellAnswer() }
     }
 
     /// Step 4, at its end: who let the others go first queues again, behind them.
@@ -110,22 +112,45 @@ extension LoopCore {
         if let plainTask { plainTasks.didRun(plainTask) }
     }
 
-    /// Step 4, while somebody looks: a callback.
-    private func call(_ word: ReadyWord, _ watcher: any JobWatcher) {
-        watcher.willCall(at: now)
-        word.takeCall()?.run()
-        watcher.didCall(at: now)
+    // MARK: While somebody looks
+
+    /// Step 3.
+    private func tellTick() {
+        let now = look()
+        watcher?.turns(at: now)
+        instrument?.record(.tickBegan(ready: ready.count), at: now)
     }
 
-    /// Step 4, while somebody looks.
+    /// Step 5, before it.
+    private func tellWait(until deadline: Instant?) {
+        // Jobs have just ended, or nothing has happened.
+        watcher?.asksDriver(until: deadline, at: seen)
+        instrument?.record(.waitBegan(until: deadline), at: look())
+    }
+
+    /// Step 5, after it.
+    private func tellAnswer() {
+        let now = look()
+        watcher?.turns(at: now)
+        instrument?.record(.waitEnded(completions: completions.count), at: now)
+    }
+
+    /// Step 4: a callback.
+    private func call(_ word: ReadyWord, _ watcher: any JobWatcher) {
+        watcher.willCall(at: seen)
+        word.takeCall()?.run()
+        watcher.didCall(at: look())
+    }
+
+    /// Step 4. A job begins when the one before it has ended.
     private func runWatched(_ word: ReadyWord) {
         guard let job = unsafe word.pointer else { return }
         let task = word.taskID
-        let began = now
+        let began = seen
         unsafe watcher?.willRun(job, at: began)
         instrument?.record(.jobWillRun(task), at: began)
         runner?.run(word)
-        let ended = now
+        let ended = look()
         instrument?.record(.jobDidRun(task), at: ended)
         unsafe watcher?.didRun(job, at: ended)
     }

@@ -16,6 +16,8 @@ package protocol JobWatcher: AnyObject {
     func queued(_ job: UnsafeMutableRawPointer, at instant: Instant)
     /// The job runs from here on.
     func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
+    /// The task that runs waits for an operation on a descriptor.
+    func waits(for operation: OperationID, _ name: String, _ descriptor: CInt)
     /// The task that runs is about to wait somewhere, for something that is no operation of the loop's; nil takes that
     /// back.
     func waits(at place: (any WaitingPlace)?, as visitor: Int)
@@ -25,6 +27,10 @@ package protocol JobWatcher: AnyObject {
     func willCall(at instant: Instant)
     /// The callback has returned.
     func didCall(at instant: Instant)
+    /// The loop begins a batch, or has come back from its driver.
+    func turns(at instant: Instant)
+    /// It asks its driver, and sleeps at most until the deadline: in the distant past, it only asks.
+    func asksDriver(until deadline: Instant?, at instant: Instant)
 }
 
 /// What an ``Instrument`` sees, in the order of the loop's tick.

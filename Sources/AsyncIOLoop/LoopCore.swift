@@ -7,6 +7,8 @@ import SystemPackage
 /// No other thread ever touches it; they have the ``Inbox``.
 final class LoopCore {
     let driver: any Driver
+    /// Where transfers are tried that need not wait: see ``EventLoop/sendAtOnce(_:_:)``.
+    let descriptors: DescriptorCore?
     let inbox: Inbox
     let fairness: Fairness
     /// The process that the loop belongs to, as its children count.
@@ -34,6 +36,11 @@ final class LoopCore {
     }
     /// Whether there is an instrument or a watcher.
     @safe @exclusivity(unchecked) private(set) var isWatched = false
+    /// The loop's clock when somebody who watches was last told the time. Reading it costs as much as the rest of their
+    /// work, so that what follows at once is told the same.
+    @safe @exclusivity(unchecked) private(set) var seen = Instant.distantPast
+    /// What is queued just now is queued by completions that have come with the time last told.
+    @safe @exclusivity(unchecked) var isCompleting = false
     @safe @exclusivity(unchecked) var counters = Counters()
 
     /// How many operations the running job may still complete without suspending.
@@ -57,6 +64,7 @@ final class LoopCore {
 
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver
+        descriptors = driver.descriptors
         self.inbox = inbox
         simulator = driver.simulator
         standIn = driver.simulator?.standIn
@@ -65,6 +73,12 @@ final class LoopCore {
     }
 
     var now: Instant { driver.now }
+
+    /// The time, for those who watch.
+    func look() -> Instant {
+        seen = driver.now
+        return seen
+    }
 
     // MARK: Operations
 
@@ -88,10 +102,21 @@ final class LoopCore {
             unsafe instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now)
             return .completed(outcome)
         case .pending:
+            if isWatched {
+                unsafe watcher?.waits(for: OperationID(token: token), operation.name, operation.descriptor)
+            }
             unsafe instrument?.record(
                 .operation(operation.name, operation.descriptor, .waits(OperationID(token: token))), at: now)
             return .pending(token)
         }
+    }
+
+    /// Counts an operation that has ended without a slot.
+    @inline(__always)
+    func countImmediate() {
+        budget &-= 1
+        counters.operations &+= 1
+        counters.immediate &+= 1
     }
 
     /// Who is under way in the place that an operation wanted: the task's name, or its id.
@@ -127,7 +152,7 @@ final class LoopCore {
     func complete(_ completion: Completion) {
         guard let continuation = unsafe operations.end(completion.token, completion.outcome) else { return }
         counters.resumed &+= 1
-        unsafe instrument?.record(.resumed(OperationID(token: completion.token), completion.outcome.result), at: now)
+        unsafe instrument?.record(.resumed(OperationID(token: completion.token), completion.outcome.result), at: look())
         unsafe continuation.resume(returning: completion.outcome)
     }
 
@@ -178,7 +203,7 @@ final class LoopCore {
 
     private func noteQueued(_ word: ReadyWord) {
         guard word.kind != .call, let job = unsafe word.pointer else { return }
-        let now = now
+        let now = isCompleting ? seen : now
         unsafe watcher?.queued(job, at: now)
         instrument?.record(.queued(word.taskID), at: now)
     }

@@ -151,7 +151,7 @@ extension Operation {
     }
 
     /// The second step of a read that got ``Outcome/again``.
-    func second(after first: Token) -> Operation {
+    package func second(after first: Token) -> Operation {
         guard case .receiveBytes(let handle, let limit, _) = self else { return self }
         return .receiveBytes(handle, limit: limit, .second(after: first))
     }
@@ -201,6 +201,7 @@ package struct Handle: Hashable, Sendable {
 }
 
 /// Names one operation under way. Exactly one completion carries it.
+@usableFromInline
 package struct Token: Hashable, Sendable {
     package let index: UInt32
     package let generation: UInt32
@@ -212,6 +213,7 @@ package struct Token: Hashable, Sendable {
 
 /// How an operation ended: the kernel's number, non-negative or a negated error number, and received bytes if the
 /// driver supplied the memory.
+@usableFromInline
 package struct Outcome: Sendable {
     package var result: Int
     package var bytes: [UInt8]?

@@ -42,6 +42,10 @@ package final class TaskCensus: Instrument, JobWatcher {
         running = bits
     }
 
+    package func waits(for operation: OperationID, _ name: String, _ descriptor: CInt) {
+        outerWatcher?.waits(for: operation, name, descriptor)
+    }
+
     package func waits(at place: (any WaitingPlace)?, as visitor: Int) { outerWatcher?.waits(at: place, as: visitor) }
 
     package func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
@@ -72,6 +76,10 @@ package final class TaskCensus: Instrument, JobWatcher {
 
     package func willCall(at instant: Instant) { outerWatcher?.willCall(at: instant) }
     package func didCall(at instant: Instant) { outerWatcher?.didCall(at: instant) }
+    package func turns(at instant: Instant) { outerWatcher?.turns(at: instant) }
+    package func asksDriver(until deadline: Instant?, at instant: Instant) {
+        outerWatcher?.asksDriver(until: deadline, at: instant)
+    }
 
     // MARK: On a loop
 

@@ -37,7 +37,7 @@ struct StreamCore: Sendable {
     @inline(__always)
     func read(upTo limit: Int) async throws -> [UInt8]? {
         guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
-        let outcome = await perform(.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one))
+        let outcome = await receive(upTo: limit)
         if outcome.result < 0 { try check(outcome, "read") }
         return outcome.result == 0 ? nil : outcome.bytes
     }
@@ -53,6 +53,21 @@ struct StreamCore: Sendable {
         if outcome.result < 0 { try check(outcome, "read") }
         unsafe span.withUnsafeMutableBytes { _, count in count += outcome.result }
         return outcome.result
+    }
+
+    /// A read that waits costs no asynchronous call but the one for that.
+    @inline(__always)
+    private func receive(upTo limit: Int) async -> Outcome {
+        let operation = Operation.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one)
+        let begun = loop.begin(operation)
+        guard case .waits(let token) = begun else {
+            if case .ended(let outcome) = begun { return outcome }
+            return await loop.finish(operation, begun)
+        }
+        let outcome = await loop.wait(for: token)
+        guard outcome.result == Outcome.again.result else { return outcome }
+        if let outcome = loop.receiveAtOnce(reader, limit: limit, after: token) { return outcome }
+        return await perform(operation.second(after: token))
     }
 
     /// An operation that ends at once costs no asynchronous call.
@@ -73,25 +88,22 @@ struct StreamCore: Sendable {
 
     @inline(__always)
     func write(_ bytes: RawSpan) async throws {
-        if bytes.isEmpty { return }
-        let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(writer, $0)) }
         // The usual case: the kernel takes everything at once.
-        if case .ended(let outcome) = begun, outcome.result >= 0 { return }
-        try await finishWriting(bytes, begun)
+        let sent = unsafe bytes.withUnsafeBytes { unsafe loop.sendAtOnce(writer, $0) }
+        if sent != bytes.byteCount { try await finishWriting(bytes, sent) }
     }
 
     @inline(__always)
     func write(_ bytes: [UInt8]) async throws {
-        if bytes.isEmpty { return }
-        let begun = unsafe bytes.withUnsafeBytes { unsafe loop.begin(.send(writer, $0)) }
-        if case .ended(let outcome) = begun, outcome.result >= 0 { return }
-        unsafe try await finishWriting(bytes.span.bytes, begun)
+        let sent = unsafe bytes.withUnsafeBytes { unsafe loop.sendAtOnce(writer, $0) }
+        if sent != bytes.count { unsafe try await finishWriting(bytes.span.bytes, sent) }
     }
 
-    private func finishWriting(_ bytes: RawSpan, _ begun: EventLoop.Begun) async throws {
+    private func finishWriting(_ bytes: RawSpan, _ sent: Int) async throws {
+        if sent < 0 { try check(Outcome(sent), "write") }
         // The span is borrowed until this function returns, so its memory outlives the operation.
-        let memory = unsafe bytes.withUnsafeBytes { unsafe $0 }
-        let outcome = unsafe await loop.finish(.send(writer, memory), begun)
+        let rest = unsafe bytes.withUnsafeBytes { unsafe UnsafeRawBufferPointer(rebasing: $0[sent...]) }
+        let outcome = unsafe await perform(.send(writer, rest))
         if outcome.result < 0 { try check(outcome, "write") }
         _ = bytes.byteCount
     }

@@ -4,12 +4,6 @@ import CAsyncIO
 
 /// What a ``TraceRing`` needs of the register.
 extension LoopInspector {
-    /// Records from here on.
-    func beginTrace(_ ring: TraceRing) { self.ring = ring }
-
-    /// Records no more.
-    func endTrace() { ring = nil }
-
     /// Reads the name of a task that is about to run, unless that has been done. The walk through its records is made
     /// once for each task, and only while somebody records.
     @inline(__always)

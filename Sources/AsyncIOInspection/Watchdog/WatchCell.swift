@@ -87,14 +87,9 @@ final class WatchCell: Sendable {
     /// The job or the callback is over.
     func loopGoesOn(at instant: Instant) { write(.turns, 0, 0, at: instant) }
 
-    func record(_ event: LoopEvent, at instant: Instant) {
-        switch event {
-        case .tickBegan, .waitEnded: wakes(at: instant)
-        case .waitBegan(let deadline):
-            // A wait whose end has passed only asks.
-            if deadline == .distantPast { loopGoesOn(at: instant) } else { rests(at: instant) }
-        default: break
-        }
+    /// The loop asks its driver. A wait whose end has passed only asks.
+    func asksDriver(until deadline: Instant?, at instant: Instant) {
+        if deadline == .distantPast { loopGoesOn(at: instant) } else { rests(at: instant) }
     }
 
     /// The loop has left its thread.
@@ -105,7 +100,8 @@ final class WatchCell: Sendable {
         write(.rests, 0, 0, at: instant)
     }
 
-    private func wakes(at instant: Instant) {
+    /// The loop begins a batch, or has come back from its driver.
+    func turns(at instant: Instant) {
         loopGoesOn(at: instant)
         guard isResting, hasCommonClock else { return }
         isResting = false

@@ -32,6 +32,7 @@ import SystemPackage
 package final class UringDriver: Driver {
     package let name = "io_uring"
     package var now: Instant { .monotonicNow }
+    package var descriptors: DescriptorCore? { core }
 
     let core = DescriptorCore()
     let ring: Ring
