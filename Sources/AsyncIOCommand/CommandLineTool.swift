@@ -16,6 +16,7 @@ public struct CommandLineTool: ParsableCommand {
               asyncio run -- 'make a' 'make b'   commands side by side
               asyncio serve files            this folder, for browsers
               asyncio fetch URL…             files from the web, many at once
+              asyncio bench                  what tasks, timers and sockets cost here
               asyncio ps                     what running programs are doing: see also
                                              pstree, top and trace
 
@@ -26,7 +27,8 @@ public struct CommandLineTool: ParsableCommand {
               130   interrupted by Ctrl-C half-way
             """,
         subcommands: [
-            Tour.self, Serve.self, Connect.self, Run.self, Fetch.self, Ps.self, Pstree.self, Top.self, Trace.self,
+            Tour.self, Serve.self, Connect.self, Run.self, Fetch.self, Bench.self, Ps.self, Pstree.self, Top.self,
+            Trace.self,
         ])
 
     /// Creates the command.

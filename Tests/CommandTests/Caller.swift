@@ -13,13 +13,18 @@ final class Caller: Sendable {
         if var size = receiveBuffer {
             unsafe setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         }
+        try Self.connect(socket, to: port)
+    }
+
+    /// Connects a socket of any kind to a port of this machine.
+    static func connect(_ socket: Int32, to port: UInt16) throws {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         let code = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { [socket] address in
-                unsafe connect(socket, address, socklen_t(MemoryLayout<sockaddr_in>.size))
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe Foundation.connect(socket, address, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
         try #require(code == 0, "cannot connect to port \(port)")
@@ -57,7 +62,7 @@ final class Caller: Sendable {
         unsafe setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
         // The descriptor stays ours, so that its number is nobody else's; what is behind it goes.
         var nowhere = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: sockaddr().sa_data)
-        unsafe connect(socket, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+        unsafe Foundation.connect(socket, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
     }
 
     /// Talks on, without reading, until the other side says that nobody is there any more; false if it does not.

@@ -7,7 +7,7 @@ struct CommandLineTests {
         "helps, with examples",
         arguments: [
             ["--help"], ["tour", "--help"], ["serve", "--help"], ["serve", "chat", "--help"],
-            ["serve", "echo", "--help"], ["run", "--help"],
+            ["serve", "echo", "--help"], ["run", "--help"], ["bench", "--help"],
         ])
     func help(_ arguments: [String]) async throws {
         try await blocking {

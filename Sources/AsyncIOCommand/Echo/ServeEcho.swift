@@ -80,8 +80,9 @@ struct ServeEcho: ParsableCommand {
     }
     #endif
 
+    /// Sends back what comes, until the other side has finished.
     @Sendable
-    private static func echo(_ connection: TCPStream) async throws {
+    static func echo(_ connection: TCPStream) async throws {
         do {
             while let bytes = try await connection.read() { try await connection.write(bytes) }
         } catch let error as IOError where error.isDeparture {
@@ -90,4 +91,7 @@ struct ServeEcho: ParsableCommand {
     }
 }
 
-extension DriverChoice: ExpressibleByArgument {}
+extension DriverChoice: ExpressibleByArgument {
+    /// By its name; io_uring also without what stands before the line.
+    public init?(argument: String) { self.init(rawValue: argument == "uring" ? "io_uring" : argument) }
+}

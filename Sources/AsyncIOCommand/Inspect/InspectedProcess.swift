@@ -136,7 +136,7 @@ struct InspectedProcess {
     }
 
     /// The whole of a small file of /proc.
-    private static func contents(of path: String) -> String? {
+    static func contents(of path: String) -> String? {
         guard let number = try? SystemCall.open(path, O_RDONLY | O_CLOEXEC) else { return nil }
         let file = Descriptor(owning: number)
         var bytes: [UInt8] = []
