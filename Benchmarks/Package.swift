@@ -13,10 +13,7 @@ let package = Package(
     dependencies: [.package(name: "swift-asyncio", path: "..")],
     targets: [
         .executableTarget(
-            name: "echo-server", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
-            swiftSettings: strict),
-        .executableTarget(
-            name: "task-costs", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            name: "smallest", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
             swiftSettings: strict),
         .executableTarget(
             name: "trace-ring", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
