@@ -103,7 +103,7 @@ final class LoopCore {
             return .completed(outcome)
         case .pending:
             if isWatched {
-                unsafe watcher?.waits(for: OperationID(token: token), operation.name, operation.descriptor)
+                watcher?.waits(for: OperationID(token: token), operation.name, operation.descriptor)
             }
             unsafe instrument?.record(
                 .operation(operation.name, operation.descriptor, .waits(OperationID(token: token))), at: now)
