@@ -3,6 +3,7 @@
 //
 // The tree is large, and little of it is asked for. So only the unit that an address belongs to is read, once, which
 // leaves a table of the functions that were put into others.
+#include "dwarf_unit.h"
 #include "symbols.h"
 
 #include <stdlib.h>
@@ -94,20 +95,10 @@ struct entry {
 };
 
 static bool open_unit(struct bytes section, uint64_t offset, struct info_unit *unit, uint64_t *next) {
-    struct reader reader = {part(section, offset, section.size - offset)};
-    *unit = (struct info_unit){.offset = offset, .offset_size = 4};
-    uint64_t length = read_number(&reader, 4);
-    if (length == 0xffffffff) {
-        unit->offset_size = 8;
-        length = read_number(&reader, 8);
-    }
-    *next = 0;
-    if (reader.has_failed || length > reader.bytes.size - reader.offset) return false;
-    unit->bytes = part(section, offset, reader.offset + length);
-    *next = offset + unit->bytes.size;
-    reader.bytes = unit->bytes;
-    uint64_t version = read_number(&reader, 2);
-    if (version < 2 || version > 4) return false;
+    struct unit_start start;
+    if (!read_unit_start(section, offset, &start, next) || start.version < 2 || start.version > 4) return false;
+    struct reader reader = start.reader;
+    *unit = (struct info_unit){.bytes = reader.bytes, .offset = offset, .offset_size = start.offset_size};
     unit->abbreviations = read_number(&reader, unit->offset_size);
     uint64_t address_size = read_number(&reader, 1);
     unit->first = reader.offset;

@@ -2,6 +2,7 @@
 //
 // A program has hundreds of thousands of lines, and few are asked for. So the line programs are run once, which leaves
 // a checkpoint for every hundred rows; a question runs one of them from the checkpoint before its address.
+#include "dwarf_unit.h"
 #include "symbols.h"
 
 #include <stdlib.h>
@@ -56,28 +57,18 @@ struct unit {
 };
 
 /// Reads the header at an offset. False if it cannot be understood; `next` is the offset of the next one, or 0.
-static bool open_unit(struct bytes section, size_t offset, struct unit *unit, size_t *next) {
-    struct reader reader = {part(section, offset, section.size - offset)};
-    *unit = (struct unit){.offset_size = 4, .address_size = 8};
-    uint64_t length = read_number(&reader, 4);
-    if (length == 0xffffffff) {
-        unit->offset_size = 8;
-        length = read_number(&reader, 8);
-    }
-    *next = 0;
-    if (reader.has_failed || length > reader.bytes.size - reader.offset) return false;
-    size_t size = reader.offset + length;
-    *next = offset + size;
-    unit->bytes = part(section, offset, size);
-    reader.bytes = unit->bytes;
-    unit->version = read_number(&reader, 2);
-    if (unit->version < 2 || unit->version > 5) return false;
+static bool open_unit(struct bytes section, size_t offset, struct unit *unit, uint64_t *next) {
+    struct unit_start start;
+    if (!read_unit_start(section, offset, &start, next) || start.version < 2 || start.version > 5) return false;
+    struct reader reader = start.reader;
+    *unit = (struct unit){
+        .bytes = reader.bytes, .version = start.version, .offset_size = start.offset_size, .address_size = 8};
     if (unit->version >= 5) {
         unit->address_size = read_number(&reader, 1);
         if (read_number(&reader, 1) != 0) return false;
     }
     uint64_t header_length = read_number(&reader, unit->offset_size);
-    if (reader.has_failed || header_length > size - reader.offset) return false;
+    if (reader.has_failed || header_length > reader.bytes.size - reader.offset) return false;
     unit->program = reader.offset + header_length;
     unit->least_instruction = read_number(&reader, 1);
     // More than one operation in an instruction: no machine of ours.
@@ -202,7 +193,7 @@ static bool find_file(const struct casyncio_symbols *symbols, const struct unit 
 bool casyncio_symbols_file(struct casyncio_symbols *symbols, uint64_t line_program, uint32_t file, char *into,
                            size_t capacity) {
     struct unit unit;
-    size_t next;
+    uint64_t next;
     load(symbols);
     return line_program < symbols->line_section.size &&
            open_unit(symbols->line_section, line_program, &unit, &next) &&
@@ -310,7 +301,7 @@ static void load(struct casyncio_symbols *symbols) {
     symbols->line_strings = casyncio_section(symbols, ".debug_line_str");
     symbols->debug_strings = casyncio_section(symbols, ".debug_str");
     if (section.size >= NO_UNIT) return;
-    for (size_t offset = 0, next = 0; offset < section.size; offset = next) {
+    for (uint64_t offset = 0, next = 0; offset < section.size; offset = next) {
         struct unit unit;
         if (open_unit(section, offset, &unit, &next) && !index_unit(symbols, &unit, (uint32_t)offset)) break;
         if (next <= offset) break;
@@ -322,7 +313,8 @@ static void load(struct casyncio_symbols *symbols) {
 bool casyncio_symbols_place(struct casyncio_symbols *symbols, uint64_t address, uint64_t end,
                             struct casyncio_place *place) {
     load(symbols);
-    size_t low = 0, high = symbols->checkpoint_count, next = 0;
+    size_t low = 0, high = symbols->checkpoint_count;
+    uint64_t next;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (symbols->checkpoints[middle].address <= address)
