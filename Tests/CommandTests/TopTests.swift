@@ -123,13 +123,14 @@ struct TopTests {
     @Test(
         "puts times into six columns",
         arguments: [
-            (0, "0 us"), (999, "1 us"), (1_000_000, "1.0 ms"), (12_400_000, "12 ms"), (999_400_000, "999 ms"),
+            (0, "0 ns"), (999, "999 ns"), (1_500, "1.5 µs"), (850_000, "850 µs"), (1_000_000, "1.0 ms"),
+            (12_400_000, "12 ms"), (999_400_000, "999 ms"),
             (999_600_000, "1.0 s"), (9_940_000_000, "9.9 s"), (61_000_000_000, "61 s"), (600_000_000_000, "10 min"),
             (7_200_000_000_000, "2.0 h"), (86_400_000_000_000, "24 h"), (864_000_000_000_000, "10 d"),
-            (.max, "99999 d"),
+            (.max - 1, "9999 d"), (.max, "for ever"),
         ] as [(Int64, String)])
     func times(nanoseconds: Int64, text: String) {
-        #expect(Texts.time(.nanoseconds(nanoseconds)) == text)
+        #expect(Duration.nanoseconds(nanoseconds).inWords == text)
     }
 
     /// A tree as it comes from a process. Each task has run longer than those before it, and is younger.

@@ -141,7 +141,7 @@ struct BenchReport {
 
     // MARK: For programs
 
-    var json: JSONText {
+    var json: JSONValue {
         .object([
             ("library", .text("swift-asyncio")), ("driver", .text(driver)), ("build", .text(Self.build)),
             ("system", .text(machine.system)), ("processor", .text(machine.processor)),
@@ -149,7 +149,7 @@ struct BenchReport {
         ])
     }
 
-    private func json(_ result: WorkResult) -> JSONText {
+    private func json(_ result: WorkResult) -> JSONValue {
         .object([
             ("work", .text(result.work.name)), ("summary", .text(result.work.summary)),
             ("cpu_ns_each", .number(Self.fixed(result.cpu, 2))), ("wall_ns_each", .number(Self.fixed(result.wall, 2))),

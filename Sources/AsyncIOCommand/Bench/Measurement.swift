@@ -86,11 +86,11 @@ enum Memory {
 
 extension Measurement {
     /// The line, for a work of that name.
-    func line(_ work: String) -> String { JSONText.object([("work", .text(work))] + members).description }
+    func line(_ work: String) -> String { JSONValue.object([("work", .text(work))] + members).description }
 
-    var json: JSONText { .object(members) }
+    var json: JSONValue { .object(members) }
 
-    private var members: [(String, JSONText)] {
+    private var members: [(String, JSONValue)] {
         let usual = [("operations", operations), ("wall_ns", wall), ("cpu_ns", cpu), ("peak_kib", peak)]
         return (usual + extras.map { ($0.name, $0.value) }).map { ($0, .number($1)) }
     }

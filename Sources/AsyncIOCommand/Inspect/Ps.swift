@@ -33,7 +33,7 @@ struct Ps: ParsableCommand {
             let attachment = try await Attachment.open(process)
             let tree = try await attachment.tree()
             attachment.close()
-            if json { return Console.say(JSONText(tree).description) }
+            if json { return Console.say(JSONValue(tree).description) }
             Console.say(TaskList(tree).text)
         }
     }
@@ -42,7 +42,7 @@ struct Ps: ParsableCommand {
         let processes = await InspectedProcess.all()
         // At once: one that does not answer keeps the others waiting no longer than itself.
         let rows = try await gatherEach(processes, limit: 64) { await ProcessRow(asking: $0) }
-        if json { return Console.say(JSONText.list(rows.map(\.json)).description) }
+        if json { return Console.say(JSONValue.list(rows.map(\.json)).description) }
         guard !rows.isEmpty else {
             return Console.complain(
                 "There is none: start a program with ASYNCIO_INSPECT=1 or a command with --inspect.")
@@ -76,10 +76,10 @@ struct ProcessRow: Sendable {
     var cells: [String] {
         guard let line else { return ["\(id)", "-", "-", "-", silence ?? ""] }
         let tasks = line.tasks.map { Texts.count($0) } ?? "-"
-        return ["\(id)", "\(line.loops)", tasks, Texts.time(line.age), Texts.clean(line.program)]
+        return ["\(id)", "\(line.loops)", tasks, line.age.inWords, Texts.clean(line.program)]
     }
 
-    var json: JSONText {
+    var json: JSONValue {
         .object([
             ("pid", .number(id)), ("program", .text(line?.program)), ("loops", .number(line?.loops)),
             ("tasks", .number(line?.tasks)), ("age", .time(line?.age)), ("error", .text(silence)),
@@ -103,7 +103,7 @@ struct TaskList {
         for task in tree.tasks {
             let state = task.state.rawValue + (task.isCancelled ? ", cancelled" : "")
             var cells = [
-                "\(task.id)", state, task.wait?.description ?? "", Texts.time(task.since), Texts.time(task.runTime),
+                "\(task.id)", state, task.wait?.description ?? "", task.since.inWords, task.runTime.inWords,
                 Texts.count(task.runs), Texts.name(of: task),
             ]
             if several { cells.insert("\(task.loop)", at: 1) }

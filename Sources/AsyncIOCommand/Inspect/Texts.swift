@@ -2,26 +2,6 @@ import AsyncIOInspection
 
 /// How tasks and times are put for people.
 enum Texts {
-    /// A span of time in at most six columns: `850 us`, `12 ms`, `3.2 s`, `45 s`, `12 min`, `3.1 h`, `12 d`.
-    static func time(_ duration: Duration) -> String {
-        let seconds = duration / .seconds(1)
-        if seconds < 0 { return "-" + time(.zero - duration) }
-        return switch seconds {
-        case ..<0.0009995: "\(whole(seconds * 1e6)) us"
-        case ..<0.00995: "\(tenths(seconds * 1e3)) ms"
-        case ..<0.9995: "\(whole(seconds * 1e3)) ms"
-        case ..<9.95: "\(tenths(seconds)) s"
-        case ..<99.5: "\(whole(seconds)) s"
-        case ..<5_970: "\(whole(seconds / 60)) min"
-        case ..<35_820: "\(tenths(seconds / 3600)) h"
-        case ..<356_400: "\(whole(seconds / 3600)) h"
-        default: "\(whole(min(seconds / 86_400, 99_999))) d"
-        }
-    }
-
-    private static func whole(_ number: Double) -> Int { Int(exactly: number.rounded()) ?? 0 }
-    private static func tenths(_ number: Double) -> Double { (number * 10).rounded() / 10 }
-
     /// A number with marks for the thousands.
     static func count(_ number: some BinaryInteger) -> String {
         let digits = Array(String(number))
@@ -39,7 +19,7 @@ enum Texts {
     /// A share, in percent.
     static func percent(_ part: Duration, of whole: Duration) -> String {
         guard whole > .zero else { return "0 %" }
-        return "\(Self.whole(part / whole * 100)) %"
+        return "\(Int(exactly: (part / whole * 100).rounded()) ?? 0) %"
     }
 
     /// Text of the process's, as it may stand on a terminal.

@@ -64,7 +64,7 @@ struct TopScreen {
             let loop = row.loop
             let cells = [
                 Texts.count(Int(row.ticks.rounded())), Texts.count(Int(row.jobs.rounded())),
-                "\(Int((row.busy * 100).rounded())) %", Texts.time(loop.lag), Texts.time(loop.longestRun),
+                "\(Int((row.busy * 100).rounded())) %", loop.lag.inWords, loop.longestRun.inWords,
                 Texts.count(loop.ready), Texts.count(loop.waitingOperations), Texts.count(loop.pendingTimers),
             ]
             add(Columns.fit("\(loop.number) \(Texts.clean(loop.name))", name) + self.row(cells, widths))
@@ -92,7 +92,7 @@ struct TopScreen {
             let share = (shown.share * 1000).rounded() / 10
             let cells = row(
                 [
-                    "\(task.id)", "\(share)", Texts.time(task.runTime), Texts.time(task.since), Texts.count(task.runs),
+                    "\(task.id)", "\(share)", task.runTime.inWords, task.since.inWords, Texts.count(task.runs),
                 ], widths)
             let state = Columns.fit(Self.state(of: task), 6)
             let waits = Columns.cut(task.wait?.description ?? "", wait)

@@ -38,30 +38,7 @@ struct JSONText {
     }
 
     /// A text, in quotes.
-    mutating func string(_ text: String) {
-        byte(UInt8(ascii: "\""))
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\":
-                byte(UInt8(ascii: "\\"))
-                byte(UInt8(scalar.value))
-            case "a"..."z", "A"..."Z", "0"..."9", " ", ".", ":", "#", "-", "_": byte(UInt8(scalar.value))
-            case "<", ">", "&", "'", "`", "\u{0}"..."\u{1f}", "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}", "\u{feff}",
-                "\u{200e}", "\u{200f}", "\u{202a}"..."\u{202e}", "\u{2066}"..."\u{2069}":
-                escape(scalar.value)
-            default: bytes.append(contentsOf: String(scalar).utf8)
-            }
-        }
-        byte(UInt8(ascii: "\""))
-    }
-
-    private mutating func escape(_ code: UInt32) {
-        raw("\\u")
-        for shift in [12, 8, 4, 0] as [UInt32] {
-            let digit = UInt8(code >> shift & 15)
-            byte(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
-        }
-    }
+    mutating func string(_ text: String) { JSONString.write(text, to: &bytes, forPages: true) }
 
     /// Gives away what has come together, if it is enough.
     mutating func flush(isLast: Bool = false) throws {

@@ -92,7 +92,7 @@ final class Capture: Sendable {
         let answered = state.withLock { $0.answered }
         for loop in loops where !loop.isClosed && !answered.contains(ObjectIdentifier(loop)) {
             note(
-                "\(loop.name): has not answered for \(brief(timeout)): one of its tasks blocks it, "
+                "\(loop.name): has not answered for \(timeout.inWords): one of its tasks blocks it, "
                     + "or the process stalls")
         }
     }

@@ -35,7 +35,7 @@ extension TaskTree: CustomStringConvertible {
     private static func line(of loop: LoopView, tasks: Int) -> String {
         let share = loop.busy.saturatedNanoseconds * 100 / max(loop.age.saturatedNanoseconds, 1)
         return "loop \(loop.number) \(loop.name) (\(loop.driver)): \(tasks) task\(tasks == 1 ? "" : "s"), "
-            + "\(loop.ticks) ticks, busy \(share)%, lag \(brief(loop.lag))"
+            + "\(loop.ticks) ticks, busy \(share)%, lag \(loop.lag.inWords)"
     }
 }
 
@@ -50,11 +50,11 @@ extension TaskView {
     public var status: String {
         let cancelled = isCancelled ? ", cancelled" : ""
         switch state {
-        case .ready: return "ready for \(brief(since))\(cancelled)"
-        case .running: return "runs for \(brief(since))\(cancelled)"
+        case .ready: return "ready for \(since.inWords)\(cancelled)"
+        case .running: return "runs for \(since.inWords)\(cancelled)"
         case .waiting:
             let what = wait.map { " for \($0)" } ?? ""
-            return "waits \(brief(since))\(what)\(cancelled)"
+            return "waits \(since.inWords)\(what)\(cancelled)"
         }
     }
 }
@@ -66,7 +66,7 @@ extension Wait: CustomStringConvertible {
         if let target { text += descriptor == nil ? " \"\(printable(target))\"" : " \(printable(target))" }
         if let descriptor, target == nil { text += " on descriptor \(descriptor)" }
         if let standing { text += " (\(printable(standing)))" }
-        if let left { text += left > .zero ? ", \(brief(left)) left" : ", due" }
+        if let left { text += left > .zero ? ", \(left.inWords) left" : ", due" }
         if !tasks.isEmpty {
             let list = tasks.prefix(5).map { "#\($0)" }.joined(separator: ", ")
             let more = tasks.count > 5 ? " and \(tasks.count - 5) more" : ""
@@ -125,21 +125,6 @@ private struct Family {
         guard task.parent == nil, let creator = task.creator else { return "" }
         return ", made by #\(creator)"
     }
-}
-
-/// A duration with two digits or three: `1.2 ms`.
-func brief(_ duration: Duration) -> String {
-    let nanoseconds = duration.saturatedNanoseconds
-    guard nanoseconds >= 0 else { return "-" + brief(.zero - duration) }
-    let scales: [(limit: Int64, unit: Int64, name: String)] = [
-        (1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"),
-        (120_000_000_000, 1_000_000_000, "s"),
-        (7_200_000_000_000, 60_000_000_000, "min"), (.max, 3_600_000_000_000, "h"),
-    ]
-    guard let scale = scales.first(where: { nanoseconds < $0.limit }) else { return "for ever" }
-    let tenths = nanoseconds / (scale.unit / 10 == 0 ? 1 : scale.unit / 10)
-    guard scale.unit > 1, tenths < 100 else { return "\(nanoseconds / scale.unit) \(scale.name)" }
-    return "\(tenths / 10).\(tenths % 10) \(scale.name)"
 }
 
 /// A text from outside, such that it can do nothing to a terminal: control characters become visible.

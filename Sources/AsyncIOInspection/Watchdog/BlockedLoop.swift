@@ -74,7 +74,7 @@ public struct BlockedLoop: Error, Sendable, CustomStringConvertible {
         if earlierRuns > 0 { text += "; reported \(earlierRuns) times before" }
         text += ". Nothing else runs on the loop meanwhile. " + remedy
         if let note { text += "\n    no stack: \(note)" }
-        for (index, frame) in stack.enumerated() { text += "\n    \(index) \(frame.inWords)" }
+        for (index, frame) in stack.enumerated() { text += "\n    \(index) \(frame)" }
         return text
     }
 
@@ -89,34 +89,6 @@ public struct BlockedLoop: Error, Sendable, CustomStringConvertible {
             "Move the computation off the loop with EventLoop.offload, or let others go first by EventLoop.yield."
         case .waits: "Await an asynchronous call instead, or make the blocking one in EventLoop.offload."
         case .lacksProcessor, .unknown: "Blocking calls and long computations belong in EventLoop.offload."
-        }
-    }
-}
-
-extension Duration {
-    /// For people: three digits and a unit.
-    var inWords: String {
-        let nanoseconds = Double(saturatedNanoseconds)
-        let (value, unit) =
-            nanoseconds < 1e3
-            ? (nanoseconds, "ns")
-            : nanoseconds < 1e6
-                ? (nanoseconds / 1e3, "µs") : nanoseconds < 1e9 ? (nanoseconds / 1e6, "ms") : (nanoseconds / 1e9, "s")
-        let tenths = Int((value * 10).rounded())
-        return value >= 100 || tenths % 10 == 0 ? "\(tenths / 10) \(unit)" : "\(tenths / 10).\(tenths % 10) \(unit)"
-    }
-}
-
-extension Frame {
-    /// For people: the function and its line, or where the code lies.
-    var inWords: String {
-        let place: String? = file.map { file in line.map { "\(file):\($0)" } ?? file }
-        switch (function, place) {
-        case (let function?, let place?): return "\(function) at \(place)"
-        case (let function?, nil): return "\(function) in \(image ?? "an unknown image")"
-        case (nil, _):
-            guard let image, let offset else { return "0x\(String(address, radix: 16))" }
-            return "\(image)+0x\(String(offset, radix: 16))"
         }
     }
 }

@@ -58,9 +58,9 @@ public struct DebugNotice: Error, Sendable, CustomStringConvertible {
     /// A line for each of what is known.
     public var description: String {
         var text = "\(finding). \(remedy)"
-        if let place = madeAt.first { text += "\n    made by \(place.inWords)" }
-        for frame in madeAt.dropFirst() { text += "\n        from \(frame.inWords)" }
-        for (index, frame) in stack.enumerated() { text += "\n    \(index) \(frame.inWords)" }
+        if let place = madeAt.first { text += "\n    made by \(place)" }
+        for frame in madeAt.dropFirst() { text += "\n        from \(frame)" }
+        for (index, frame) in stack.enumerated() { text += "\n    \(index) \(frame)" }
         return text
     }
 }

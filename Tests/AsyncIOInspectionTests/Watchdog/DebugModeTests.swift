@@ -43,8 +43,8 @@ private final class TestDesk: Sendable {
 }
 
 extension DebugNotice {
-    fileprivate var places: String { madeAt.map(\.inWords).joined(separator: "\n") }
-    fileprivate var functions: String { stack.map(\.inWords).joined(separator: "\n") }
+    fileprivate var places: String { madeAt.map(\.description).joined(separator: "\n") }
+    fileprivate var functions: String { stack.map(\.description).joined(separator: "\n") }
 }
 
 @inline(never)

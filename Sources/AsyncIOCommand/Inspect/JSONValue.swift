@@ -1,17 +1,17 @@
 import AsyncIOInspection
 
 /// A value of JSON (RFC 8259), to be written.
-indirect enum JSONText: CustomStringConvertible {
+indirect enum JSONValue: CustomStringConvertible {
     case text(String?)
     case number(String)
     case flag(Bool)
-    case list([JSONText])
-    case object([(String, JSONText)])
+    case list([JSONValue])
+    case object([(String, JSONValue)])
 
-    static func number(_ number: (some BinaryInteger)?) -> JSONText { number.map { .number("\($0)") } ?? .text(nil) }
+    static func number(_ number: (some BinaryInteger)?) -> JSONValue { number.map { .number("\($0)") } ?? .text(nil) }
 
     /// In seconds, to the nanosecond.
-    static func time(_ duration: Duration?) -> JSONText {
+    static func time(_ duration: Duration?) -> JSONValue {
         guard let duration else { return .text(nil) }
         let (seconds, rest) = duration.components
         let isNegative = seconds < 0 || rest < 0
@@ -22,59 +22,43 @@ indirect enum JSONText: CustomStringConvertible {
     }
 
     var description: String {
-        var text = ""
-        write(to: &text)
-        return text
+        var bytes: [UInt8] = []
+        write(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
-    private func write(to text: inout String) {
+    private func write(to bytes: inout [UInt8]) {
         switch self {
-        case .text(let value): if let value { Self.write(value, to: &text) } else { text += "null" }
-        case .number(let digits): text += digits
-        case .flag(let flag): text += flag ? "true" : "false"
+        case .text(let value?): JSONString.write(value, to: &bytes)
+        case .text(nil): bytes += "null".utf8
+        case .number(let digits): bytes += digits.utf8
+        case .flag(let flag): bytes += (flag ? "true" : "false").utf8
         case .list(let values):
-            text += "["
+            bytes += "[".utf8
             for (index, value) in values.enumerated() {
-                if index > 0 { text += "," }
-                value.write(to: &text)
+                if index > 0 { bytes += ",".utf8 }
+                value.write(to: &bytes)
             }
-            text += "]"
+            bytes += "]".utf8
         case .object(let members):
-            text += "{"
+            bytes += "{".utf8
             for (index, (name, value)) in members.enumerated() {
-                if index > 0 { text += "," }
-                Self.write(name, to: &text)
-                text += ":"
-                value.write(to: &text)
+                if index > 0 { bytes += ",".utf8 }
+                JSONString.write(name, to: &bytes)
+                bytes += ":".utf8
+                value.write(to: &bytes)
             }
-            text += "}"
+            bytes += "}".utf8
         }
-    }
-
-    private static func write(_ value: String, to text: inout String) {
-        text += "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            // C1 controls are allowed, but this may be read on a terminal.
-            case _ where scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value):
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        text += "\""
     }
 }
 
-extension JSONText {
+extension JSONValue {
     /// A task tree, with times in seconds.
     init(_ tree: TaskTree) {
         self = .object([
             ("process", .number(tree.process)), ("program", .text(tree.program)),
-            ("loops", .list(tree.loops.map(JSONText.init))), ("tasks", .list(tree.tasks.map(JSONText.init))),
+            ("loops", .list(tree.loops.map(JSONValue.init))), ("tasks", .list(tree.tasks.map(JSONValue.init))),
             ("notes", .list(tree.notes.map { .text($0) })),
         ])
     }
@@ -90,16 +74,16 @@ extension JSONText {
     }
 
     private init(_ task: TaskView) {
-        var members: [(String, JSONText)] = [
+        var members: [(String, JSONValue)] = [
             ("id", .number(task.id)), ("name", .text(task.name)), ("loop", .number(task.loop)),
             ("parent", .number(task.parent)), ("creator", .number(task.creator)), ("kind", .text(task.kind.rawValue)),
-            ("origin", task.origin.map(JSONText.init) ?? .text(nil)), ("state", .text(task.state.rawValue)),
-            ("wait", task.wait.map(JSONText.init) ?? .text(nil)), ("since", .time(task.since)),
+            ("origin", task.origin.map(JSONValue.init) ?? .text(nil)), ("state", .text(task.state.rawValue)),
+            ("wait", task.wait.map(JSONValue.init) ?? .text(nil)), ("since", .time(task.since)),
             ("age", .time(task.age)),
             ("runTime", .time(task.runTime)), ("runs", .number(task.runs)), ("longestRun", .time(task.longestRun)),
             ("isCancelled", .flag(task.isCancelled)),
         ]
-        if !task.stack.isEmpty { members.append(("stack", .list(task.stack.map(JSONText.init)))) }
+        if !task.stack.isEmpty { members.append(("stack", .list(task.stack.map(JSONValue.init)))) }
         self = .object(members)
     }
 
