@@ -24,12 +24,14 @@ final class InspectionSocket: Sendable {
 
     private let answers: InspectionAnswers
     private let folder: String?
+    private let patience: Duration
     private let state = Locked(State())
 
     /// A socket in a folder that is there, or in the user's own.
-    init(answers: InspectionAnswers, folder: String?) {
+    init(answers: InspectionAnswers, folder: String?, patience: Duration = Visitor.patience) {
         self.answers = answers
         self.folder = folder
+        self.patience = patience
     }
 
     /// Where it is, once it can be connected to.
@@ -81,7 +83,7 @@ final class InspectionSocket: Sendable {
             let folder = try folder ?? InspectionPlace.makeFolder()
             let path = "\(folder)/\(InspectionPlace.name(of: getpid()))"
             guard let listener = try listen(at: path, wake) else { return }
-            Reception(listener, wake: wake, answers: answers).serve()
+            Reception(listener, wake: wake, answers: answers, patience: patience).serve()
         } catch {
             fail(error)
         }

@@ -15,16 +15,20 @@ final class Reception {
     private let listener: Descriptor
     private let wake: CInt
     private let answers: InspectionAnswers
+    private let patience: Duration
     private var visitors: [Visitor] = []
     private var budget = CaptureBudget()
     /// Until when nobody is let in, since the process has no descriptors left.
     private var acceptPause = Instant.distantPast
 
     /// Serves a listening socket. `wake` is an eventfd that somebody writes to when it is to end.
-    init(_ listener: consuming Descriptor, wake: CInt, answers: InspectionAnswers) {
+    init(
+        _ listener: consuming Descriptor, wake: CInt, answers: InspectionAnswers, patience: Duration = Visitor.patience
+    ) {
         self.listener = listener
         self.wake = wake
         self.answers = answers
+        self.patience = patience
     }
 
     /// Serves until it is woken.
@@ -44,9 +48,11 @@ final class Reception {
             for (visitor, question) in zip(visitors, questions.dropFirst(2)) where question.revents != 0 {
                 visitor.see(question.revents, at: now)
             }
+            // Whoever has taken something meanwhile has just been seen. Time that goes by below, while another one's
+            // capture waits for a loop, counts for nobody before that has been looked at again.
+            for visitor in visitors { visitor.lookAtClock(now) }
             for visitor in visitors { attend(to: visitor) }
             now = .monotonicNow
-            for visitor in visitors { visitor.lookAtClock(now) }
             if visitors.contains(where: { $0.isGone && $0.trace != nil }) { _ = answers.endTrace(nil) }
             visitors.removeAll { $0.isGone }
             if questions[1].revents != 0 { accept(at: now) }
@@ -76,7 +82,7 @@ final class Reception {
             return
         }
         let number = CInt(truncatingIfNeeded: code)
-        let visitor = Visitor(Descriptor(owning: number), at: now)
+        let visitor = Visitor(Descriptor(owning: number), at: now, patience: patience)
         guard Self.isWelcome(number) else {
             return visitor.dismiss(saying: "only the process's own user may inspect it", at: now)
         }

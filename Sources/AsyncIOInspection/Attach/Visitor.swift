@@ -35,8 +35,11 @@ final class Visitor {
         case strange
     }
 
-    init(_ descriptor: consuming Descriptor, at now: Instant) {
+    private let patience: Duration
+
+    init(_ descriptor: consuming Descriptor, at now: Instant, patience: Duration = Visitor.patience) {
         self.descriptor = descriptor
+        self.patience = patience
         heard = now
     }
 
@@ -104,7 +107,7 @@ final class Visitor {
     func answer(_ bytes: [UInt8], at now: Instant) {
         output = bytes
         sent = 0
-        deadline = now.advanced(by: Self.patience)
+        deadline = now.advanced(by: patience)
         finalDeadline = now.advanced(by: Self.longPatience)
         write(at: now)
     }
@@ -137,7 +140,7 @@ final class Visitor {
             if count == -Int(EAGAIN) { return }
             guard count > 0 else { return isGone = true }
             sent += count
-            deadline = now.advanced(by: Self.patience)
+            deadline = now.advanced(by: patience)
         }
         output = []
         deadline = .distantFuture

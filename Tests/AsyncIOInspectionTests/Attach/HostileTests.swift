@@ -57,6 +57,43 @@ struct HostileTests {
         }
     }
 
+    @Test("that lets a capture wait does not cost a fast one its answer")
+    func slowCapture() async throws {
+        let calls = Condition(0)
+        var answers = InspectionAnswers.canned(tasks: 3_000)
+        let tree = answers.tree
+        let patience = Duration.milliseconds(500)
+        answers.tree = { stacks in
+            let call = calls.withLock { calls in
+                calls += 1
+                return calls
+            }
+            calls.broadcast()
+            // The second one waits until the test says so.
+            if call == 2 { _ = calls.wait { $0 == 3 ? true : nil } }
+            return tree(stacks)
+        }
+        try await withSocket(answers, patience: patience) { path in
+            let (fast, other) = (try RawInspector(path), try RawInspector(path))
+            for inspector in [fast, other] {
+                inspector.send("hello\n")
+                #expect(try inspector.answer().count == 1)
+            }
+            // More than fits into a socket's buffers; it takes all that is there.
+            fast.send("tree\n")
+            #expect(try fast.line()?.hasPrefix("process") == true)
+            other.send("tree\n")
+            _ = calls.wait { $0 == 2 ? true : nil }
+            try fast.takeWhatIsThere()
+            let end = Instant.monotonicNow.advanced(by: patience * 2)
+            while Instant.monotonicNow < end { sched_yield() }
+            calls.withLock { $0 = 3 }
+            calls.broadcast()
+            #expect(try fast.answer().contains { $0.hasPrefix("note") })
+            #expect(try other.answer().contains { $0.hasPrefix("note") })
+        }
+    }
+
     @Test("that comes a thousand times finds eight places, and each is free again afterwards")
     func crowd() async throws {
         try await withSocket { path in

@@ -78,6 +78,12 @@ final class RawInspector {
         return unread
     }
 
+    /// Reads what has come, without waiting for more.
+    func takeWhatIsThere() throws {
+        var question = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        while unsafe poll(&question, 1, 0) > 0, let bytes = try read() { unread += bytes }
+    }
+
     /// What is there; nil at the end.
     private func read() throws -> [UInt8]? {
         var question = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)

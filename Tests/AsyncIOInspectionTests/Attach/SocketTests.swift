@@ -155,11 +155,12 @@ struct SocketTests {
 
 /// Runs a body, which may block, with the path of a socket whose answers are canned.
 func withSocket(
-    _ answers: InspectionAnswers = .canned, _ body: @escaping @Sendable (String) throws -> Void
+    _ answers: InspectionAnswers = .canned, patience: Duration = Visitor.patience,
+    _ body: @escaping @Sendable (String) throws -> Void
 ) async throws {
     let scratch = try Scratch()
     try await Watchdog.onThread {
-        let socket = InspectionSocket(answers: answers, folder: scratch.path)
+        let socket = InspectionSocket(answers: answers, folder: scratch.path, patience: patience)
         defer { socket.close() }
         try body(open(socket))
     }
