@@ -91,11 +91,11 @@ struct InspectTests {
         }
     }
 
-    @Test("do not wait for a process that is stopped")
-    func stopped() async throws {
+    @Test("do not wait for a process that is stopped", arguments: ["ps", "pstree", "top", "trace"])
+    func stopped(_ command: String) async throws {
         try await withInspected { server, place in
             server.signal(SIGSTOP)
-            let stopped = try place.run("pstree", "\(server.number)")
+            let stopped = try place.run(command, "\(server.number)")
             #expect(stopped.code == 1)
             #expect(stopped.errors.contains("is stopped; let it go on: kill -CONT \(server.number)"))
             #expect(try place.run("ps").output.contains("is stopped"))
@@ -103,6 +103,97 @@ struct InspectTests {
             #expect(try place.run("pstree", "\(server.number)").code == 0)
             server.signal(SIGKILL)
             _ = try server.finish()
+        }
+    }
+
+    /// A command that has begun to look at a server, and goes on as long as it may.
+    private static func look(_ command: String, at server: RunningCommand, _ place: InspectionRoom) throws
+        -> RunningCommand
+    {
+        let number = "\(server.number)"
+        if command == "top" {
+            let top = try place.start("top", number, "--every", "50ms", "--times", "100000")
+            _ = try top.line()
+            return top
+        }
+        return try trace(for: "60m", of: server, place)
+    }
+
+    /// One that records a server already.
+    private static func trace(for time: String, of server: RunningCommand, _ place: InspectionRoom) throws
+        -> RunningCommand
+    {
+        let trace = try place.start("trace", "\(server.number)", "--for", time, "-o", place.file("out.html"))
+        // Who asks for the end of somebody else's is refused, and ends nothing.
+        try EventLoop.run(options: EventLoop.Options(name: "asks", mode: .guest, interrupts: [])) {
+            let stream = try await UnixStream.connect("\(place.folder)/\(server.number).sock")
+            var heard = ""
+            while !heard.contains("another inspector's") {
+                try await stream.write("trace end json\n")
+                guard let bytes = try await withTimeout(.seconds(30), { try await stream.read() }) else { break }
+                heard = String(decoding: bytes, as: UTF8.self)
+            }
+            stream.close()
+            #expect(heard.contains("another inspector's"))
+        }
+        return trace
+    }
+
+    @Test(
+        "end with the process that they look at, and tell so", arguments: ["top", "trace"], [SIGTERM, SIGKILL])
+    func endsMeanwhile(_ command: String, _ signal: Int32) async throws {
+        try await withInspected { server, place in
+            let looking = try Self.look(command, at: server, place)
+            server.signal(signal)
+            let end = try looking.finish()
+            #expect(end.code == 1)
+            #expect(end.errors.contains("process \(server.number) has ended meanwhile"), "\(end.errors)")
+            // The next one who looks finds nothing, and leaves nothing behind.
+            let next = try place.run("pstree", "\(server.number)")
+            #expect(next.errors == "Error: there is no process \(server.number)\n")
+            #expect(place.sockets == [])
+            _ = try server.finish()
+        }
+    }
+
+    @Test("tell of a process that is stopped while they look at it")
+    func stopsMeanwhile() async throws {
+        try await withInspected { server, place in
+            let top = try Self.look("top", at: server, place)
+            server.signal(SIGSTOP)
+            let end = try top.finish()
+            #expect(end.code == 1)
+            #expect(end.errors.contains("is stopped; let it go on: kill -CONT \(server.number)"), "\(end.errors)")
+            server.signal(SIGCONT)
+            let trace = try Self.trace(for: "3s", of: server, place)
+            server.signal(SIGSTOP)
+            let traced = try trace.finish()
+            #expect(traced.code == 1)
+            #expect(traced.errors.contains("is stopped; let it go on"), "\(traced.errors)")
+            server.signal(SIGKILL)
+            _ = try server.finish()
+        }
+    }
+
+    private static let asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+    /// Why there is no other user here; nil if there is one.
+    private static let noOtherUser: String? = {
+        guard geteuid() == 0 else { return "only root can become another user" }
+        let code = try? RunningCommand([], by: asNobody + ["test", "-x"]).finish().code
+        return code == 0 ? nil : "there is no setpriv(1), or nobody else may run what was built here"
+    }()
+
+    @Test(
+        "tell another user whose process it is", .enabled(if: Self.noOtherUser == nil, "\(Self.noOtherUser ?? "")"),
+        arguments: ["ps", "pstree", "top", "trace"])
+    func otherUser(_ command: String) async throws {
+        try await withInspected { server, place in
+            let number = "\(server.number)"
+            let end = try RunningCommand([command, number], by: Self.asNobody, environment: place.environment).finish()
+            #expect(end.code == 1)
+            let reason = "is another user's (0): only that user and root may inspect it"
+            #expect(end.errors == "Error: process \(number) (asyncio) \(reason)\n")
         }
     }
 
@@ -199,6 +290,7 @@ private final class InspectionRoom: Sendable {
 
     var variables: [String: String] { ["PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": scratch.path] }
     var environment: [String] { variables.map { "\($0)=\($1)" } }
+    var folder: String { scratch["asyncio"] }
     var sockets: [String] { scratch.names("asyncio").sorted() }
 
     func file(_ name: String) -> String { scratch[name] }

@@ -9,10 +9,13 @@ final class Attachment: Sendable {
 
     let process: InspectedProcess
     private let stream: UnixStream
+    /// The socket's file.
+    private let path: String
 
-    private init(_ process: InspectedProcess, _ stream: UnixStream) {
+    private init(_ process: InspectedProcess, _ stream: UnixStream, _ path: String) {
         self.process = process
         self.stream = stream
+        self.path = path
     }
 
     /// Connects, and hears who is there. Throws ``CannotInspect``.
@@ -25,7 +28,7 @@ final class Attachment: Sendable {
             stream = try await withTimeout(patience) { try await UnixStream.connect(path) }
         } catch let error as IOError where error.code == .connectionRefused || error.code == .noSuchFileOrDirectory {
             // Left by one that had this number before, and did not end well.
-            _ = SystemCall.unlink(Array(path.utf8))
+            InspectionPlace.removeIfDead(path)
             throw process.notInspected
         } catch is TimeoutError {
             throw process.silence
@@ -36,7 +39,7 @@ final class Attachment: Sendable {
         guard peer.userID == owner || peer.userID == 0, peer.processID == id || peer.processID == 0 else {
             throw CannotInspect(description: "\(path) is not process \(id)'s, but process \(peer.processID)'s")
         }
-        return Attachment(process, stream)
+        return Attachment(process, stream, path)
     }
 
     /// Who it is. No loop of the process has to answer for that.
@@ -82,14 +85,14 @@ final class Attachment: Sendable {
         _ request: InspectionRequest, taking time: Duration = .zero, within patience: Duration
     ) async throws -> AnswerReader {
         do {
-            return try await withTimeout(time + patience) { [stream, process] in
+            return try await withTimeout(time + patience) { [stream, process, path] in
                 try await stream.write(Array("\(request)\n".utf8))
                 var answer = AnswerReader()
                 let due = Instant.monotonicNow.advanced(by: time + .seconds(1))
                 while !answer.isComplete {
                     do {
                         let bytes = try await withTimeout(.seconds(1)) { try await stream.read() }
-                        guard let bytes else { throw process.silence }
+                        guard let bytes else { throw await process.silence(leaving: path) }
                         try answer.take(bytes)
                     } catch is TimeoutError where Instant.monotonicNow > due {
                         // Nobody waits for one that is stopped.
@@ -104,7 +107,7 @@ final class Attachment: Sendable {
         } catch is TimeoutError {
             throw process.silence
         } catch let error as IOError where error.isDeparture {
-            throw process.silence
+            throw await process.silence(leaving: path)
         } catch let error as LineError {
             throw strange("\(error)")
         }

@@ -31,17 +31,36 @@ struct InspectedProcess {
 
     /// Why it says nothing.
     var silence: CannotInspect {
-        switch state {
-        case nil, "Z", "X": CannotInspect(description: "process \(id) has ended meanwhile")
-        case "T", "t": CannotInspect(description: "process \(id)\(name) is stopped; let it go on: kill -CONT \(id)")
-        default: CannotInspect(description: "process \(id)\(name) does not answer")
-        }
+        if hasEnded { return CannotInspect(description: "process \(id) has ended meanwhile") }
+        guard isStopped else { return CannotInspect(description: "process \(id)\(name) does not answer") }
+        return CannotInspect(description: "process \(id)\(name) is stopped; let it go on: kill -CONT \(id)")
     }
+
+    /// The same of one that has hung up: if it has ended, it may have left its socket's file behind.
+    func silence(leaving path: String) async -> CannotInspect {
+        // One that is killed closes what it has open, one after the other, a moment before it has ended.
+        for _ in 0..<100 {
+            if hasEnded, InspectionPlace.listener(at: path) != .alive { break }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        InspectionPlace.removeIfDead(path)
+        if hasEnded || isStopped { return silence }
+        return CannotInspect(
+            description: "process \(id)\(name) has hung up: its last loop has ended, or this was too slow for it")
+    }
+
+    private var hasEnded: Bool { [nil, "Z", "X"].contains(state) }
+    private var isStopped: Bool { ["T", "t"].contains(state) }
 
     /// Where its socket is, with its owner. Throws ``CannotInspect``.
     func findSocket() throws -> (path: String, owner: UInt32) {
-        guard let owner, state != "Z" else { throw CannotInspect(description: "there is no process \(id)") }
         let user = geteuid()
+        guard let owner, state != "Z" else {
+            for folder in folders(owner: owner ?? user) where (try? InspectionPlace.check(folder, user: user)) != nil {
+                InspectionPlace.removeIfDead("\(folder)/\(InspectionPlace.name(of: id))")
+            }
+            throw CannotInspect(description: "there is no process \(id)")
+        }
         guard owner == user || user == 0 else {
             throw CannotInspect(
                 description: "process \(id)\(name) is another user's (\(owner)): only that user and root may inspect it"
@@ -87,11 +106,7 @@ struct InspectedProcess {
             for name in await names(in: folder) {
                 guard let process = InspectionPlace.process(named: name) else { continue }
                 let path = "\(folder)/\(name)"
-                if await isStale(path) {
-                    _ = SystemCall.unlink(Array(path.utf8))
-                } else {
-                    found.insert(process)
-                }
+                if !InspectionPlace.removeIfDead(path) { found.insert(process) }
             }
         }
         found.remove(getpid())
@@ -115,16 +130,6 @@ struct InspectedProcess {
             // None that we may see.
         }
         return names
-    }
-
-    /// Whether nobody listens at a path.
-    private static func isStale(_ path: String) async -> Bool {
-        do {
-            try await withTimeout(.seconds(1)) { try await UnixStream.connect(path).close() }
-            return false
-        } catch {
-            return (error as? IOError)?.code == .connectionRefused
-        }
     }
 
     // MARK: The system's files

@@ -63,6 +63,36 @@ package enum InspectionPlace {
         }
     }
 
+    /// Who is behind a socket's file.
+    package enum Listener {
+        /// Somebody listens.
+        case alive
+        /// Nobody does, and nobody will.
+        case dead
+        /// There is no such file, or we may not know.
+        case unknown
+    }
+
+    /// Whether somebody listens at a path. Does not wait.
+    package static func listener(at path: String) -> Listener {
+        guard let address = try? SocketAddress.unix(path: path) else { return .unknown }
+        let number = SystemCall.socket(family: AF_UNIX, CInt(SOCK_STREAM.rawValue))
+        guard number >= 0 else { return .unknown }
+        let probe = Descriptor(owning: CInt(truncatingIfNeeded: number))
+        switch SystemCall.connect(probe.number, address) {
+        case 0..., -Int(EAGAIN), -Int(EINPROGRESS): return .alive
+        case -Int(ECONNREFUSED): return .dead
+        default: return .unknown
+        }
+    }
+
+    /// Takes the file of a process away that could not do so itself. True if that is what it was.
+    @discardableResult
+    package static func removeIfDead(_ path: String) -> Bool {
+        guard listener(at: path) == .dead else { return false }
+        return SystemCall.result { unsafe unlink(path) } >= 0
+    }
+
     /// What is at a path itself, and not what a link leads to.
     private struct Status {
         let isFolder: Bool

@@ -98,7 +98,9 @@ final class InspectionSocket: Sendable {
         let listener = Descriptor(owning: CInt(truncatingIfNeeded: number))
         let address = try SocketAddress.unix(path: draft)
         // Of another process with this number, which has ended, or has it in another namespace and still listens.
-        if Self.isAnswered(path) { throw InspectionPlace.Refusal(description: "\(path) belongs to another process") }
+        if InspectionPlace.listener(at: path) == .alive {
+            throw InspectionPlace.Refusal(description: "\(path) belongs to another process")
+        }
         let isWanted = try state.withLock { state in
             guard state.wake == wake else { return false }
             _ = unsafe unlink(draft)
@@ -111,16 +113,6 @@ final class InspectionSocket: Sendable {
         }
         guard isWanted else { return nil }
         return consume listener
-    }
-
-    /// Whether somebody listens at a path.
-    private static func isAnswered(_ path: String) -> Bool {
-        guard let address = try? SocketAddress.unix(path: path) else { return false }
-        let number = SystemCall.socket(family: AF_UNIX, CInt(SOCK_STREAM.rawValue))
-        guard number >= 0 else { return false }
-        let probe = Descriptor(owning: CInt(truncatingIfNeeded: number))
-        let code = SystemCall.connect(probe.number, address)
-        return code >= 0 || code == -Int(EAGAIN) || code == -Int(EINPROGRESS)
     }
 
     /// Once is enough, however many loops begin.
