@@ -8,10 +8,18 @@ struct BlockReporter {
     /// In how many runs each task has been reported.
     private var history: [UInt64: Int] = [:]
     private let camera = ThreadCamera()
+    private var pace: ReportPace
 
-    init(handler: (@Sendable (BlockedLoop) -> Void)?) { self.handler = handler }
+    init(_ options: Inspection.WatchdogOptions) {
+        handler = options.handler
+        pace = ReportPace(interval: options.leastInterval)
+    }
 
-    mutating func report(_ cell: WatchCell, _ reading: WatchCell.Reading, _ sight: LoopSights.Sight) {
+    /// False if it comes too soon after the last one.
+    mutating func report(_ cell: WatchCell, _ reading: WatchCell.Reading, _ sight: LoopSights.Sight) -> Bool {
+        let run = ReportPace.Run(loop: ObjectIdentifier(cell), step: reading.sequence)
+        guard let untold = pace.mayTell(run, at: .monotonicNow) else { return false }
+        defer { pace.hasTold(at: .monotonicNow) }
         // What is measured is measured first: the first picture may take long, since it reads the program's symbols.
         let processorTime = max(casyncio_thread_time(cell.thread) - sight.processorTime, 0)
         let duration = reading.since.duration(to: .monotonicNow)
@@ -25,10 +33,10 @@ struct BlockReporter {
             duration: duration,
             activity: Self.activity(picture, Double(processorTime), of: Double(sight.observed.saturatedNanoseconds)),
             processorTime: .nanoseconds(processorTime), observed: sight.observed,
-            earlierRuns: max((history[reading.task] ?? 0) - 1, 0), report: sight.reports, stack: picture.stack,
-            note: picture.note)
-        if let handler { return handler(report) }
-        cell.loop.report(report, context: "watchdog")
+            earlierRuns: max((history[reading.task] ?? 0) - 1, 0), report: sight.reports, untold: untold,
+            stack: picture.stack, note: picture.note)
+        if let handler { handler(report) } else { cell.loop.report(report, context: "watchdog") }
+        return true
     }
 
     private func culprit(_ reading: WatchCell.Reading) -> BlockedLoop.Culprit {

@@ -21,6 +21,9 @@ public struct BlockedLoop: Error, Sendable, CustomStringConvertible {
     public var earlierRuns: Int
     /// Which report of this run it is, from 1: there are more after a second, ten seconds, and every minute.
     public var report: Int
+    /// How many other runs were not reported since the last report, which had been made too recently:
+    /// ``Inspection/WatchdogOptions/leastInterval``.
+    public var untold: Int
     /// Where the thread is, innermost function first; then the asynchronous functions that await it.
     public var stack: [Frame]
     /// Why there is no stack, if there is none.
@@ -72,6 +75,7 @@ public struct BlockedLoop: Error, Sendable, CustomStringConvertible {
         case .unknown: break
         }
         if earlierRuns > 0 { text += "; reported \(earlierRuns) times before" }
+        if untold > 0 { text += "; \(untold) other runs since the last report were not told of" }
         text += ". Nothing else runs on the loop meanwhile. " + remedy
         if let note { text += "\n    no stack: \(note)" }
         for (index, frame) in stack.enumerated() { text += "\n    \(index) \(frame)" }

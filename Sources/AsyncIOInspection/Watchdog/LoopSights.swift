@@ -25,9 +25,10 @@ struct LoopSights {
         before = now
     }
 
-    /// Looks at the loops, and tells of each that is overdue. False if all of them rest.
+    /// Looks at the loops, and tells of each that is overdue; whoever does not take that is told again with the next
+    /// look. False if all of them rest.
     mutating func look(
-        at cells: [WatchCell], now: Instant, overdue: (WatchCell, WatchCell.Reading, Sight) -> Void
+        at cells: [WatchCell], now: Instant, overdue: (WatchCell, WatchCell.Reading, Sight) -> Bool
     ) -> Bool {
         // A look that comes late says nothing of the time before it.
         let passed = min(before.duration(to: now), period * 2)
@@ -49,7 +50,7 @@ struct LoopSights {
             sight.observed += passed
             if min(sight.observed + period, reading.since.duration(to: now)) >= due(sight.reports) {
                 sight.reports += 1
-                overdue(cell, reading, sight)
+                if !overdue(cell, reading, sight) { sight.reports -= 1 }
             }
             seen[key] = sight
         }

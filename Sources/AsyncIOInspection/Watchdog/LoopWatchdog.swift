@@ -68,7 +68,7 @@ final class LoopWatchdog: Sendable {
             }
             let limit = state.limit
             // A process that may have no more threads does without.
-            state.thread = try? InspectionThread.start("asyncio-watchdog") { self.look(limit, options.handler) }
+            state.thread = try? InspectionThread.start("asyncio-watchdog") { self.look(limit, options) }
         }
     }
 
@@ -100,16 +100,12 @@ final class LoopWatchdog: Sendable {
     /// After so many looks at loops that all rest it sleeps until one wakes: five times the limit.
     private static let patience = 20
 
-    private func look(_ limit: Duration, _ handler: (@Sendable (BlockedLoop) -> Void)?) {
+    private func look(_ limit: Duration, _ options: Inspection.WatchdogOptions) {
         let period = limit / 4
         var sights = LoopSights(limit: limit, period: period, now: .monotonicNow)
-        var reporter = BlockReporter(handler: handler)
+        var reporter = BlockReporter(options)
         var quietLooks = 0
-        while true {
-            let (cells, isStopped) = state.withLock { ($0.cells, $0.isStopped) }
-            if isStopped { return }
-            looks.add(1, ordering: .relaxed)
-            let isBusy = sights.look(at: cells, now: .monotonicNow) { reporter.report($0, $1, $2) }
+        while let isBusy = lookOnce(&sights, &reporter) {
             quietLooks = isBusy ? 0 : quietLooks + 1
             // A loop that rests between two looks rests often. To be woken by it costs both more than to look again.
             guard quietLooks >= Self.patience else {
@@ -119,10 +115,23 @@ final class LoopWatchdog: Sendable {
             // All rest: until one of them wakes. Either it sees that the bell is to be rung, or this sees it awake.
             bell.store(1, ordering: .relaxed)
             atomicMemoryFence(ordering: .sequentiallyConsistent)
-            let (now, mustStop) = state.withLock { ($0.cells, $0.isStopped) }
-            if !mustStop && now.allSatisfy({ $0.reading?.phase == .rests }) { sleep(1, nil) }
+            if allRest() { sleep(1, nil) }
             bell.store(0, ordering: .relaxed)
             quietLooks = 0
         }
+    }
+
+    /// Whether a loop was awake; nil if nobody is to look any more. Holds no loop afterwards: it may end while this
+    /// sleeps, which may be for long.
+    private func lookOnce(_ sights: inout LoopSights, _ reporter: inout BlockReporter) -> Bool? {
+        let (cells, isStopped) = state.withLock { ($0.cells, $0.isStopped) }
+        if isStopped { return nil }
+        looks.add(1, ordering: .relaxed)
+        return sights.look(at: cells, now: .monotonicNow) { reporter.report($0, $1, $2) }
+    }
+
+    private func allRest() -> Bool {
+        let (cells, isStopped) = state.withLock { ($0.cells, $0.isStopped) }
+        return !isStopped && cells.allSatisfy { $0.reading?.phase == .rests }
     }
 }

@@ -155,6 +155,27 @@ struct BlockedLoopTests {
         #expect(Set(watchdog.reports.filter { $0.taskName == "again" }.map(\.earlierRuns)) == [0, 1, 2])
     }
 
+    @Test("the next report after a pause says how many there were meanwhile", arguments: Drivers.available)
+    func untold(driver: DriverChoice) async throws {
+        let watchdog = TestWatchdog(leastInterval: .milliseconds(300))
+        try await watchdog.run(driver) { loop in
+            try await loop.spawn(name: "again") {
+                watchdog.block { $0.taskName == "again" }
+                var runs = 0
+                while !watchdog.has({ $0.untold > 0 }) {
+                    await EventLoop.yield()
+                    runs += 1
+                    // Long enough for a report each, if there were no pause.
+                    let end = Instant.monotonicNow.advanced(by: .milliseconds(10))
+                    while Instant.monotonicNow < end {}
+                }
+                #expect(watchdog.reports.count < runs)
+            }.value
+        }
+        let report = try #require(watchdog.reports.first { $0.untold > 0 })
+        #expect(report.description.contains("; \(report.untold) other runs since the last report were not told of"))
+    }
+
     @Test("a loop that rests lets the watchdog sleep", arguments: Drivers.available)
     func rest(driver: DriverChoice) async throws {
         let watchdog = TestWatchdog()

@@ -13,6 +13,8 @@ struct LoopSightsTests {
         let cell: WatchCell
         var sights: LoopSights
         var due: [(at: Duration, report: Int)] = []
+        /// Whether reports are taken.
+        var takes = true
         let start: Instant
 
         init(_ loop: EventLoop) {
@@ -24,7 +26,10 @@ struct LoopSightsTests {
         mutating func look(after duration: Duration) -> Bool {
             now = now.advanced(by: duration)
             var found: [Int] = []
-            let isAwake = sights.look(at: [cell], now: now) { _, _, sight in found.append(sight.reports) }
+            let isAwake = sights.look(at: [cell], now: now) { [takes] _, _, sight in
+                if takes { found.append(sight.reports) }
+                return takes
+            }
             due += found.map { (start.duration(to: now), $0) }
             return isAwake
         }
@@ -70,6 +75,19 @@ struct LoopSightsTests {
             world.cell.jobRuns(5, 0, at: world.now)
             for _ in 0..<5 { _ = world.look(after: .milliseconds(25)) }
             #expect(world.due.last?.report == 1)
+        }
+    }
+
+    @Test("a run that was not told of is told of as soon as that may be, and as the first time")
+    func refused() async throws {
+        try await inWorld { world in
+            world.takes = false
+            world.cell.jobRuns(5, 0, at: world.now)
+            while world.now < world.start.advanced(by: .milliseconds(300)) { _ = world.look(after: .milliseconds(25)) }
+            world.takes = true
+            for _ in 0..<4 { _ = world.look(after: .milliseconds(25)) }
+            #expect(world.due.map(\.report) == [1])
+            #expect(world.due.first?.at == .milliseconds(325))
         }
     }
 

@@ -9,10 +9,10 @@ final class TestWatchdog: Sendable {
     let watchdog = LoopWatchdog()
     private let received = Condition<[BlockedLoop]>([])
 
-    init(limit: Duration = .milliseconds(2)) {
+    init(limit: Duration = .milliseconds(2), leastInterval: Duration = .zero) {
         let received = received
         watchdog.start(
-            Inspection.WatchdogOptions(limit: limit) { report in
+            Inspection.WatchdogOptions(limit: limit, leastInterval: leastInterval) { report in
                 received.withLock { $0.append(report) }
                 received.broadcast()
             })
