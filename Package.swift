@@ -228,11 +228,16 @@ let package = Package(
         .executableTarget(
             name: "probe-stacks", dependencies: ["AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "CAsyncIO"],
             path: "Tests/Probes/Stacks", swiftSettings: strict),
+        // Does what a process of tests cannot: forks, is recorded from its start, ends by a signal.
+        .executableTarget(
+            name: "probe-inspected", dependencies: ["AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel"],
+            path: "Tests/Probes/Inspected", swiftSettings: strict),
         .testTarget(
             name: "AsyncIOInspectionTests",
             dependencies: [
-                "AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "CAsyncIO",
-                "CAsyncIOInspection", "probe-stacks", .product(name: "SystemPackage", package: "swift-system"),
+                "AsyncIOInspection", "AsyncIO", "AsyncIOLoop", "AsyncIOKernel", "AsyncIOTestSupport", "AsyncIOTesting",
+                "CAsyncIO", "CAsyncIOInspection", "probe-stacks", "probe-inspected",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         // Whole programs in simulated worlds, for sweeps over many seeds.

@@ -41,12 +41,20 @@ public enum Inspection {
     public static func start(_ options: Options = Options()) {
         let inspector = ProcessInspector.shared
         guard inspector.start(options) else { return inspector.add(options) }
-        LoopWatchdog.shared.start(options.watchdog, usually: .milliseconds(options.debug == nil ? 100 : 50))
-        inspector.startDebugging(options.debug)
+        // A child that is forked before the first loop is one, too.
+        casyncio_watch_forks()
+        inspector.startThreads()
         EventLoop.observer = inspector
         // Only one that runs: asking for the current loop may make one, of a program whose `main` is asynchronous.
         if unsafe casyncio_current_loop() != nil, let loop = EventLoop.current { inspector.loopRuns(loop) }
         if options.printsTreeAtQuit { listenForQuit() }
+    }
+
+    /// In a child that was forked, which has none of its parent's threads: begins again.
+    static func startAgain() {
+        TraceSession.forget()
+        ProcessInspector.shared.startThreads()
+        if ProcessInspector.shared.options?.printsTreeAtQuit == true { listenForQuit() }
     }
 
     /// The thread that waits for the signal belongs to nobody: a tree can be had when all loops are blocked.
@@ -74,10 +82,17 @@ final class ProcessInspector: LoopObserver {
         var inspectors: [LoopInspector] = []
         var next = 1
         let began = Instant.monotonicNow
-        /// In which process, counted by forks, the inspectors are at home.
+        /// In which process, counted by forks, the inspectors are at home, and the threads.
         var forks = casyncio_forks()
+        var forksOfThreads = casyncio_forks()
         /// A parent's, in a child that was forked: its loops never run here, and nobody may call them.
         var inherited: [LoopInspector] = []
+
+        /// Whether the threads are a parent's, in a child that was forked. Says so once.
+        mutating func mustStartAgain() -> Bool {
+            defer { forksOfThreads = casyncio_forks() }
+            return options != nil && forksOfThreads != casyncio_forks()
+        }
 
         /// Leaves a parent's loops alone.
         mutating func lookWhereItIs() {
@@ -92,14 +107,25 @@ final class ProcessInspector: LoopObserver {
     @safe private struct Held: @unchecked Sendable { var state = State() }
 
     private let held = Locked(Held())
+    private let settling = Locked(())
+    private let socket: SocketSwitch
     /// Debug mode, if it is on. Set before the first loop is seen.
     private let desk = Locked<DebugDesk?>(nil)
+    /// Who looks at the loops in this process.
+    let watchdog = Locked(LoopWatchdog())
 
-    func startDebugging(_ options: Inspection.DebugOptions?) {
+    init(socket: SocketSwitch = SocketSwitch(.shared)) { self.socket = socket }
+
+    /// Starts those who look at loops: new ones in each process.
+    func startThreads(debugPeriod: Duration = .milliseconds(500)) {
         guard let options else { return }
-        let started = DebugDesk(options)
-        started.start()
-        desk.withLock { $0 = started }
+        let watchdog = LoopWatchdog()
+        watchdog.start(options.watchdog, usually: .milliseconds(options.debug == nil ? 100 : 50))
+        self.watchdog.withLock { $0 = watchdog }
+        guard let debug = options.debug else { return }
+        let desk = DebugDesk(debug, period: debugPeriod)
+        desk.start()
+        self.desk.withLock { $0 = desk }
     }
 
     var options: Inspection.Options? { held.withLock { $0.state.options } }
@@ -119,42 +145,48 @@ final class ProcessInspector: LoopObserver {
     /// What was not asked for at the start.
     func add(_ options: Inspection.Options) {
         guard options.socket else { return }
-        let hasLoops = held.withLock { held in
-            held.state.options?.socket = true
-            return !held.state.inspectors.isEmpty
-        }
-        if hasLoops { InspectionSocket.shared.open() }
+        held.withLock { $0.state.options?.socket = true }
+        settleSocket()
     }
 
     func loopRuns(_ loop: EventLoop) {
-        let number: Int? = held.withLock { held in
+        if held.withLock({ $0.state.mustStartAgain() }) { Inspection.startAgain() }
+        let known: (inspector: LoopInspector?, number: Int) = held.withLock { held in
             held.state.lookWhereItIs()
-            guard !held.state.inspectors.contains(where: { $0.loop === loop }) else { return nil }
+            if let known = held.state.inspectors.first(where: { $0.loop === loop }) { return (known, known.number) }
             defer { held.state.next += 1 }
-            return held.state.next
+            return (nil, held.state.next)
         }
-        guard let number else { return }
-        let inspector = LoopInspector(loop, number: number, debug: desk.withLock { $0 })
-        let hasSocket = held.withLock { held in
-            held.state.inspectors.append(inspector)
-            return held.state.options?.socket == true
-        }
+        guard known.inspector == nil else { return }
+        let inspector = LoopInspector(
+            loop, number: known.number, watchdog: watchdog.withLock { $0 }, debug: desk.withLock { $0 })
+        held.withLock { $0.state.inspectors.append(inspector) }
         TraceSession.current?.join(inspector)
-        if hasSocket { InspectionSocket.shared.open() }
+        settleSocket()
     }
 
-    func loopRests(_ loop: EventLoop) { inspector(of: loop)?.cell.rests() }
+    func loopRests(_ loop: EventLoop) {
+        inspector(of: loop)?.cell.rests()
+    }
 
     func loopEnds(_ loop: EventLoop) {
-        let inspector: LoopInspector? = held.withLock { held in
-            guard let place = held.state.inspectors.firstIndex(where: { $0.loop === loop }) else { return nil }
-            return held.state.inspectors.remove(at: place)
+        guard let inspector = inspector(of: loop) else { return }
+        // First: whoever does not find it any more finds what it has left.
+        inspector.end()
+        held.withLock { $0.state.inspectors.removeAll { $0 === inspector } }
+        settleSocket()
+        if loops.isEmpty { TraceFile.write() }
+    }
+
+    /// The socket is there as long as a loop is: the last one takes it away. One may begin meanwhile, on another
+    /// thread; so it is looked at how things stand, and whoever looks last is right.
+    private func settleSocket() {
+        settling.withLock { _ in
+            let (wantsSocket, hasLoops) = held.withLock { held in
+                (held.state.options?.socket == true, !held.state.inspectors.isEmpty)
+            }
+            if !hasLoops { socket.close() } else if wantsSocket { socket.open() }
         }
-        inspector?.end()
-        // The last one takes the socket with it.
-        guard inspector != nil, loops.isEmpty else { return }
-        InspectionSocket.shared.close()
-        TraceFile.write()
     }
 
     /// The loops that are inspected, in the order of their beginnings. What belongs to a loop is asked on its thread.
@@ -165,7 +197,7 @@ final class ProcessInspector: LoopObserver {
         }
     }
 
-    /// Who inspects a loop. On the loop's thread.
+    /// Who inspects a loop. Its own things are for the loop's thread, and for visits: ``LoopVisits``.
     func inspector(of loop: EventLoop) -> LoopInspector? {
         held.withLock { $0.state.inspectors.first { $0.loop === loop } }
     }

@@ -41,7 +41,7 @@ final class LoopInspector: Instrument, JobWatcher {
     private let outerWatcher: (any JobWatcher)?
 
     /// Begins to inspect a loop, on its thread.
-    init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog = .shared, debug desk: DebugDesk? = nil) {
+    init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog, debug desk: DebugDesk? = nil) {
         self.loop = loop
         self.number = number
         thread = casyncio_thread_id()

@@ -6,13 +6,21 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static sem_t asked;
+/// The process whose thread waits for it.
+static pid_t home;
 
-static void on_quit(int signal) {
-    (void)signal;
+static void on_quit(int number) {
     int saved = errno;
-    sem_post(&asked);
+    if (getpid() == home) {
+        sem_post(&asked);
+    } else {
+        // A child that was forked, and where nobody listens: what happens to everybody happens to it.
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     errno = saved;
 }
 
@@ -25,8 +33,10 @@ static bool is_swifts(void *handler) {
 bool casyncio_listen_for_quit(void) {
     struct sigaction former;
     if (sigaction(SIGQUIT, NULL, &former) != 0) return false;
-    if (former.sa_handler != SIG_DFL && !is_swifts((void *)former.sa_sigaction)) return false;
+    bool is_ours = former.sa_handler == on_quit;
+    if (former.sa_handler != SIG_DFL && !is_ours && !is_swifts((void *)former.sa_sigaction)) return false;
     if (sem_init(&asked, 0, 0) != 0) return false;
+    home = getpid();
     struct sigaction action = {.sa_handler = on_quit, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     return sigaction(SIGQUIT, &action, NULL) == 0;

@@ -2,6 +2,21 @@ import AsyncIOKernel
 import AsyncIOLoop
 import Glibc
 
+/// Opens and closes a process's socket; neither waits.
+struct SocketSwitch: Sendable {
+    let open: @Sendable () -> Void
+    let close: @Sendable () -> Void
+
+    init(open: @escaping @Sendable () -> Void, close: @escaping @Sendable () -> Void) {
+        self.open = open
+        self.close = close
+    }
+
+    init(_ socket: InspectionSocket) {
+        self.init(open: { socket.open() }, close: { socket.close() })
+    }
+}
+
 /// The Unix socket by which a running process can be inspected: there as long as one of its loops is.
 ///
 /// Whoever asks is answered by a thread of its own, see ``Reception``. The file goes with the last loop, at exit(3), or

@@ -40,6 +40,9 @@ final class TraceSession: Sendable {
         return new
     }
 
+    /// Lets a trace of the parent alone, in a child that was forked.
+    static func forget() { session.withLock { $0 = nil } }
+
     /// Nobody may begin to record for this trace any more. False if somebody has said so already.
     private func retire() -> Bool {
         Self.session.withLock { session in

@@ -11,8 +11,6 @@ import Synchronization
 /// Only the time in which it has looked itself, and seen the loop stand still, counts. While all loops rest it sleeps
 /// until one of them wakes it.
 final class LoopWatchdog: Sendable {
-    static let shared = LoopWatchdog()
-
     private struct State {
         var options: Inspection.WatchdogOptions?
         var limit = Duration.zero

@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import AsyncIOLoop
 import AsyncIOTestSupport
 import Foundation
 import Synchronization
@@ -98,6 +99,38 @@ struct SocketTests {
                 socket.close()
             }
             #expect(scratch.names() == [])
+        }
+    }
+
+    @Test("is there whenever a loop is, also where the last one ends while the next one begins")
+    func settling() async throws {
+        try await Watchdog.onThread {
+            let runners = try (0..<2).map { _ in try EventLoop.Runner(options: .guest()) }
+            let (first, second) = (runners[0].loop, runners[1].loop)
+            let steps = Condition<[String]>([])
+            let home = Condition<ProcessInspector?>(nil)
+            let threads = Condition<[SystemThread]>([])
+            let inspector = ProcessInspector(
+                socket: SocketSwitch(
+                    open: { steps.withLock { $0.append("opens") } },
+                    close: {
+                        guard let inspector = home.withLock({ $0 }) else { return }
+                        // Now: the other one begins, and comes as far as it can.
+                        let thread = try? SystemThread.start(name: "begins") { inspector.loopRuns(second) }
+                        threads.withLock { $0 += thread.map { [$0] } ?? [] }
+                        while !inspector.loops.contains(where: { $0 === second }) { sched_yield() }
+                        for _ in 0..<10_000 { sched_yield() }
+                        steps.withLock { $0.append("closes") }
+                    }))
+            _ = inspector.start(Inspection.Options(socket: true))
+            inspector.loopRuns(first)
+            home.withLock { $0 = inspector }
+            inspector.loopEnds(first)
+            for thread in threads.withLock({ $0 }) { thread.join() }
+            #expect(steps.withLock { $0 } == ["opens", "closes", "opens"])
+            home.withLock { $0 = nil }
+            inspector.loopEnds(second)
+            for runner in runners { runner.close() }
         }
     }
 
