@@ -157,7 +157,7 @@ final class ProcessInspector: LoopObserver {
             defer { held.state.next += 1 }
             return (nil, held.state.next)
         }
-        guard known.inspector == nil else { return }
+        if let inspector = known.inspector { return inspector.presence.comes() }
         let inspector = LoopInspector(
             loop, number: known.number, watchdog: watchdog.withLock { $0 }, debug: desk.withLock { $0 })
         held.withLock { $0.state.inspectors.append(inspector) }
@@ -166,7 +166,9 @@ final class ProcessInspector: LoopObserver {
     }
 
     func loopRests(_ loop: EventLoop) {
-        inspector(of: loop)?.cell.rests()
+        guard let inspector = inspector(of: loop) else { return }
+        inspector.cell.rests()
+        inspector.presence.goes()
     }
 
     func loopEnds(_ loop: EventLoop) {

@@ -15,6 +15,8 @@ final class LoopInspector: Instrument, JobWatcher {
     let began: Instant
     /// What the watchdog reads of the loop, and the loop's times.
     let cell: WatchCell
+    /// Whether the loop is on its thread.
+    let presence = Presence()
     @safe @exclusivity(unchecked) var table = TaskTable()
     /// Where a trace is recorded.
     @safe @exclusivity(unchecked) private(set) var ring: TraceRing?

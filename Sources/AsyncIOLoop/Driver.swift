@@ -28,12 +28,15 @@ package protocol Driver: AnyObject {
     var simulator: (any LoopSimulator)? { get }
     /// Where a transfer that need not wait may be tried without an operation's slot; nil where everything is one.
     var descriptors: DescriptorCore? { get }
+    /// Whether time is a test's: it goes by what happens on the loop, and nobody from outside may add to that.
+    var hasOwnTime: Bool { get }
 }
 
 extension Driver {
     package func describe(_ token: Token) -> String? { nil }
     package var simulator: (any LoopSimulator)? { nil }
     package var descriptors: DescriptorCore? { nil }
+    package var hasOwnTime: Bool { simulator != nil }
 }
 
 /// A simulation, as one of its loops sees it.

@@ -31,6 +31,9 @@ extension EventLoop {
         set { core.watcher = newValue }
     }
 
+    /// Whether its time is a test's, and goes by what happens on it: a callback from outside would change that.
+    package var hasOwnTime: Bool { core.driver.hasOwnTime }
+
     /// Whether an operation has not ended. On the loop's thread.
     package func isUnderWay(_ operation: OperationID) -> Bool { core.operations.contains(operation.token) }
 

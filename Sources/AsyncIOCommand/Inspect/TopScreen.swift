@@ -64,7 +64,8 @@ struct TopScreen {
             let loop = row.loop
             let cells = [
                 Texts.count(Int(row.ticks.rounded())), Texts.count(Int(row.jobs.rounded())),
-                "\(Int((row.busy * 100).rounded())) %", loop.lag.inWords, loop.longestRun.inWords,
+                loop.isResting ? "rests" : "\(Int((row.busy * 100).rounded())) %", loop.lag.inWords,
+                loop.longestRun.inWords,
                 Texts.count(loop.ready), Texts.count(loop.waitingOperations), Texts.count(loop.pendingTimers),
             ]
             add(Columns.fit("\(loop.number) \(Texts.clean(loop.name))", name) + self.row(cells, widths))

@@ -32,6 +32,7 @@ extension LineWriter {
         add("age", loop.age)
         add("lag", loop.lag)
         add("longest", loop.longestRun)
+        add("resting", loop.isResting)
         end()
     }
 
@@ -168,7 +169,7 @@ extension LoopView {
             waitingOperations: try record.number("waiting") ?? 0, pendingTimers: try record.number("timers") ?? 0,
             ready: try record.number("ready") ?? 0, busy: try record.duration("busy") ?? .zero,
             age: try record.duration("age") ?? .zero, lag: try record.duration("lag") ?? .zero,
-            longestRun: try record.duration("longest") ?? .zero)
+            longestRun: try record.duration("longest") ?? .zero, isResting: try record.flag("resting"))
     }
 }
 

@@ -1,29 +1,30 @@
 import AsyncIOKernel
 import AsyncIOLoop
 
-// What a capture asks of a loop's inspector, on the loop's thread.
+// What a capture asks of a loop's inspector, on the loop's thread or while the loop is away from it.
 extension LoopInspector {
     /// The loop, as it is now.
-    func view() -> LoopView {
+    func view(isAway: Bool) -> LoopView {
         let statistics = loop.statisticsNow
         let now = loop.now
         return LoopView(
             number: number, name: loop.name, driver: loop.driverName, thread: thread, ticks: statistics.ticks,
             jobs: statistics.jobs, operations: statistics.operations, waitingOperations: statistics.waitingOperations,
             pendingTimers: statistics.pendingTimers, ready: statistics.ready, busy: .nanoseconds(busy),
-            age: began.duration(to: now), lag: .nanoseconds(lag.value(at: now)), longestRun: .nanoseconds(longestRun))
+            age: began.duration(to: now), lag: .nanoseconds(lag.value(at: now)), longestRun: .nanoseconds(longestRun),
+            isResting: isAway)
     }
 
     /// A task of the table; nil if there is none, or no more.
-    func read(_ position: Int, frames: Int) -> RawTask? {
+    func read(_ position: Int, frames: Int, isAway: Bool = false) -> RawTask? {
         let entry = table[position]
         guard entry.id != 0 else { return nil }
         let now = loop.now
         // What runs has no stack that could be read. What is ready has: nothing runs it while this does.
         let reading = TaskReader.read(entry.task, id: entry.id, frames: entry.phase == .running ? 0 : frames)
         if TaskReader.refusal == nil && (reading == nil || reading?.isComplete == true) {
-            // It has ended elsewhere.
-            if entry.phase == .waiting { forget(position) }
+            // It has ended elsewhere. What goes with it goes on the loop's thread.
+            if entry.phase == .waiting && !isAway { forget(position) }
             return nil
         }
         let state: TaskView.State
@@ -66,6 +67,8 @@ extension LoopInspector {
 
     /// The other end of a socket, or a listener's own address.
     private func peer(of descriptor: Int32) -> String? {
+        // A simulated kernel would note the question, as everything else that happens there.
+        if SystemCall.isSimulated { return nil }
         let (result, bytes) = SystemCall.peerAddress(descriptor)
         if result >= 0, let address = SocketAddress(sockaddr: bytes) { return "\(address)" }
         let (ownResult, ownBytes) = SystemCall.localAddress(descriptor)

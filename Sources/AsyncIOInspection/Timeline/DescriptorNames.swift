@@ -45,6 +45,8 @@ struct DescriptorNames {
     }
 
     private static func text(_ descriptor: Int32) -> String? {
+        // A simulated kernel would note the question, as everything else that happens there.
+        if SystemCall.isSimulated { return nil }
         let (peerResult, peer) = SystemCall.peerAddress(descriptor)
         if peerResult >= 0, let address = SocketAddress(sockaddr: peer) { return "\(address)" }
         let (result, own) = SystemCall.localAddress(descriptor)

@@ -42,6 +42,8 @@ extension Inspection {
 
     private static func read(ends isOver: Bool) async -> TraceRecording? {
         guard let session = TraceSession.current else { return nil }
+        // There nobody may be woken by another thread.
+        if EventLoop.current?.hasOwnTime == true { return session.gather(timeout: .seconds(2), isOver: isOver) }
         let result = Locked<TraceRecording?>(nil)
         await Waiter.suspend(for: Errand("trace")) { waiter in
             // Loops may stall, and a task that waits for one with a limit needs a loop that does not.

@@ -27,16 +27,12 @@ final class TraceSession: Sendable {
             return true
         }
         guard isFirst else { return nil }
-        for loop in ProcessInspector.shared.loops {
-            if loop.isCurrent {
-                ProcessInspector.shared.inspector(of: loop).map(new.join)
-            } else {
-                loop.callSoon {
-                    guard loop.isCurrent else { return }
-                    ProcessInspector.shared.inspector(of: loop).map(new.join)
-                }
-            }
+        let visits = LoopVisits(.shared) { inspector, _ in
+            new.join(inspector)
+            return true
         }
+        // Nobody waits for those that come to it later.
+        _ = visits.run(until: .distantPast)
         return new
     }
 
@@ -103,35 +99,18 @@ final class TraceSession: Sendable {
     ///
     /// Blocks the calling thread, which must not be a loop's that has anything else to do.
     func gather(timeout: Duration, isOver: Bool) -> TraceRecording {
-        if isOver && !retire() { return finished([], late: []) }
-        let answers = Condition(Answers())
-        let loops = ProcessInspector.shared.loops
-        answers.withLock { $0.missing = loops.map(\.name) }
-        for (place, loop) in loops.enumerated() {
-            let hand: @Sendable () -> Void = {
-                let inspector = loop.isCurrent ? ProcessInspector.shared.inspector(of: loop) : nil
-                let part = inspector.flatMap { self.part(of: $0, last: isOver) }
-                answers.withLock { answers in
-                    answers.missing[place] = nil
-                    if let part { answers.parts.append(part) }
-                }
-                answers.signal()
-            }
-            // A loop that closes instead has left its part before. The own one, at exit(3), hears of nothing any more.
-            if loop.isCurrent { hand() } else { loop.callSoonOrElsewhere(hand) }
+        if isOver && !retire() { return finished([], LoopVisits.Outcome()) }
+        // A loop that ends instead has left its part before.
+        let parts = Locked<[Part]>([])
+        let visits = LoopVisits(.shared) { inspector, _ in
+            if let part = self.part(of: inspector, last: isOver) { parts.withLock { $0.append(part) } }
+            return true
         }
-        let deadline = Instant.monotonicNow.advanced(by: timeout)
-        _ = answers.wait(until: deadline) { $0.missing.allSatisfy { $0 == nil } ? true : nil }
-        let (parts, late) = answers.withLock { ($0.parts, $0.missing.compactMap { $0 }) }
-        return finished(parts.map(\.loop), late: late)
+        let outcome = visits.run(until: .monotonicNow.advanced(by: timeout))
+        return finished(parts.withLock { $0 }.map(\.loop), outcome)
     }
 
-    private struct Answers {
-        var missing: [String?] = []
-        var parts: [Part] = []
-    }
-
-    private func finished(_ loops: [TraceRecording.Loop], late: [String]) -> TraceRecording {
+    private func finished(_ loops: [TraceRecording.Loop], _ outcome: LoopVisits.Outcome) -> TraceRecording {
         let all = (left.withLock { $0 } + loops).sorted { $0.number < $1.number }
         // Loops of simulations have clocks of their own.
         let times = all.flatMap { [$0.events.first?.time, $0.events.last?.time] }.compactMap { $0 }
@@ -146,7 +125,11 @@ final class TraceSession: Sendable {
             recording.start = max(recording.start, Instant(nanoseconds: first))
         }
         recording.nameOrigins()
-        recording.notes = late.map { "The loop \($0) has not answered: what it did is missing." }
+        recording.notes = outcome.late.map { "The loop \($0.name) has not answered: what it did is missing." }
+        for loop in outcome.untouched {
+            recording.notes.append(
+                "The time of loop \(loop.name) is a test's, and nobody asks it from outside: what it did is missing.")
+        }
         return recording
     }
 

@@ -6,8 +6,9 @@ extension Inspection {
     /// What the tasks of the process are at.
     ///
     /// Each loop is asked on its own thread, in pieces of a few hundred tasks between which it goes on with its work;
-    /// so the picture is that of a few milliseconds, and not of one moment. A loop that does not answer in time, since
-    /// one of its tasks blocks it, is told of in ``TaskTree/notes``.
+    /// so the picture is that of a few milliseconds, and not of one moment. A loop that is not on its thread now is
+    /// read from here. One that does not answer in time, since one of its tasks blocks it, is told of in
+    /// ``TaskTree/notes``, and so is one whose time is a test's: that is asked on its own thread alone.
     ///
     /// Suspends. Cancellation does nothing: the call is over after the timeout at the latest. Where nothing is
     /// inspected, the tree is empty and a note says so. To read the tasks' stacks, too, costs the loops some
@@ -35,24 +36,28 @@ extension Inspection {
 final class Capture: Sendable {
     private struct State {
         var loops: [LoopView] = []
-        /// The loops that have answered: names need not differ.
-        var answered: Set<ObjectIdentifier> = []
+        /// How far the tables of the loops have been read, by the loops' numbers.
+        var places: [Int: Int] = [:]
         var tasks: [RawTask] = []
         var notes: [String] = []
-        var pending = 0
     }
 
     private let inspector: ProcessInspector
     private let readsStacks: Bool
-    private let state = Condition(State())
+    private let state = Locked(State())
 
     init(of inspector: ProcessInspector, stacks: Bool) {
         self.inspector = inspector
         readsStacks = stacks
     }
 
-    /// Runs on a thread of its own, and returns what it has found.
+    /// Runs on a thread of its own, and returns what it has found. On a loop whose time is a test's it runs here: there
+    /// nobody may be woken by another thread.
     func tree(within timeout: Duration) async -> TaskTree {
+        if EventLoop.current?.hasOwnTime == true {
+            run(timeout: timeout)
+            return tree()
+        }
         await Waiter.suspend(for: Errand("capture")) { waiter in
             do {
                 let thread = try InspectionThread.start("capture") {
@@ -77,66 +82,40 @@ final class Capture: Sendable {
             return note("nothing is inspected: call Inspection.start() first, or set ASYNCIO_INSPECT=1")
         }
         if let refusal = TaskReader.refusal { note(refusal) }
-        let loops = inspector.loops
-        state.withLock { $0.pending = loops.count }
-        for loop in loops {
-            if loop.isCurrent {
-                visit(loop, whole: true)
-            } else {
-                loop.callSoon { self.visit(loop, whole: false) }
-            }
+        let visits = LoopVisits(inspector) { self.readOn($0, isAway: $1) }
+        let outcome = visits.run(until: .monotonicNow.advanced(by: timeout))
+        for loop in outcome.untouched {
+            note(
+                "\(loop.name): its time is a test's, so nobody asks it from outside, which would change what happens "
+                    + "on it; call Inspection.printTaskTree() there")
         }
-        let deadline = Instant.monotonicNow.advanced(by: timeout)
-        let isComplete = state.wait(until: deadline) { $0.pending == 0 ? true : nil } ?? false
-        guard !isComplete else { return }
-        let answered = state.withLock { $0.answered }
-        for loop in loops where !loop.isClosed && !answered.contains(ObjectIdentifier(loop)) {
+        for loop in outcome.late {
             note(
                 "\(loop.name): has not answered for \(timeout.inWords): one of its tasks blocks it, "
                     + "or the process stalls")
         }
     }
 
-    // MARK: On a loop's thread
-
-    private func visit(_ loop: EventLoop, whole: Bool) {
-        guard let inspector = inspector.inspector(of: loop) else {
-            state.withLock { $0.pending -= 1 }
-            return state.broadcast()
+    /// Reads some tasks of a loop; true if those were the last ones. Where nothing of the loop runs.
+    private func readOn(_ inspector: LoopInspector, isAway: Bool) -> Bool {
+        let number = inspector.number
+        let place = state.withLock { $0.places[number] }
+        if place == nil {
+            let view = inspector.view(isAway: isAway)
+            state.withLock { $0.loops.append(view) }
         }
-        let view = inspector.view()
-        state.withLock { state in
-            state.loops.append(view)
-            state.answered.insert(ObjectIdentifier(loop))
-        }
-        continueVisit(inspector, from: 0, whole: whole)
-    }
-
-    /// Reads some tasks, and comes back for more after the loop has had its turn.
-    private func continueVisit(_ inspector: LoopInspector, from start: Int, whole: Bool) {
-        let end = whole ? inspector.table.capacity : min(start + 256, inspector.table.capacity)
+        let start = place ?? 0
+        let end = min(start + 256, inspector.table.capacity)
         var found: [RawTask] = []
-        for position in start..<end {
+        for position in start..<max(start, end) {
             // Where a task began, which is its name if it has no other, stands at the end of its stack.
-            if let task = inspector.read(position, frames: 64) { found.append(task) }
+            if let task = inspector.read(position, frames: 64, isAway: isAway) { found.append(task) }
         }
         state.withLock { state in
             state.tasks += found
-            if end == inspector.table.capacity { state.pending -= 1 }
+            state.places[number] = end
         }
-        if end == inspector.table.capacity {
-            state.broadcast()
-        } else {
-            let loop = inspector.loop
-            loop.callSoon { [self] in
-                // It has ended meanwhile.
-                guard let inspector = self.inspector.inspector(of: loop) else {
-                    state.withLock { $0.pending -= 1 }
-                    return state.broadcast()
-                }
-                continueVisit(inspector, from: end, whole: whole)
-            }
-        }
+        return end == inspector.table.capacity
     }
 
     // MARK: The answer

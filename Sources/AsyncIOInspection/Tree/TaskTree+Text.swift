@@ -34,7 +34,8 @@ extension TaskTree: CustomStringConvertible {
 
     private static func line(of loop: LoopView, tasks: Int) -> String {
         let share = loop.busy.saturatedNanoseconds * 100 / max(loop.age.saturatedNanoseconds, 1)
-        return "loop \(loop.number) \(loop.name) (\(loop.driver)): \(tasks) task\(tasks == 1 ? "" : "s"), "
+        let rests = loop.isResting ? " rests" : ""
+        return "loop \(loop.number) \(loop.name) (\(loop.driver))\(rests): \(tasks) task\(tasks == 1 ? "" : "s"), "
             + "\(loop.ticks) ticks, busy \(share)%, lag \(loop.lag.inWords)"
     }
 }

@@ -42,6 +42,8 @@ public struct LoopView: Codable, Sendable {
     public var lag: Duration
     /// The longest run of one job so far.
     public var longestRun: Duration
+    /// Whether it is not on its thread now, as between two bodies of an `EventLoop.Runner`: nothing of it runs.
+    public var isResting = false
 }
 
 /// A task at a moment.

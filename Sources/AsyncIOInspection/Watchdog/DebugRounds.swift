@@ -17,8 +17,10 @@ final class DebugRounds {
 
     init(desk: DebugDesk) { self.desk = desk }
 
-    /// On the loop's thread, as the rest.
+    /// On the loop's thread, as the rest. Where time is a test's there are no rounds, since they would be turns of the
+    /// loop that come when they like.
     func begin(_ inspector: LoopInspector) {
+        guard !inspector.loop.hasOwnTime else { return }
         let held = HeldInspector(inspector)
         desk.visit(inspector.loop) { held.inspector.map { $0.debug?.look($0) } }
     }

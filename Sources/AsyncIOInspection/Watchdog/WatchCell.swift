@@ -50,7 +50,7 @@ final class WatchCell: Sendable {
     /// The writer's own.
     @safe @exclusivity(unchecked) private nonisolated(unsafe) var step: UInt64 = 0
     @safe @exclusivity(unchecked) private nonisolated(unsafe) var isResting = true
-    /// Whether the loop's clock is the one that the watchdog has: a simulation's is not.
+    /// Whether the loop's clock is the one that the watchdog has: a test's is not.
     private let hasCommonClock: Bool
 
     private let watchdog: LoopWatchdog
@@ -63,8 +63,7 @@ final class WatchCell: Sendable {
         self.thread = thread
         var (low, high): (UInt64, UInt64) = (0, 0)
         stack = unsafe casyncio_stack_bounds(&low, &high) && low <= high ? low..<high : 0..<0
-        let difference = Instant.monotonicNow.duration(to: loop.now)
-        hasCommonClock = !loop.isSimulated && difference > .seconds(-1) && difference < .seconds(1)
+        hasCommonClock = !loop.hasOwnTime
     }
 
     // MARK: The loop's thread

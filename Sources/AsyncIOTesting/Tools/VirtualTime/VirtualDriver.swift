@@ -47,6 +47,7 @@ final class VirtualDriver: Driver, Sendable {
     private enum Step { case goOn, wake([AsyncEvent]), lookAgain }
 
     let name = "virtual"
+    let hasOwnTime = true
     /// How long a hung test may be silent, in real time: another thread may be about to wake it.
     private static let patience = Duration.seconds(2)
     private static let glance = Duration.microseconds(500)
