@@ -177,8 +177,10 @@ final class ProcessInspector: LoopObserver {
         inspector.end()
         held.withLock { $0.state.inspectors.removeAll { $0 === inspector } }
         settleSocket()
-        if loops.isEmpty { TraceFile.write() }
+        if loops.isEmpty { TraceFile.loopsHaveEnded() }
     }
+
+    func processEnds() { TraceFile.write() }
 
     /// The socket is there as long as a loop is: the last one takes it away. One may begin meanwhile, on another
     /// thread; so it is looked at how things stand, and whoever looks last is right.

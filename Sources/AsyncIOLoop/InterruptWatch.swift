@@ -47,6 +47,7 @@ struct InterruptWatch {
 
     /// Ends the process as the signal would have done without us: its parent sees that (a shell says 130 for Ctrl-C).
     static func endProcess(_ number: CInt) -> Never {
+        EventLoop.observer?.processEnds()
         signal(number, SIG_DFL)
         // The process may have been started with it blocked.
         casyncio_signals_unblock(bit(number))

@@ -8,6 +8,8 @@ package protocol LoopObserver: AnyObject, Sendable {
     func loopRests(_ loop: EventLoop)
     /// A loop has come to its end: nothing runs on it any more.
     func loopEnds(_ loop: EventLoop)
+    /// The process is about to end by a signal, of which exit(3) hears nothing.
+    func processEnds()
 }
 
 extension EventLoop {

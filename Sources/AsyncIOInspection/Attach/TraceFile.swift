@@ -5,12 +5,16 @@ import Glibc
 /// A trace of the whole process, for which its environment has asked: `ASYNCIO_TRACE=out.html`, or a name that ends in
 /// `.json`; `%p` in it stands for the process's number.
 ///
-/// Written whenever the last loop ends, and at exit(3): each time all that was recorded since the program's start. Not
-/// where the trace has been ended by somebody else before, who has it then.
+/// Written when the last loop ends, at exit(3), and before the process ends by a signal that has interrupted its loop:
+/// each time all that was recorded since the program's start. Not where the trace has been ended by somebody else
+/// before, who has it then; and a program that runs one loop after the other is not kept from it: see ``WritingPace``.
 enum TraceFile {
     private struct State {
         var path = ""
         var process: Int32 = 0
+        var pace = WritingPace()
+        /// Nothing has happened since it was written.
+        var isComplete = false
     }
 
     private static let state = Locked(State())
@@ -24,11 +28,27 @@ enum TraceFile {
         atexit { TraceFile.write() }
     }
 
-    /// Writes what was recorded so far.
+    /// The process's last loop has ended: there may be more.
+    static func loopsHaveEnded() {
+        let isDue = state.withLock { state in
+            state.isComplete = state.pace.isDue(at: .monotonicNow)
+            return state.isComplete
+        }
+        if isDue { writeNow() }
+    }
+
+    /// Writes what was recorded so far, unless that has been done.
     static func write() {
+        let hasLoops = !ProcessInspector.shared.loops.isEmpty
+        if state.withLock({ hasLoops || !$0.isComplete }) { writeNow() }
+    }
+
+    private static func writeNow() {
         let file = state.withLock { $0 }
         // A child that was forked has this memory, but not the loops.
         guard !file.path.isEmpty, file.process == getpid(), let session = TraceSession.current else { return }
+        let began = Instant.monotonicNow
+        defer { state.withLock { $0.pace.hasWritten(from: began, to: .monotonicNow) } }
         let recording = session.gather(timeout: .milliseconds(500), isOver: false)
         guard !recording.loops.isEmpty else { return }
         let form: TraceForm = file.path.hasSuffix(".json") ? .json : .html
@@ -47,6 +67,17 @@ enum TraceFile {
         } catch {
             StandardError.write("asyncio: the trace is not written: \(error)")
         }
+    }
+}
+
+/// How often a file is written: such that it takes a tenth of the time at most.
+struct WritingPace {
+    private var next = Instant.distantPast
+
+    func isDue(at now: Instant) -> Bool { now >= next }
+
+    mutating func hasWritten(from start: Instant, to end: Instant) {
+        next = end.advanced(by: start.duration(to: end) * 9)
     }
 }
 

@@ -25,7 +25,12 @@ struct ChromeTrace {
     private mutating func write() throws {
         text.raw("{\"displayTimeUnit\":\"ms\",\"otherData\":{\"program\":")
         text.string(recording.program)
-        text.raw(",\"process\":\"\(recording.process)\",\"lost\":\"\(recording.lostEventCount)\"},\"traceEvents\":[")
+        text.raw(",\"process\":\"\(recording.process)\",\"lost\":\"\(recording.lostEventCount)\"")
+        if !recording.notes.isEmpty {
+            text.raw(",\"notes\":")
+            text.string(recording.notes.joined(separator: " "))
+        }
+        text.raw("},\"traceEvents\":[")
         for loop in recording.loops {
             let lanes = Lanes.of(loop, from: recording.start.nanoseconds, to: recording.end.nanoseconds)
             let names = Dictionary(loop.tasks.map { ($0.id, $0) }) { first, _ in first }

@@ -9,11 +9,14 @@ final class TraceSession: Sendable {
     let capacity: Int
     private let began = Instant.monotonicNow
     /// What loops have left that have ended meanwhile.
-    private let left = Locked<[TraceRecording.Loop]>([])
+    private let left: Locked<EndedLoops>
 
     private static let session = Locked<TraceSession?>(nil)
 
-    private init(capacity: Int) { self.capacity = capacity }
+    private init(capacity: Int) {
+        self.capacity = capacity
+        left = Locked(EndedLoops(mostEvents: max(capacity, 1 << 16) * 4))
+    }
 
     /// The trace that is being recorded.
     static var current: TraceSession? { session.withLock { $0 } }
@@ -60,7 +63,7 @@ final class TraceSession: Sendable {
     func leave(_ inspector: LoopInspector) {
         guard let part = part(of: inspector, last: true) else { return }
         let loop = part.loop
-        left.withLock { $0.append(loop) }
+        left.withLock { $0.add(loop) }
     }
 
     private func part(of inspector: LoopInspector, last isLast: Bool) -> Part? {
@@ -111,7 +114,8 @@ final class TraceSession: Sendable {
     }
 
     private func finished(_ loops: [TraceRecording.Loop], _ outcome: LoopVisits.Outcome) -> TraceRecording {
-        let all = (left.withLock { $0 } + loops).sorted { $0.number < $1.number }
+        let left = left.withLock { $0 }
+        let all = (left.loops + loops).sorted { $0.number < $1.number }
         // Loops of simulations have clocks of their own.
         let times = all.flatMap { [$0.events.first?.time, $0.events.last?.time] }.compactMap { $0 }
         let isSimulated = times.min().map { $0 < began.nanoseconds } ?? false
@@ -130,6 +134,7 @@ final class TraceSession: Sendable {
             recording.notes.append(
                 "The time of loop \(loop.name) is a test's, and nobody asks it from outside: what it did is missing.")
         }
+        if let note = left.note { recording.notes.append(note) }
         return recording
     }
 
