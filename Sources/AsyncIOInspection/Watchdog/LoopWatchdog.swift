@@ -25,6 +25,9 @@ final class LoopWatchdog: Sendable {
     /// How often the thread has looked: for tests.
     let looks = Atomic<UInt64>(0)
 
+    /// Whether the thread sleeps until a loop wakes: for tests.
+    var isAsleep: Bool { bell.load(ordering: .relaxed) == 1 }
+
     /// Whoever is watched from now on, and is already. The first call counts.
     func start(_ options: Inspection.WatchdogOptions, usually limit: Duration = .milliseconds(100)) {
         state.withLock { state in
