@@ -16,6 +16,7 @@ let programs = [
     "06-call-later", "07-background", "08-producer-consumer", "09-timeouts-and-shield", "10-worker-pool",
     "11-chat-client", "13-echo", "15-port-scanner", "16-line-client", "17-udp-time", "18-sharded-chat", "19-reload",
     "20-file-hasher", "21-tail-follow", "22-log-rotator", "23-job-runner", "24-pipeline", "25-watch-and-rerun",
+    "34-inspection",
 ]
 
 let package = Package(

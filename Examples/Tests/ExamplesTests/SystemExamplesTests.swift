@@ -151,6 +151,24 @@ struct SystemExamplesTests {
         }
     }
 
+    @Test("the one that looks at itself prints its tree, names a deadlock, and leaves a trace")
+    func inspection() async throws {
+        try await withFolder { folder in
+            let page = folder.appending("trace.html")
+            let result = try await Process.run(program("34-inspection"), [page.string])
+            #expect(result.status.isSuccess, "\(result.errorText)")
+            let lines = result.outputText.split(separator: "\n")
+            #expect(lines.contains { $0.hasPrefix("reader #") && $0.contains("for queue \"letters\"") }, "\(lines)")
+            #expect(lines.contains { $0.hasPrefix("sleeper #") && $0.contains("for sleep, ") })
+            #expect(result.errorText.contains("├─ reader #"))
+            let deadlock = lines.first { $0.hasPrefix("deadlock: ") } ?? ""
+            for name in ["accounts", "journal", "anna", "bob"] { #expect(deadlock.contains(name), "\(deadlock)") }
+            let text = String(decoding: try await File.readAll(page.string), as: UTF8.self)
+            #expect(text.hasPrefix("<!doctype html>") && text.contains("34-inspection"))
+            #expect(text.contains("\"sleeper\""))
+        }
+    }
+
     @Test("the watcher runs again after a change, ends what still runs, and all at Ctrl-C")
     func watchAndRerun() async throws {
         try await withFolder { folder in
