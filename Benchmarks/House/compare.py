@@ -2,8 +2,8 @@
 """Compares two commits of ours: builds both for release, and runs them alone, rounds interleaved.
 
 compare.py COMMIT COMMIT [--work WORK…] [--rounds 7] [--quick] [--driver epoll uring] [--limit 1.05]
-A commit is what git knows by a name, or `.`: the files as they are now. Prints, for each work and driver, the second one's
-cost as a ratio to the first one's. Ends with 1 if the median of one of them is above the limit, or if a run failed.
+A commit is what git knows by a name, or `.`: the files as they are now. Prints, for each work and driver, the second
+one's cost as a ratio to the first one's. Ends with 1 if one of their medians is above the limit, or if a run failed.
 """
 import argparse
 import subprocess

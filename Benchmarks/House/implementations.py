@@ -75,8 +75,9 @@ def build_ours(out, repository=REPOSITORY, scratch=None):
     """Builds the command for release, and puts a wrapper for each driver beside it."""
     out.mkdir(parents=True, exist_ok=True)
     scratch = scratch or out / "ours"
-    folders = ["--package-path", str(repository), "--scratch-path", str(scratch)]
-    subprocess.run(["swift", "build", "-c", "release", "--product", "asyncio", *folders], check=True, stdout=sys.stderr)
+    command = ["swift", "build", "-c", "release", "--product", "asyncio"]
+    command += ["--package-path", str(repository), "--scratch-path", str(scratch)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
     program = out / "programs" / "asyncio"
     program.parent.mkdir(exist_ok=True)
     strip(Path(scratch) / "release" / "asyncio", program)
@@ -85,7 +86,7 @@ def build_ours(out, repository=REPOSITORY, scratch=None):
 
 
 def strip(program, result):
-    """A copy without what only debuggers read, of which Valgrind understands some compilers' as little as we need it."""
+    """A copy without what only debuggers read: nobody ships it, and Valgrind gives up on some compilers'."""
     tool = shutil.which("strip") or shutil.which("llvm-strip")
     if not tool or subprocess.run([tool, "-g", "-o", str(result), str(program)], stderr=subprocess.DEVNULL).returncode:
         shutil.copy2(program, result)

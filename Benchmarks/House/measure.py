@@ -158,9 +158,8 @@ def _size(work, implementation, plan):
         programs = {os.path.realpath(f"/proc/{pid}/exe") for pid in server.pids()}
         libraries = {path for path in files - programs if not os.path.basename(path).startswith(LIBC)}
         total = sum(map(shipped_size, programs))
-        return {
-            "binary_bytes": total + sum(map(shipped_size, libraries)), "program_bytes": total, "libraries": len(libraries),
-        }
+        shared = sum(map(shipped_size, libraries))
+        return {"binary_bytes": total + shared, "program_bytes": total, "libraries": len(libraries)}
 
 
 def shipped_size(path):

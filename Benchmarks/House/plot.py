@@ -87,8 +87,9 @@ def caption(document, names):
     lines += wrap(
         f"{how}; whiskers are quartiles. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
         f"{machine['system']}, TCP with {machine['congestion_control']}, {machine['date']}.", COLUMNS)
-    lines += wrap("Versions: " + "; ".join(
-        f"{' and '.join(sharing)}: {version}" for version, sharing in by_version(document["versions"], names)) + ".", COLUMNS)
+    shared = by_version(document["versions"], names)
+    versions = [f"{' and '.join(sharing)}: {version}" for version, sharing in shared]
+    lines += wrap(f"Versions: {'; '.join(versions)}.", COLUMNS)
     if plan.get("quick"):
         lines.append("A quick run: these figures are not to be quoted.")
     return lines + [line for note in machine["notes"] for line in wrap(note, COLUMNS)]

@@ -34,8 +34,8 @@ class Drawing:
 
     def text(self, x, y, words, classes, anchor="start", hint=""):
         title = f"<title>{escape(hint)}</title>" if hint else ""
-        self.parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" class={quoteattr(classes)} text-anchor="{anchor}">{title}{escape(words)}</text>')
+        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+        self.parts.append(f'<text {place} class={quoteattr(classes)}>{title}{escape(words)}</text>')
 
     def rectangle(self, x, y, width, height, classes, hint="", radius=0):
         title = f"<title>{escape(hint)}</title>" if hint else ""

@@ -120,7 +120,8 @@ static void readable(Echo *echo, Connection *connection) {
         return drop(echo, connection);
     }
     uint64_t awaited = connection->sent - connection->received;
-    if (!bytes_check(run, number, echo->buffer, (size_t)size, connection->start, connection->received)) {
+    size_t own = (uint64_t)size < awaited ? (size_t)size : awaited;
+    if (!bytes_check(run, number, echo->buffer, own, connection->start, connection->received)) {
         return drop(echo, connection);
     }
     if ((uint64_t)size > awaited) {
