@@ -4,19 +4,22 @@ Each is the difference of two runs that differ in the number of operations alone
 once, like start-up or connections, drops out. Counts hardly differ from run to run, however busy the machine is.
 What the machine cannot count is left out.
 """
+import contextlib
 import functools
-import os
 import re
 import shutil
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from figures import per_operation
+from implementations import strip
 from measure import Backend
-from processes import Failed, Server, Skipped, ask, one_shot
+from processes import Failed, Server, Skipped, ask, first_line, on_core, one_shot
 from works import operations
 
 # Valgrind makes a program some fifty times slower.
@@ -31,7 +34,8 @@ def count(work, implementation, plan):
     for name, way in (("instructions", _instructions), ("allocations", _allocations), ("system_calls", _system_calls)):
         try:
             value = way(work, implementation, plan)
-        except (Failed, Skipped, subprocess.SubprocessError, OSError):
+        except (Failed, Skipped, subprocess.SubprocessError, OSError) as error:
+            print(f"{work.name}: {implementation.name}: no {name}: {error}", file=sys.stderr)
             continue
         if value is not None:
             found[name] = value
@@ -104,6 +108,9 @@ def _pair(work, implementation, plan, numbers, total):
     if work.kind == "task":
         base = operations(work, implementation.name, is_quick=True)
         numbers = (base, 3 * base)
+    if work.kind == "storm":
+        # All stay open: as many as there may be descriptors.
+        numbers = (1_000, 6_000)
     small, large = ((number, total(number)) for number in numbers)
     if small[1] is None or large[1] is None:
         return None
@@ -119,22 +126,36 @@ def _instructions(work, implementation, plan):
         return None
 
     def total(number):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, readable(implementation) as program:
             valgrind = [
                 "valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
                 "--trace-children=yes", "--trace-children-skip=/bin/true,/usr/bin/true", f"--log-file={folder}/%p",
             ]
             if work.kind == "task":
-                one_shot([*valgrind, *implementation.command(work.name, number)], {plan.cores.server}, patience=120)
+                one_shot([*valgrind, *program.command(work.name, number)], {plan.cores.server}, patience=120)
             else:
                 with Backend(work, plan) as backend:
-                    command = [*valgrind, *implementation.command(work.server, backend.port, *backend.target)]
+                    command = [*valgrind, *program.command(work.server, backend.port, *backend.target)]
                     with Server(command, plan.cores.server, patience=60):
                         options = [*_with_count(work.load, number), "--patience", 30]
                         ask(plan.load, work.kind, backend.port, options, plan.cores.load)
             return valgrind_total("\n".join(log.read_text(errors="replace") for log in Path(folder).iterdir()))
 
     return _pair(work, implementation, plan, FEW, total)
+
+
+@contextlib.contextmanager
+def readable(implementation):
+    """The implementation without information for debuggers, which Valgrind refuses to run with if it cannot read it."""
+    with open(implementation.path, "rb") as file:
+        is_script = file.read(2) == b"#!"
+    if is_script:
+        yield implementation
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / implementation.name
+        strip(implementation.path, copy)
+        yield replace(implementation, path=copy)
 
 
 # MARK: Allocations
@@ -200,9 +221,9 @@ def _by_event(event, work, implementation, plan):
                 pids = ",".join(map(str, server.pids()))
                 command = [*_perf(event, file), "-p", pids, "--", str(plan.load), work.kind, str(backend.port)]
                 command += map(str, _with_count(work.load, number))
-                subprocess.run(
-                    command, check=True, stdout=subprocess.DEVNULL, timeout=120,
-                    preexec_fn=lambda: os.sched_setaffinity(0, {plan.cores.load}))
+                done = subprocess.run(command, capture_output=True, timeout=120, preexec_fn=on_core(plan.cores.load))
+                if done.returncode:
+                    raise Failed(first_line(done.stderr.decode(errors="replace")))
                 return event_total(file.read_text())
 
             return _pair(work, implementation, plan, MANY, total)
