@@ -136,9 +136,10 @@ def _instructions(work, implementation, plan):
             else:
                 with Backend(work, plan) as backend:
                     command = [*valgrind, *program.command(work.server, backend.port, *backend.target)]
-                    with Server(command, plan.cores.server, patience=60):
+                    with Server(command, plan.cores.server, patience=60) as server:
                         options = [*_with_count(work.load, number), "--patience", 30]
                         ask(plan.load, work.kind, backend.port, options, plan.cores.load)
+                        server.stop_by_traffic(backend.port)
             return valgrind_total("\n".join(log.read_text(errors="replace") for log in Path(folder).iterdir()))
 
     return _pair(work, implementation, plan, FEW, total)
