@@ -24,7 +24,8 @@ let package = Package(
         .target(name: "NIOWorks", dependencies: [core, posix, measure], swiftSettings: strict),
         .target(
             name: "AsyncServers", dependencies: ["NIOWorks", core, posix, files, measure], swiftSettings: strict),
-        .executableTarget(name: "nio-handlers", dependencies: ["NIOWorks", core, posix, measure], swiftSettings: strict),
+        .executableTarget(
+            name: "nio-handlers", dependencies: ["NIOWorks", core, posix, measure], swiftSettings: strict),
         .executableTarget(name: "nio-async", dependencies: ["AsyncServers", core, measure], swiftSettings: strict),
         .executableTarget(
             name: "nio-takeover", dependencies: ["AsyncServers", core, posix, measure], swiftSettings: strict),

@@ -22,7 +22,9 @@ public func runAsyncWork(_ work: String, _ arguments: [Int]) async throws -> Boo
     case "files": try await files(count)
     case "cross": await cross(count)
     case "start": await Task {}.value
-    default: return try runLoopWork(work, count, on: MultiThreadedEventLoopGroup.singleton.any())
+    default:
+        guard let done = loopWork(work, count, on: MultiThreadedEventLoopGroup.singleton.any()) else { return false }
+        try await done.get()
     }
     return true
 }

@@ -2,15 +2,14 @@ public import NIOCore
 import NIOPosix
 import TaskWorks
 
-/// Works of the event loop alone, which no API above it does better: timers. Does one and prints the result; false if
-/// there is no such work.
-public func runLoopWork(_ work: String, _ count: Int, on loop: any EventLoop) throws -> Bool {
+/// Works of the event loop alone, which no API above it does better: timers. Does one and prints the result; nil if there
+/// is no such work.
+public func loopWork(_ work: String, _ count: Int, on loop: any EventLoop) -> EventLoopFuture<Void>? {
     switch work {
-    case "timers": try loop.submit { try timers(count, on: loop) }.wait()
-    case "timers-fire": try loop.flatSubmit { timersFire(count, on: loop) }.wait()
-    default: return false
+    case "timers": loop.submit { try timers(count, on: loop) }
+    case "timers-fire": loop.flatSubmit { timersFire(count, on: loop) }
+    default: nil
     }
-    return true
 }
 
 /// `scheduleCallback` is what costs NIO least: no closure and no promise for each.

@@ -19,7 +19,8 @@ case "cross": try cross(count)
 case "files": try files(count)
 case "start": try loop.submit {}.wait()
 default:
-    guard try runLoopWork(work, count, on: loop) else { cannot("handlers have no tasks, and NIO no processes") }
+    guard let done = loopWork(work, count, on: loop) else { cannot("handlers have no tasks, and NIO no processes") }
+    try done.wait()
 }
 
 func serve(_ channel: any Channel) throws {
