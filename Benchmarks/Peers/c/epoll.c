@@ -1,5 +1,6 @@
 // One thread, epoll, no library: the limit for everything that is built on epoll.
-// Level-triggered: after a read that leaves nothing behind no second one is made to see EAGAIN, and connections stay fair.
+// Level-triggered: after a read that leaves nothing behind no second one is made to see EAGAIN, and connections stay
+// fair to each other.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

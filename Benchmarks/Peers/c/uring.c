@@ -15,7 +15,8 @@ struct io_uring ring;
 
 static void make(struct io_uring *new_ring) {
     struct io_uring_params parameters = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE,
         .cq_entries = 16384};
     if (io_uring_queue_init_params(4096, new_ring, &parameters)) die("io_uring_setup (Linux 6.1 or later)");
     io_uring_register_ring_fd(new_ring);

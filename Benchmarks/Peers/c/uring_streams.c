@@ -1,5 +1,6 @@
-// Echo and proxy over io_uring: multishot accept, multishot receives into a ring of buffers, descriptors that live in the
-// ring's own table, and one system call a turn, which submits what the turn has to say and waits for the next. Linux 6.1.
+// Echo and proxy over io_uring: multishot accept, multishot receives into a ring of buffers, descriptors that live in
+// the ring's own table, and one system call a turn, which submits what the turn has to say and waits for the next.
+// Linux 6.1 or later.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -61,7 +62,8 @@ static void look_at(uint32_t index) {
 }
 
 static void give(int buffer) {
-    io_uring_buf_ring_add(pool, buffers + (size_t)buffer * buffer_size, buffer_size, buffer, most_buffers - 1, returned++);
+    char *bytes = buffers + (size_t)buffer * buffer_size;
+    io_uring_buf_ring_add(pool, bytes, buffer_size, buffer, most_buffers - 1, returned++);
 }
 
 static void accept_more(void) {

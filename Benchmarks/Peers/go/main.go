@@ -1,5 +1,5 @@
-// Go, with its standard library. GOMAXPROCS is 1: one thread runs Go code, as in the other peers; only `cross`, which is
-// about two threads, has 2.
+// Go, with its standard library. GOMAXPROCS is 1: one thread runs Go code, as in the other peers; only `cross`, which
+// is about two threads, has 2.
 package main
 
 import (

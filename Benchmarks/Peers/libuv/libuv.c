@@ -144,8 +144,9 @@ static void spawn_next(uv_handle_t *ended) {
     if (left == measured) from = begin();
     static uv_process_t process;
     static char *arguments[] = {"/bin/true", NULL};
-    static uv_stdio_container_t inherit[3] = {
-        {.flags = UV_INHERIT_FD, .data.fd = 0}, {.flags = UV_INHERIT_FD, .data.fd = 1}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    static uv_stdio_container_t inherit[3] = {{.flags = UV_INHERIT_FD, .data.fd = 0},
+                                              {.flags = UV_INHERIT_FD, .data.fd = 1},
+                                              {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {
         .file = "/bin/true", .args = arguments, .exit_cb = on_exit_of_child, .stdio = inherit, .stdio_count = 3};
     if (uv_spawn(loop, &process, &options)) die("uv_spawn");

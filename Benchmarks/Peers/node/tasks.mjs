@@ -147,7 +147,7 @@ async function timersFire(count) {
 
 /** Between two threads: a worker's messages. */
 async function cross(count) {
-  const code = 'const { parentPort } = require("node:worker_threads"); parentPort.on("message", (m) => parentPort.postMessage(m))';
+  const code = 'const { parentPort: home } = require("worker_threads"); home.on("message", (m) => home.postMessage(m))';
   const worker = new Worker(code, { eval: true });
   const bounce = (count) =>
     new Promise((done) => {

@@ -30,9 +30,10 @@ impl Mark {
     /// `fields` are more fields of JSON, or nothing.
     pub fn report(self, work: &str, operations: usize, fields: &str) {
         let (wall, cpu) = (clock(libc::CLOCK_MONOTONIC) - self.wall, clock(libc::CLOCK_PROCESS_CPUTIME_ID) - self.cpu);
+        let peak = peak_kib();
         println!(
-            "{{\"work\":\"{work}\",\"operations\":{operations},\"wall_ns\":{wall},\"cpu_ns\":{cpu},\"peak_kib\":{}{fields}}}",
-            peak_kib()
+            "{{\"work\":\"{work}\",\"operations\":{operations},\"wall_ns\":{wall},\"cpu_ns\":{cpu},\
+             \"peak_kib\":{peak}{fields}}}"
         );
     }
 
