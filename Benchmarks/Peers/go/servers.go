@@ -23,7 +23,8 @@ func listen(port int, serve func(*net.TCPConn)) {
 func echo(port int) {
 	listen(port, func(client *net.TCPConn) {
 		defer client.Close()
-		buffer := make([]byte, bufferSize)
+		// A goroutine that waits holds its buffer: it is small until more arrives.
+		buffer := make([]byte, 4096)
 		for {
 			count, err := client.Read(buffer)
 			if err != nil {
@@ -31,6 +32,9 @@ func echo(port int) {
 			}
 			if _, err = client.Write(buffer[:count]); err != nil {
 				return
+			}
+			if count == len(buffer) && count < bufferSize {
+				buffer = make([]byte, 2*count)
 			}
 		}
 	})
