@@ -16,7 +16,7 @@
 
 #include "common.h"
 
-enum { buffer_size = 65536, connections = 1 << 20 };
+enum { buffer_size = 65536, flood = 16384, connections = 1 << 20 };
 static char buffer[buffer_size];
 static int ep;
 
@@ -25,14 +25,17 @@ static void watch(int operation, int fd, uint32_t events) {
     if (epoll_ctl(ep, operation, fd, &event)) die("epoll_ctl");
 }
 
-// What one end of a connection has not taken yet; `other` is the fd that the bytes come from.
+// What one end of a connection has not taken yet; `other` is the fd that the bytes come from. A proxy's floods go through
+// a pipe, which copies nothing, all else through the buffer: an echo stands for servers that see what they answer.
 struct end {
     char *unsent;
-    uint32_t start, count;
-    int other;
-    char read_ended, connecting;
+    uint32_t start, count, piped;
+    int other, pipe[2];
+    char read_ended, connecting, is_flooded;
 };
 static struct end *ends;  // by fd, zeroed by the system when first touched
+
+static int has_unsent(int fd) { return ends[fd].unsent || ends[fd].piped; }
 
 static int connect_to(int port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
@@ -56,39 +59,82 @@ static void accept_all(int listener, int target) {
     }
 }
 
+static void close_end(int fd) {
+    struct end *end = &ends[fd];
+    free(end->unsent);
+    if (end->pipe[0]) close(end->pipe[0]), close(end->pipe[1]);
+    close(fd);
+    *end = (struct end){.other = -1};  // an event of this turn may still name it
+}
+
 static void end_connection(int fd) {
     int other = ends[fd].other;
-    free(ends[fd].unsent);
-    ends[fd].unsent = NULL;
-    close(fd);
-    if (other != fd) free(ends[other].unsent), ends[other].unsent = NULL, close(other);
-    if (other != fd) ends[other].other = -1;  // an event of this turn may still name it
-    ends[fd].other = -1;
+    close_end(fd);
+    if (other != fd) close_end(other);
 }
 
 static void update(int fd) {
     struct end *end = &ends[fd];
-    int may_read = !end->read_ended && !ends[end->other].unsent;
-    watch(EPOLL_CTL_MOD, fd, (may_read ? EPOLLIN : 0) | (end->unsent ? EPOLLOUT : 0));
+    int may_read = !end->read_ended && !has_unsent(end->other);
+    watch(EPOLL_CTL_MOD, fd, (may_read ? EPOLLIN : 0) | (has_unsent(fd) ? EPOLLOUT : 0));
+}
+
+static void update_both(int fd) {
+    int other = ends[fd].other;
+    update(fd);
+    if (other != fd) update(other);
+}
+
+static ssize_t send_piped(int fd) {
+    struct end *end = &ends[fd];
+    ssize_t sent = splice(end->pipe[0], NULL, fd, NULL, end->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (sent > 0) end->piped -= sent;
+    return sent;
 }
 
 static void flush(int fd) {
     struct end *end = &ends[fd];
-    int from = end->other;
-    ssize_t sent = send(fd, end->unsent + end->start, end->count, MSG_NOSIGNAL);
+    ssize_t sent = end->piped ? send_piped(fd) : send(fd, end->unsent + end->start, end->count, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) return end_connection(fd);
-    if (sent > 0) end->start += sent, end->count -= sent;
-    if (end->count) return;
+    if (end->unsent && sent > 0) end->start += sent, end->count -= sent;
+    if (end->piped || end->count) return;
     free(end->unsent);
     end->unsent = NULL;
-    update(fd);
-    if (from != fd) update(from);
+    update_both(fd);
+}
+
+// The sender has closed: pass it on, and end once both have. An echo ends with its only end.
+static void end_reading(int from) {
+    int to = ends[from].other;
+    ends[from].read_ended = 1;
+    if (ends[to].read_ended) return end_connection(from);
+    shutdown(to, SHUT_WR);
+    update(from);
+}
+
+static void transfer_flood(int from) {
+    int to = ends[from].other;
+    struct end *end = &ends[to];
+    if (!end->pipe[0]) {
+        if (pipe2(end->pipe, O_NONBLOCK | O_CLOEXEC)) die("pipe2");
+        fcntl(end->pipe[0], F_SETPIPE_SZ, 4 * buffer_size);
+    }
+    ssize_t got = splice(from, NULL, end->pipe[1], NULL, 4 * buffer_size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (got == 0) return end_reading(from);
+    if (got < 0 && errno != EAGAIN) return end_connection(from);
+    end->is_flooded = got >= flood;
+    if (got < 0) return;
+    end->piped = got;
+    if (send_piped(to) < 0 && errno != EAGAIN) return end_connection(from);
+    if (end->piped) update_both(to);
 }
 
 static void transfer(int from) {
     int to = ends[from].other;
+    if (ends[to].is_flooded) return transfer_flood(from);
     ssize_t got = recv(from, buffer, buffer_size, 0);
     if (got > 0) {
+        ends[to].is_flooded = got >= flood && to != from;
         ssize_t sent = send(to, buffer, got, MSG_NOSIGNAL);
         if (sent == got) return;
         if (sent < 0 && errno != EAGAIN) return end_connection(from);
@@ -97,14 +143,9 @@ static void transfer(int from) {
         if (!unsent) die("malloc");
         memcpy(unsent, buffer + sent, got - sent);
         ends[to].unsent = unsent, ends[to].start = 0, ends[to].count = got - sent;
-        update(from);
-        if (to != from) update(to);
+        update_both(to);
     } else if (got == 0) {
-        // The sender has closed: pass it on, and end once both have. An echo ends with its only end.
-        ends[from].read_ended = 1;
-        if (ends[to].read_ended) return end_connection(from);
-        shutdown(to, SHUT_WR);
-        update(from);
+        end_reading(from);
     } else if (errno != EAGAIN) {
         end_connection(from);
     }
@@ -134,7 +175,7 @@ static void serve(int port, int target) {
                 ends[fd].connecting = 0;
                 if (error) end_connection(fd);
                 else update(fd), update(ends[fd].other);
-            } else if (ends[fd].unsent && what & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
+            } else if (has_unsent(fd) && what & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
                 flush(fd);
             } else if (what & EPOLLIN) {
                 transfer(fd);

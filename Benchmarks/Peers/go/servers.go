@@ -19,7 +19,7 @@ func listen(port int, serve func(*net.TCPConn)) {
 	}
 }
 
-// Not io.Copy, which splices in the kernel: through a pipe to the same socket an echo is slower.
+// Not io.Copy, which would have the kernel splice floods: an echo stands for servers that see what they answer.
 func echo(port int) {
 	listen(port, func(client *net.TCPConn) {
 		defer client.Close()
