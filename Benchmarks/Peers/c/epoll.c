@@ -25,8 +25,8 @@ static void watch(int operation, int fd, uint32_t events) {
     if (epoll_ctl(ep, operation, fd, &event)) die("epoll_ctl");
 }
 
-// What one end of a connection has not taken yet; `other` is the fd that the bytes come from. A proxy's floods go through
-// a pipe, which copies nothing, all else through the buffer: an echo stands for servers that see what they answer.
+// What one end of a connection has not taken yet; `other` is the fd that the bytes come from. A proxy's floods go
+// through a pipe, which copies nothing, all else through the buffer: an echo stands for servers that see what they say.
 struct end {
     char *unsent;
     uint32_t start, count, piped;
