@@ -16,6 +16,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import bench
+import budgets
 import compare
 import counts
 import figures
@@ -372,6 +373,19 @@ class Plot(unittest.TestCase):
         # For each of ours: what three peers did, and none of what tokio did not.
         self.assertEqual(sum(tint in classes_of for tint in ("better", "equal", "worse") for classes_of in classes),
                          2 * 3 * len(WORKS))
+
+
+class Budgets(unittest.TestCase):
+    def test_counts_within_and_above(self):
+        lines, is_kept = budgets.verdicts({"allocations": 1.0, "system_calls": 2.0}, {"allocations": 1.02})
+        self.assertTrue(is_kept)
+        self.assertEqual(lines, ["allocations: 1.00 of 1.02"])
+        lines, is_kept = budgets.verdicts({"allocations": 1.03}, {"allocations": 1.02, "instructions": 5_000})
+        self.assertFalse(is_kept)
+        self.assertEqual(lines, ["allocations: 1.03 of 1.02  ABOVE", "instructions: not counted here"])
+
+    def test_every_budget_is_of_a_work(self):
+        self.assertEqual([work.name for work in chosen(list(budgets.BUDGETS))], list(budgets.BUDGETS))
 
 
 if __name__ == "__main__":
