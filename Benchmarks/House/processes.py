@@ -83,8 +83,10 @@ class Server:
         return sum(status(pid, field) for pid in self.pids())
 
     def stop_by_traffic(self, port):
-        """Asks it to end, and wakes it up: Valgrind hands a signal over only when a call returns, and does not know that
-        io_uring_enter can wait."""
+        """Asks it to end, and wakes it up.
+
+        Valgrind hands a signal over only when a call returns, and does not know that io_uring_enter can wait.
+        """
         for pid in self.pids():
             _kill(pid, signal.SIGTERM)
         for _ in range(10):

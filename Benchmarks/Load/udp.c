@@ -2,8 +2,8 @@
 // tape.
 //
 // A datagram of eight bytes or more begins with its number, so that answers may overtake each other; smaller ones must
-// come back in their order. What has not come back after 200 ms is lost, and told as an error: nothing on the loopback
-// loses datagrams as long as the window fits into the server's buffer.
+// come back in their order. What has not come back after a fifth of the patience is lost, and told as
+// an error: nothing on the loopback loses datagrams as long as the window fits into the server's buffer.
 #define _GNU_SOURCE
 #include "load.h"
 #include <arpa/inet.h>
@@ -135,11 +135,12 @@ static void readable(Pingpong *game, Peer *peer) {
 // What is under way for too long is lost, and leaves its place to another.
 static void find_lost(Pingpong *game, uint64_t now) {
     Run *run = game->run;
+    uint64_t longest = (uint64_t)(run->options.patience / 5 * 1e9);
     for (uint32_t index = 0; index < run->options.connections; index++) {
         Peer *peer = &game->peers[index];
         for (uint32_t place = 0; place < run->options.pipeline; place++) {
             Shot *shot = &peer->shots[place];
-            if (!shot->is_under_way || now < shot->begin + 200000000) continue;
+            if (!shot->is_under_way || now < shot->begin + longest) continue;
             run_error(run, DATAGRAM_LOST, "socket %u: number %llu", index, (unsigned long long)shot->number);
             shot->is_under_way = false;
             peer->oldest = shot->number + 1;
