@@ -35,7 +35,7 @@ def notes(result):
             found.append(f"{row['name']}: {row['warning']}!")
     idle = [row["name"] for row in result["rows"] if _is_idle(row, result)]
     if idle:
-        found.append(f"less than 90 % busy, so that their throughput is the load generator's: {', '.join(idle)}")
+        found.append(f"waited for the load generator more than a tenth of the time, so that the rate is not theirs: {', '.join(idle)}")
     return found
 
 

@@ -260,6 +260,11 @@ class Rounds(unittest.TestCase):
         result = rounds.summarize(work, [one], {"x": [{"late_ns": 5, "early": 3}]}, {})
         self.assertIn("3 timers fired early", table.table(result))
 
+    def test_a_name_is_of_a_work_or_of_a_group(self):
+        self.assertEqual({work.name for work in WORKS} & set(plot.GROUPS), set())
+        self.assertEqual({work.group for work in WORKS}, set(plot.GROUPS))
+        self.assertEqual([work.name for work in chosen(["program", "queue"])], ["queue", "start", "size"])
+
     def test_interpreters_do_less_where_it_does_not_matter(self):
         self.assertEqual(operations(chosen(["spawn"])[0], "python-uvloop", False), 100_000)
         self.assertEqual(operations(chosen(["sleepers"])[0], "python-uvloop", False), 1_000_000)

@@ -73,21 +73,21 @@ WORKS = [
     _task("hand-over", "An item there and back through queues of one", 500_000, 10_000),
     _task("lock", "An async lock that nobody else wants", 5_000_000, 50_000),
     _task("cross", "An item to another loop's thread and back", 200_000, 5_000, figure="wall_ns", both_cores=True),
-    _task("sleepers", "Tasks that sleep 3 s at once", 1_000_000, 10_000, group="timers", scales=False),
-    _task("timers", "A timer inserted and cancelled", 1_000_000, 20_000, group="timers", scales=False),
-    _task("timers-fire", "A million timers spread over a second", 1_000_000, 10_000, group="timers", scales=False,
+    _task("sleepers", "Tasks that sleep 3 s at once", 1_000_000, 10_000, group="time", scales=False),
+    _task("timers", "A timer inserted and cancelled", 1_000_000, 20_000, group="time", scales=False),
+    _task("timers-fire", "A million timers spread over a second", 1_000_000, 10_000, group="time", scales=False,
           figure="late_ns"),
     _task("files", "A read of 4 KiB from a cached file", 200_000, 5_000, group="system"),
     _task("children", "/bin/true started and waited for", 1_000, 50, group="system", figure="wall_ns"),
     _task("parked", "Memory of a parked task", 100_000, 10_000, group="memory", scales=False, figure="bytes_each"),
     Work("idle", "Memory of an idle connection", "memory", "idle", (), 10_000, 500, figure="bytes_each"),
-    Work("start", "Start-up, one task, and end", "start", "start", figure="start_ns"),
-    Work("size", "Size of the program with its libraries", "start", "size", figure="binary_bytes"),
+    Work("start", "Start-up, one task, and end", "program", "start", figure="start_ns"),
+    Work("size", "Size of the program with its libraries", "program", "size", figure="binary_bytes"),
 ]
 
 GROUPS = {
-    "echo": "Echo", "connections": "Connections, proxies, datagrams", "tasks": "Tasks", "timers": "Timers",
-    "system": "Files and child processes", "memory": "Memory", "start": "Start-up and size",
+    "echo": "Echo", "connections": "Connections, proxies, datagrams", "tasks": "Tasks", "time": "Timers",
+    "system": "Files and child processes", "memory": "Memory", "program": "Start-up and size",
 }
 
 SLOW = ("python",)
