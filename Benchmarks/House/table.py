@@ -35,7 +35,8 @@ def notes(result):
             found.append(f"{row['name']}: {row['warning']}!")
     idle = [row["name"] for row in result["rows"] if _is_idle(row, result)]
     if idle:
-        found.append(f"waited for the load generator more than a tenth of the time, so that the rate is not theirs: {', '.join(idle)}")
+        names = ", ".join(idle)
+        found.append(f"waited for the load generator more than a tenth of the time, so the rate is not theirs: {names}")
     return found
 
 
