@@ -22,13 +22,13 @@ enum {
     parts_limit = 64,
     none = 0xffff,
 };
-enum operation { accepted, received, sent, connected, unimportant };
+enum operation { accepted, received, sent, connected, stopped, unimportant };
 
 // One end of a connection. What shall be sent to it waits in a list of buffers; one send at a time takes them all.
 struct end {
     uint32_t sending_bytes;
     uint16_t head, tail, held, sending;  // `sending` of the `held` buffers are in the current send
-    char armed, cancelling, read_ended, write_ended, failed, dirty, live;
+    char armed, cancelling, read_ended, write_ended, failed, dirty, live, stopping, trying;
 };
 static struct end ends[most_ends];
 static struct {
@@ -37,10 +37,11 @@ static struct {
 } held[most_buffers];
 static char *buffers;
 static struct io_uring_buf_ring *pool;
-static int given, returned, immediate;  // buffers in all, given back in this turn; sends that will not wait
+static int given, returned;  // buffers in all, and given back in this turn
 static int target, listener;
 static uint32_t clients;  // slots for them; a proxy's connection to its target has its client's number plus this
 static uint32_t dirty[most_ends], dirty_count;  // ends to look at when all completions of a turn are read
+static uint32_t tried[most_buffers], tried_count;  // ends that something is being sent to without waiting
 static uint32_t starved[most_ends], starved_count;
 static struct iovec parts[most_buffers];
 static struct msghdr messages[most_buffers];
@@ -78,6 +79,7 @@ static void receive(uint32_t index) {
     sqe->flags |= IOSQE_BUFFER_SELECT;
     prepared(sqe, received, index);
     ends[index].armed = 1;
+    ends[index].cancelling = 0;  // a cancellation may have come too late for the one before
 }
 
 static void cancel(uint32_t index) {
@@ -88,11 +90,12 @@ static void cancel(uint32_t index) {
     ends[index].cancelling = 1;
 }
 
-// First without waiting, so that its completion is there when the system call returns; only what does not fit waits.
+// First without waiting: that is done when the system call returns. It needs a completion only if something did not
+// fit, which then waits, or if anything is to follow from it.
 static void send_held(uint32_t index, int wait) {
     struct end *end = &ends[index];
     struct io_uring_sqe *sqe = next_sqe();
-    int flags = MSG_NOSIGNAL | (wait ? MSG_WAITALL : MSG_DONTWAIT), count = 0;
+    int flags = MSG_NOSIGNAL | MSG_WAITALL | (wait ? 0 : MSG_DONTWAIT), count = 0;
     struct iovec *first = &parts[parts_count];
     end->sending_bytes = 0;
     for (uint16_t at = end->head; at != none && count < parts_limit; at = held[at].next) {
@@ -110,7 +113,11 @@ static void send_held(uint32_t index, int wait) {
     }
     prepared(sqe, sent, index);
     end->sending = count;
-    immediate += !wait;
+    if (wait) return;
+    const struct end *from = &ends[other(index)];
+    if (from->armed && !from->cancelling && end->held == count && !starved_count) sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    end->trying = 1;
+    tried[tried_count++] = index;
 }
 
 static void drop_first(struct end *end) {
@@ -119,10 +126,12 @@ static void drop_first(struct end *end) {
     end->held--;
 }
 
+// The kernel has a worker thread do this, which must not find another connection in the slot: see `idle`.
 static void stop(uint32_t index, int how) {
     struct io_uring_sqe *sqe = next_sqe();
     io_uring_prep_shutdown(sqe, index, how);
-    prepared(sqe, unimportant, index);
+    prepared(sqe, stopped, index);
+    ends[index].stopping++;
 }
 
 static void fail(uint32_t index) {
@@ -135,7 +144,7 @@ static void fail(uint32_t index) {
 }
 
 static int idle(const struct end *end) {
-    return !end->armed && !end->sending && !end->held && (end->read_ended || end->failed);
+    return !end->armed && !end->sending && !end->held && !end->stopping && (end->read_ended || end->failed);
 }
 
 // What follows from the completions of a turn, for what is sent to an end.
@@ -207,7 +216,7 @@ static void on_received(uint32_t index, int result, uint32_t flags) {
 static void on_sent(uint32_t index, int result) {
     struct end *end = &ends[index];
     int all = result == (int)end->sending_bytes;
-    end->sending = 0;
+    end->sending = end->trying = 0;
     if (result < 0 && result != -EAGAIN) fail(index);
     while (result > 0) {
         uint32_t length = held[end->head].end - held[end->head].start;
@@ -256,6 +265,10 @@ static void handle(const struct io_uring_cqe *cqe) {
         if (cqe->res < 0) fail(index);
         else look_at(index), look_at(other(index));
         break;
+    case stopped:
+        ends[index].stopping--;
+        look_at(index);
+        break;
     case unimportant: break;
     }
 }
@@ -281,9 +294,8 @@ void serve_streams(int port, int to) {
     accept_more();
     ready();
     for (;;) {
-        // The sends complete while they are submitted; one completion more is worth waking up for.
-        io_uring_submit_and_wait(&ring, immediate + 1);
-        immediate = parts_count = messages_count = 0;
+        io_uring_submit_and_wait(&ring, 1);
+        parts_count = messages_count = 0;
         struct io_uring_cqe *cqe;
         unsigned head, count = 0, all = io_uring_cq_ready(&ring);
         io_uring_for_each_cqe(&ring, head, cqe) {
@@ -291,6 +303,10 @@ void serve_streams(int port, int to) {
             handle(cqe);
         }
         io_uring_cq_advance(&ring, all);
+        // Who was tried and is not heard of has got everything.
+        all = tried_count, tried_count = 0;
+        for (unsigned i = 0; i < all; i++)
+            if (ends[tried[i]].trying) on_sent(tried[i], ends[tried[i]].sending_bytes);
         end_turn();
     }
 }

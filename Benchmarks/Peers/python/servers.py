@@ -29,6 +29,9 @@ async def echo_protocols(port):
     await serve(await loop.create_server(Echo, HOST, port, backlog=4096))
 
 
+running = set()  # the loop refers to tasks weakly, as asyncio's documentation warns
+
+
 async def pump(reader, writer):
     while data := await reader.read(LIMIT):
         writer.write(data)
@@ -37,6 +40,8 @@ async def pump(reader, writer):
 
 async def echo_streams(port):
     async def client(reader, writer):
+        running.add(task := asyncio.current_task())
+        task.add_done_callback(running.discard)
         try:
             await pump(reader, writer)
         except ConnectionError:
@@ -121,6 +126,8 @@ async def proxy_streams(port, target):
         writer.write_eof()
 
     async def client(reader, writer):
+        running.add(task := asyncio.current_task())
+        task.add_done_callback(running.discard)
         try:
             up_reader, up_writer = await asyncio.open_connection(HOST, target, limit=LIMIT)
         except OSError:
