@@ -62,28 +62,27 @@ extension EventLoop {
 
     // MARK: Without an operation's slot
 
-    // What ends at once needs no slot to be found again, and nobody to be told that it has begun. An instrument sees
-    // operations, so where there is one, everything becomes one.
+    // What ends at once needs no slot to be found again. For whoever counts or watches, it is an operation as any other.
 
     /// Sends what the kernel takes at once: a number of bytes, or a negated error number. 0 if it has to be asked for
     /// as an operation: elsewhere than on the loop, in a cancelled task, while another task sends, and so on.
     package func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
-        guard unsafe !bytes.isEmpty, isCurrent, core.budget > 0, core.instrument == nil, !isCancelled,
+        guard unsafe !bytes.isEmpty, isCurrent, core.budget > 0, !isCancelled,
             let descriptors = core.descriptors
         else { return 0 }
         let result = unsafe descriptors.sendAtOnce(handle, bytes)
-        // The rest is an operation, and counts as one.
-        if result == bytes.count { core.countImmediate() }
+        // What is left is asked for as an operation, and counts as one.
+        if result < 0 || result == bytes.count { core.noteImmediate("write", handle.descriptor) }
         return result
     }
 
     /// The second step of a read, which nearly always ends at once: see ``Operation/Steps``. Nil if it has to be asked
     /// for as an operation.
     package func receiveAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
-        guard isCurrent, core.budget > 0, core.instrument == nil, let descriptors = core.descriptors,
+        guard isCurrent, core.budget > 0, let descriptors = core.descriptors,
             let outcome = descriptors.receiveBytesAtOnce(handle, limit: limit, after: first)
         else { return nil }
-        core.countImmediate()
+        core.noteImmediate("read", handle.descriptor)
         return outcome
     }
 

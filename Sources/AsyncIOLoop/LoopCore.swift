@@ -7,7 +7,7 @@ import SystemPackage
 /// No other thread ever touches it; they have the ``Inbox``.
 final class LoopCore {
     let driver: any Driver
-    /// Where transfers are tried that need not wait: see ``EventLoop/sendAtOnce(_:_:)``.
+    /// Where transfers are tried that need no slot: see ``EventLoop/sendAtOnce(_:_:)``.
     let descriptors: DescriptorCore?
     let inbox: Inbox
     let fairness: Fairness
@@ -111,12 +111,18 @@ final class LoopCore {
         }
     }
 
-    /// Counts an operation that has ended without a slot.
+    /// Counts an operation that has ended without a slot, and tells of it.
     @inline(__always)
-    func countImmediate() {
+    func noteImmediate(_ name: String, _ descriptor: CInt) {
         budget &-= 1
         counters.operations &+= 1
         counters.immediate &+= 1
+        if instrument != nil { tellImmediate(name, descriptor) }
+    }
+
+    @inline(never)
+    private func tellImmediate(_ name: String, _ descriptor: CInt) {
+        instrument?.record(.operation(name, descriptor, .completed), at: look())
     }
 
     /// Who is under way in the place that an operation wanted: the task's name, or its id.
