@@ -62,7 +62,7 @@ extension EventLoop {
 
     // MARK: Without an operation's slot
 
-    // What ends at once needs no slot to be found again. For whoever counts or watches, it is an operation as any other.
+    // What ends at once needs no slot to be found again. For whoever counts or watches, it is an operation as others.
 
     /// Sends what the kernel takes at once: a number of bytes, or a negated error number. 0 if it has to be asked for
     /// as an operation: elsewhere than on the loop, in a cancelled task, while another task sends, and so on.

@@ -10,8 +10,8 @@ import Glibc
 
 typealias Stream = NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
-/// Servers and works over NIO's asynchronous interfaces, on the one loop of its singleton group. Does one; false if there
-/// is no such work.
+/// Servers and works over NIO's asynchronous interfaces, on the one loop of its singleton group. Does one; false if
+/// there is no such work.
 @concurrent
 public func runAsyncWork(_ work: String, _ arguments: [Int]) async throws -> Bool {
     let count = arguments.first ?? 0

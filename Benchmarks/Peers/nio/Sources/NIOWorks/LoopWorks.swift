@@ -2,8 +2,8 @@ public import NIOCore
 import NIOPosix
 import TaskWorks
 
-/// Works of the event loop alone, which no API above it does better: timers. Does one and prints the result; nil if there
-/// is no such work.
+/// Works of the event loop alone, which no API above it does better: timers. Does one and prints the result; nil if
+/// there is no such work.
 public func loopWork(_ work: String, _ count: Int, on loop: any EventLoop) -> EventLoopFuture<Void>? {
     switch work {
     case "timers": loop.submit { try timers(count, on: loop) }

@@ -1,5 +1,5 @@
-// Swift's own concurrency and nothing else: tasks on the runtime's pool of threads, which has as many as there are cores to
-// run on. No sockets: Swift has none of its own, SwiftNIO is the peer for them.
+// Swift's own concurrency and nothing else: tasks on the runtime's pool of threads, which has as many as there are
+// cores to run on. No sockets: Swift has none of its own, SwiftNIO is the peer for them.
 import Glibc
 import Subprocess
 import SystemPackage
