@@ -67,6 +67,8 @@ def times(value):
     """A ratio, short enough for a table and never rounded to nothing."""
     if value is None:
         return "–"
+    if 0 < value < 0.1:
+        return f"{value:.2g}×"
     return f"{value:.0f}×" if value >= 100 else f"{value:.1f}×" if value >= 10 else f"{value:.2f}×"
 
 

@@ -81,8 +81,10 @@ def build_ours(out, repository=REPOSITORY, scratch=None):
     program = out / "programs" / "asyncio"
     program.parent.mkdir(exist_ok=True)
     strip(Path(scratch) / "release" / "asyncio", program)
+    built = _said(["git", "-C", str(repository), "describe", "--always", "--dirty"]) or "unknown"
     for driver in ("epoll", "uring"):
         wrap(out / f"asyncio-{driver}", program, driver)
+        (out / f"asyncio-{driver}.version").write_text(built + "\n")
 
 
 def strip(program, result):
@@ -133,8 +135,6 @@ def version(implementation):
     beside = implementation.path.with_name(implementation.name + ".version")
     if beside.exists():
         return beside.read_text().strip().splitlines()[0]
-    if implementation.is_ours:
-        return _said(["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]) or "unknown"
     for prefix, command in VERSIONS:
         if implementation.name.startswith(prefix):
             return _said(command) or "unknown"

@@ -83,7 +83,8 @@ def caption(document, names):
     """How, with what, where and when this was measured."""
     machine, plan = document["machine"], document["plan"]
     lines = wrap(document["method"], COLUMNS)
-    how = f"{plan['rounds']} rounds of {plan['seconds']:g} s after {plan['warmup']:g} s of warming up"
+    rounds = "1 round" if plan["rounds"] == 1 else f"{plan['rounds']} rounds"
+    how = f"{rounds} of {plan['seconds']:g} s after {plan['warmup']:g} s of warming up"
     lines += wrap(
         f"{how}; whiskers are quartiles. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
         f"{machine['system']}, TCP with {machine['congestion_control']}, {machine['date']}.", COLUMNS)

@@ -61,8 +61,8 @@ class Figures(unittest.TestCase):
         self.assertEqual(figures.duration(1234), "1.23 µs")
         self.assertEqual(figures.size(2048), "2.00 KiB")
         self.assertEqual(figures.si(1_234_567, "/s"), "1.23 M/s")
-        shown = [figures.times(value) for value in (1.049, 12.34, 456.7, None)]
-        self.assertEqual(shown, ["1.05×", "12.3×", "457×", "–"])
+        shown = [figures.times(value) for value in (1.049, 12.34, 456.7, 0.00234, None)]
+        self.assertEqual(shown, ["1.05×", "12.3×", "457×", "0.0023×", "–"])
 
 
 class Counts(unittest.TestCase):
