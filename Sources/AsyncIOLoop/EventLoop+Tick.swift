@@ -124,7 +124,7 @@ extension LoopCore {
     /// Step 5, before it.
     private func tellWait(until deadline: Instant?) {
         // Jobs have just ended, or nothing has happened.
-        watcher?.asksDriver(until: deadline, at: seen)
+        watcher?.asksDriver(until: deadline, at: lately)
         instrument?.record(.waitBegan(until: deadline), at: look())
     }
 
@@ -137,7 +137,7 @@ extension LoopCore {
 
     /// Step 4: a callback.
     private func call(_ word: ReadyWord, _ watcher: any JobWatcher) {
-        watcher.willCall(at: seen)
+        watcher.willCall(at: lately)
         word.takeCall()?.run()
         watcher.didCall(at: look())
     }
@@ -146,7 +146,7 @@ extension LoopCore {
     private func runWatched(_ word: ReadyWord) {
         guard let job = unsafe word.pointer else { return }
         let task = word.taskID
-        let began = seen
+        let began = lately
         unsafe watcher?.willRun(job, at: began)
         instrument?.record(.jobWillRun(task), at: began)
         runner?.run(word)

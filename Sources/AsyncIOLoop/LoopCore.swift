@@ -28,17 +28,19 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
     @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
     @safe @exclusivity(unchecked) var instrument: (any Instrument)? {
-        didSet { isWatched = instrument != nil || watcher != nil }
+        didSet { watchersChanged() }
     }
     /// Who sees the tasks behind the jobs.
     @safe @exclusivity(unchecked) var watcher: (any JobWatcher)? {
-        didSet { isWatched = instrument != nil || watcher != nil }
+        didSet { watchersChanged() }
     }
     /// Whether there is an instrument or a watcher.
     @safe @exclusivity(unchecked) private(set) var isWatched = false
     /// The loop's clock when somebody who watches was last told the time. Reading it costs as much as the rest of their
     /// work, so that what follows at once is told the same.
     @safe @exclusivity(unchecked) private(set) var seen = Instant.distantPast
+    /// Whether nothing has run since that nobody watched.
+    @safe @exclusivity(unchecked) private var isSeenRecent = false
     /// What is queued just now is queued by completions that have come with the time last told.
     @safe @exclusivity(unchecked) var isCompleting = false
     @safe @exclusivity(unchecked) var counters = Counters()
@@ -77,7 +79,17 @@ final class LoopCore {
     /// The time, for those who watch.
     func look() -> Instant {
         seen = driver.now
+        isSeenRecent = true
         return seen
+    }
+
+    /// The time when the last thing that was told of ended, and what comes now began.
+    var lately: Instant { isSeenRecent ? seen : look() }
+
+    /// Who has begun to watch has not seen what runs just now, which may take long.
+    private func watchersChanged() {
+        isWatched = instrument != nil || watcher != nil
+        isSeenRecent = false
     }
 
     // MARK: Operations
@@ -209,7 +221,7 @@ final class LoopCore {
 
     private func noteQueued(_ word: ReadyWord) {
         guard word.kind != .call, let job = unsafe word.pointer else { return }
-        let now = isCompleting ? seen : now
+        let now = isCompleting ? lately : now
         unsafe watcher?.queued(job, at: now)
         instrument?.record(.queued(word.taskID), at: now)
     }

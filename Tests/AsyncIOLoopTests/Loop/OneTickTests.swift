@@ -141,4 +141,28 @@ struct OneTickTests {
         // A sleep of the loop has an end; a poll while jobs are ready has none to wait for.
         #expect(events.contains { if case .waitBegan(let until?) = $0 { until != .distantPast } else { false } })
     }
+
+    @Test("who begins to watch inside a job is not told that the next one began before that one ended")
+    func laterInstrument() async throws {
+        let instants = Log<Instant>()
+        final class Listener: Instrument, Sendable {
+            let instants: Log<Instant>
+            init(_ instants: Log<Instant>) { self.instants = instants }
+            func record(_ event: LoopEvent, at instant: Instant) {
+                if case .jobWillRun = event { instants.add(instant) }
+            }
+        }
+        let ended = try await Guest.run(.guest()) { loop in
+            let next = loop.spawn {}
+            loop.instrument = Listener(instants)
+            // The job goes on for a while.
+            let begun = loop.now
+            while loop.now.duration(to: begun) > .milliseconds(-1) {}
+            let ended = loop.now
+            try await next.value
+            return ended
+        }
+        let first = try #require(instants.all.first)
+        #expect(first >= ended)
+    }
 }
