@@ -102,7 +102,7 @@ extension LoopCore {
     private func run(_ word: ReadyWord) {
         if word.kind == .call {
             counters.calls &+= 1
-            if let watcher { return call(word, watcher) }
+            if isWatched { return callWatched(word) }
             word.takeCall()?.run()
             return
         }
@@ -136,10 +136,11 @@ extension LoopCore {
     }
 
     /// Step 4: a callback.
-    private func call(_ word: ReadyWord, _ watcher: any JobWatcher) {
-        watcher.willCall(at: lately)
+    private func callWatched(_ word: ReadyWord) {
+        watcher?.willCall(at: lately)
         word.takeCall()?.run()
-        watcher.didCall(at: look())
+        let ended = look()
+        watcher?.didCall(at: ended)
     }
 
     /// Step 4. A job begins when the one before it has ended.
