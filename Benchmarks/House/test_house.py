@@ -168,7 +168,8 @@ class Load(unittest.TestCase):
                 told = self.exchange(mode, "none", *options, server=server)
                 self.assertEqual((told["errors"], told["exchanges"]), ({}, options[1]))
                 self.assertEqual(told["latency_ns"]["count"], options[1])
-                self.assertGreater(told["server_cpu_ns"], 0)
+                # A few exchanges may be less than the clock of a process tells.
+                self.assertGreaterEqual(told["server_cpu_ns"], 0)
 
     def test_faults_of_streams_are_named(self):
         patience = ("--patience", 0.3)
