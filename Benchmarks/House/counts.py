@@ -200,55 +200,47 @@ def _system_calls(work, implementation, plan):
     return _by_strace(work, implementation, plan) if _has("strace") else None
 
 
-def _perf(event, file):
-    return ["perf", "stat", "-x,", "-e", event, "-o", str(file)]
+def _by_tool(work, implementation, plan, numbers, tool, read, watch):
+    """By a program that starts a work's process itself, and else watches a server's; `read` finds the total in its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "counts"
+        if work.kind == "task":
+            def total(number):
+                command = [*tool, "-o", str(file), *implementation.command(work.name, number)]
+                one_shot(command, {plan.cores.server}, patience=120)
+                return read(file.read_text())
+
+            return _pair(work, implementation, plan, numbers, total)
+        with Backend(work, plan) as backend, Server(
+            implementation.command(work.server, backend.port, *backend.target), plan.cores.server
+        ) as server:
+            def total(number):
+                watch(server, backend.port, _with_count(work.load, number), file)
+                return read(file.read_text())
+
+            return _pair(work, implementation, plan, numbers, total)
 
 
 def _by_event(event, work, implementation, plan):
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "perf"
-        if work.kind == "task":
-            def total(number):
-                command = [*_perf(event, file), "--", *implementation.command(work.name, number)]
-                one_shot(command, {plan.cores.server}, patience=120)
-                return event_total(file.read_text())
+    tool = ["perf", "stat", "-x,", "-e", event]
 
-            return _pair(work, implementation, plan, MANY, total)
-        with Backend(work, plan) as backend, Server(
-            implementation.command(work.server, backend.port, *backend.target), plan.cores.server
-        ) as server:
-            # perf counts of these processes while the load generator, which it starts, runs.
-            def total(number):
-                pids = ",".join(map(str, server.pids()))
-                command = [*_perf(event, file), "-p", pids, "--", str(plan.load), work.kind, str(backend.port)]
-                command += map(str, _with_count(work.load, number))
-                done = subprocess.run(command, capture_output=True, timeout=120, preexec_fn=on_core(plan.cores.load))
-                if done.returncode:
-                    raise Failed(first_line(done.stderr.decode(errors="replace")))
-                return event_total(file.read_text())
+    def watch(server, port, options, file):
+        # perf counts of these processes while the load generator, which it starts, runs.
+        command = [*tool, "-o", str(file), "-p", ",".join(map(str, server.pids())), "--"]
+        command += map(str, [plan.load, work.kind, port, *options])
+        done = subprocess.run(command, capture_output=True, timeout=120, preexec_fn=on_core(plan.cores.load))
+        if done.returncode:
+            raise Failed(first_line(done.stderr.decode(errors="replace")))
 
-            return _pair(work, implementation, plan, MANY, total)
+    return _by_tool(work, implementation, plan, MANY, tool, event_total, watch)
 
 
 def _by_strace(work, implementation, plan):
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "strace"
-        if work.kind == "task":
-            def total(number):
-                command = ["strace", "-f", "-c", "-o", str(file), *implementation.command(work.name, number)]
-                one_shot(command, {plan.cores.server}, patience=120)
-                return strace_total(file.read_text())
+    def watch(server, port, options, file):
+        with Attached(server.pids(), file):
+            ask(plan.load, work.kind, port, options, plan.cores.load)
 
-            return _pair(work, implementation, plan, FEW, total)
-        with Backend(work, plan) as backend, Server(
-            implementation.command(work.server, backend.port, *backend.target), plan.cores.server
-        ) as server:
-            def total(number):
-                with Attached(server.pids(), file):
-                    ask(plan.load, work.kind, backend.port, _with_count(work.load, number), plan.cores.load)
-                return strace_total(file.read_text())
-
-            return _pair(work, implementation, plan, FEW, total)
+    return _by_tool(work, implementation, plan, FEW, ["strace", "-f", "-c"], strace_total, watch)
 
 
 class Attached:

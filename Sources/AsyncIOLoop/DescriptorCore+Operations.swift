@@ -82,14 +82,21 @@ extension DescriptorCore {
         case .one: inTwoSteps = false
         case .two: break
         case .second(let first):
-            // Closed between the steps, while the operation was under way.
-            guard isCurrent(handle) else { return .completed(.cancelled) }
-            let number = Int(handle.descriptor)
-            if sockets[number].reader == first { sockets[number].reader = nil }
+            guard comesBack(handle, after: first) else { return .completed(.cancelled) }
         }
         return unsafe begin(
             PendingOperation(kind: .receiveBytes, inTwoSteps: inTwoSteps, descriptor: handle.descriptor, count: limit),
             handle, token)
+    }
+
+    /// The second step of a read gives back the place that was kept for it. False if the descriptor was closed between
+    /// the steps, while the operation was under way.
+    @inline(__always)
+    func comesBack(_ handle: Handle, after first: Token) -> Bool {
+        guard isCurrent(handle) else { return false }
+        let number = Int(handle.descriptor)
+        if sockets[number].reader == first { sockets[number].reader = nil }
+        return true
     }
 
     private func begin(

@@ -178,10 +178,8 @@ extension DescriptorCore {
 
     /// The second step of a read: see ``Operation/Steps``. Nil if it has to become an operation of its own.
     func receiveBytesAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
-        // Closed between the steps, while the operation was under way.
-        guard isCurrent(handle) else { return .cancelled }
+        guard comesBack(handle, after: first) else { return .cancelled }
         let number = Int(handle.descriptor)
-        if sockets[number].reader == first { sockets[number].reader = nil }
         guard sockets[number].reader == nil, sockets[number].mayRead, !sockets[number].isFed else { return nil }
         return receiveBytes(handle.descriptor, limit)
     }

@@ -123,17 +123,16 @@ extension EventLoop {
         let record: UnsafeMutableRawPointer?
         /// What it waits with elsewhere than on the loop's thread.
         let elsewhere: RemoteWait?
-        let isElsewhere: Bool
     }
 
     @usableFromInline
     func hold(_ token: Token) -> Hold {
         guard !isCurrent else {
             let record = unsafe core.operations.hold(token, loop: self)
-            return unsafe Hold(token: token, record: record, elsewhere: nil, isElsewhere: false)
+            return unsafe Hold(token: token, record: record, elsewhere: nil)
         }
         let wait = RemoteWait(self, token)
-        return unsafe Hold(token: token, record: wait.listen(), elsewhere: wait, isElsewhere: true)
+        return unsafe Hold(token: token, record: wait.listen(), elsewhere: wait)
     }
 
     @usableFromInline
@@ -152,7 +151,7 @@ extension EventLoop {
     @usableFromInline
     func letGo(_ hold: Hold) {
         unsafe casyncio_remove_cancellation_handler(hold.record)
-        if hold.isElsewhere { return withExtendedLifetime(hold.elsewhere) {} }
+        if let elsewhere = hold.elsewhere { return withExtendedLifetime(elsewhere) {} }
         // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
         if isCurrent { core.operations.letGo(hold.token) } else { post(.letGo(hold.token)) }
     }

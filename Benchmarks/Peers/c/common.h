@@ -29,6 +29,16 @@ void work_children(long count);
 int open_sample(size_t *size);  // a cached file of 64 MiB, without a name
 uint64_t random_page(uint64_t *state, size_t size);
 
+// What each loop does in its own way.
+struct peer {
+    void (*streams)(int port, int target);  // an echo where there is no target, else a proxy
+    void (*datagrams)(int port);
+    void (*wait_until)(int64_t);
+    void (*files)(long count);
+    void (*cross)(long count);
+};
+int run(int count, char **arguments, const struct peer *peer);  // the command line of all peers
+
 static inline uint64_t spread(uint64_t index, uint64_t span) {  // the same order of deadlines in every peer
     return (uint32_t)(index * 2654435761u) * span >> 32;
 }

@@ -279,18 +279,6 @@ static void cross(long count) {
 }
 
 int main(int count, char **arguments) {
-    const char *work = count > 1 ? arguments[1] : "";
-    long number = count > 2 ? atol(arguments[2]) : 0;
     ep = epoll_create1(EPOLL_CLOEXEC);
-    if (!strcmp(work, "echo")) serve(number, 0);
-    else if (!strcmp(work, "proxy") && count > 3) serve(number, atoi(arguments[3]));
-    else if (!strcmp(work, "udp")) udp(number);
-    else if (!strcmp(work, "timers")) work_timers(number);
-    else if (!strcmp(work, "timers-fire")) work_timers_fire(number, wait_until);
-    else if (!strcmp(work, "children")) work_children(number);
-    else if (!strcmp(work, "files")) files(number);
-    else if (!strcmp(work, "cross")) cross(number);
-    else if (!strcmp(work, "start")) return 0;
-    else cannot(work, "C has no tasks");
-    return 0;
+    return run(count, arguments, &(struct peer){serve, udp, wait_until, files, cross});
 }

@@ -3,6 +3,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "common.h"
@@ -104,4 +105,19 @@ void work_children(long count) {
         if (waitpid(child, &status, 0) != child || status != 0) die("waitpid");
     }
     report("children", count, from, "");
+}
+
+int run(int count, char **arguments, const struct peer *peer) {
+    const char *work = count > 1 ? arguments[1] : "";
+    long number = count > 2 ? atol(arguments[2]) : 0;
+    if (!strcmp(work, "echo")) peer->streams(number, 0);
+    else if (!strcmp(work, "proxy") && count > 3) peer->streams(number, atoi(arguments[3]));
+    else if (!strcmp(work, "udp")) peer->datagrams(number);
+    else if (!strcmp(work, "timers")) work_timers(number);
+    else if (!strcmp(work, "timers-fire")) work_timers_fire(number, peer->wait_until);
+    else if (!strcmp(work, "children")) work_children(number);
+    else if (!strcmp(work, "files")) peer->files(number);
+    else if (!strcmp(work, "cross")) peer->cross(number);
+    else if (strcmp(work, "start")) cannot(work, "C has no tasks");
+    return 0;
 }

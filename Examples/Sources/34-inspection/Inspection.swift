@@ -30,7 +30,7 @@ struct Looking {
         let reader = loop.spawn(name: "reader") { while true { _ = try await letters.get() } }
         let sleeper = loop.spawn(name: "sleeper") { try await loop.sleep(for: .seconds(1_000)) }
         // Let them come as far as they can.
-        try await loop.sleep(for: .milliseconds(1))
+        await EventLoop.yield()
 
         // For people, on standard error; and as a value, for programs.
         Inspection.printTaskTree()
@@ -71,7 +71,7 @@ struct Looking {
             let tree = await Inspection.captureTaskTree()
             if let circle = tree.circles.first { return "deadlock: \(circle.text)" }
             if tree.tasks.allSatisfy({ $0.name != "listener" }) { return try await told.value }
-            try await loop.sleep(for: .milliseconds(1))
+            await EventLoop.yield()
         }
     }
 }
