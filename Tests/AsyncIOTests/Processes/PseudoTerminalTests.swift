@@ -30,7 +30,7 @@ struct PseudoTerminalTests {
         try await withLoop(setting) { loop in
             let terminal = try await PseudoTerminal.open(on: loop)
             let sleeper = try await Process.spawn(.shell("echo ready; exec sleep 300"), at: terminal)
-            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            try await Self.awaitReady(terminal)
             try await terminal.write([3])
             #expect(try await sleeper.wait() == .signalled(.interrupt, coreDumped: false))
             let other = try await PseudoTerminal.open(on: loop)
@@ -50,7 +50,7 @@ struct PseudoTerminalTests {
             let script = "(trap '' HUP TERM; exec sleep 300) & echo ready; wait"
             let process = try await Process.spawn(.shell(script), at: terminal)
             #expect(process.command.group == .session)
-            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            try await Self.awaitReady(terminal)
             try await process.terminate(Termination(scope: .group))
             // The end comes when all of them have gone.
             #expect(try await terminal.read() == nil)
@@ -62,11 +62,18 @@ struct PseudoTerminalTests {
         try await withLoop(setting) { loop in
             let terminal = try await PseudoTerminal.open(on: loop)
             let process = try await Process.spawn(.shell("echo ready; exec sleep 300"), at: terminal)
-            #expect(try await terminal.read() == Array("ready\r\n".utf8))
+            try await Self.awaitReady(terminal)
             terminal.close()
             #expect(try await process.wait() == .signalled(.hangup, coreDumped: false))
             #expect(try await ioError { try await terminal.read() }.code == .badFileDescriptor)
         }
+    }
+
+    /// Reads the child's "ready" and its end of line, which the kernel may hand over one after the other.
+    private static func awaitReady(_ terminal: PseudoTerminal) async throws {
+        var bytes: [UInt8] = []
+        while bytes.last != UInt8(ascii: "\n") { bytes += try #require(try await terminal.read()) }
+        #expect(bytes == Array("ready\r\n".utf8))
     }
 
     /// What it shows, to the end.
