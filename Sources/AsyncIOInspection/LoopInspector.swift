@@ -19,9 +19,14 @@ final class LoopInspector: Instrument, JobWatcher {
     let presence = Presence()
     @safe @exclusivity(unchecked) var table = TaskTable()
     /// Where a trace is recorded.
-    @safe @exclusivity(unchecked) private(set) var ring: TraceRing?
+    @safe @exclusivity(unchecked) private(set) var ring: TraceRing? {
+        didSet { unsafe borrowedRing = ring.map { unsafe Unmanaged.passUnretained($0) } }
+    }
+    @safe @exclusivity(unchecked) private var borrowedRing: Unmanaged<TraceRing>?
     /// Who has queued the job that was queued last.
     @safe @exclusivity(unchecked) private var waker: UInt64 = 0
+    /// Whether a job runs, a task's or an actor's.
+    @safe @exclusivity(unchecked) private var runsJob = false
     /// The position of the task that runs, or -1.
     @safe @exclusivity(unchecked) private var running = -1
     @safe @exclusivity(unchecked) private(set) var busy: Int64 = 0
@@ -38,9 +43,9 @@ final class LoopInspector: Instrument, JobWatcher {
     /// Whether a callback runs.
     @safe @exclusivity(unchecked) private var isCalling = false
     /// Who records what happens besides the ring.
-    @safe @exclusivity(unchecked) private var outer: (any Instrument)?
+    @safe @exclusivity(unchecked) private var outerInstrument: (any Instrument)?
     @safe @exclusivity(unchecked) private var isInstrument = false
-    private let outerWatcher: (any JobWatcher)?
+    private let outer: (any JobWatcher)?
 
     /// Begins to inspect a loop, on its thread.
     init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog, debug desk: DebugDesk? = nil) {
@@ -51,7 +56,9 @@ final class LoopInspector: Instrument, JobWatcher {
         cell = WatchCell(loop, number: number, thread: thread, watchdog: watchdog)
         self.watchdog = watchdog
         debug = desk.map(DebugRounds.init(desk:))
-        outerWatcher = loop.watcher
+        outer = loop.watcher
+        // It may begin within a job.
+        runsJob = TaskID.current != nil
         loop.watcher = self
         watchdog.watch(cell)
         debug?.begin(self)
@@ -64,7 +71,7 @@ final class LoopInspector: Instrument, JobWatcher {
         debug?.end(self)
         hasEnded = true
         endTrace()
-        if loop.watcher === self { loop.watcher = outerWatcher }
+        if loop.watcher === self { loop.watcher = outer }
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
@@ -76,7 +83,7 @@ final class LoopInspector: Instrument, JobWatcher {
         self.ring = ring
         guard !isInstrument else { return }
         isInstrument = true
-        outer = loop.instrument
+        outerInstrument = loop.instrument
         loop.instrument = self
     }
 
@@ -86,63 +93,70 @@ final class LoopInspector: Instrument, JobWatcher {
         // One that came later passes on what it is told.
         guard isInstrument, loop.instrument === self else { return }
         isInstrument = false
-        loop.instrument = outer
-        outer = nil
+        loop.instrument = outerInstrument
+        outerInstrument = nil
     }
 
     func record(_ event: LoopEvent, at instant: Instant) {
-        if case .queued = event {
-            ring?.record(event, by: waker, at: instant)
-        } else {
-            ring?.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
+        // Without counting a reference to it: nobody takes it away meanwhile.
+        if let ring = borrowedRing {
+            unsafe ring._withUnsafeGuaranteedRef {
+                if case .queued = event {
+                    $0.record(event, by: waker, at: instant)
+                } else {
+                    $0.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
+                }
+            }
         }
-        outer?.record(event, at: instant)
+        outerInstrument?.record(event, at: instant)
     }
 
     // MARK: JobWatcher
 
-    func queued(_ job: UnsafeMutableRawPointer, at instant: Instant) {
-        waker = TaskID.current?.number ?? 0
+    func queued(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
+        waker = runsJob || isCalling ? TaskID.current?.number ?? 0 : 0
         if unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) {
-            let id = unsafe swift_task_getJobTaskId(job)
+            let id = task.number
             let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
             table[position].phase = .ready
             table[position].since = instant
         }
-        unsafe outerWatcher?.queued(job, at: instant)
+        unsafe outer?.queued(job, task, at: instant)
     }
 
-    func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
-        unsafe outerWatcher?.willRun(job, at: instant)
+    func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
+        unsafe outer?.willRun(job, task, at: instant)
+        runsJob = true
         guard unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) else {
             cell.jobRuns(0, 0, at: instant)
             return running = -1
         }
-        let id = unsafe swift_task_getJobTaskId(job)
+        let id = task.number
         let position = unsafe table.position(of: id) ?? meet(job, id, creator: 0, at: instant)
-        let waited = instant.nanoseconds &- table[position].since.nanoseconds
+        let waited = table[position].begins(at: instant)
         lag.add(waited, at: instant)
-        cell.readyToRun.add(waited)
-        cell.jobRuns(id, UInt(bitPattern: job), at: instant)
-        table[position].phase = .running
-        table[position].since = instant
-        table[position].runs &+= 1
+        cell.taskRuns(id, UInt(bitPattern: job), after: waited, at: instant)
         running = position
-        setWait(nil, place: nil, as: 0, at: position)
+        if table[position].place != nil { setPlace(nil, as: 0, at: position) }
         if ring != nil { learnName(at: position) }
     }
 
     func waits(for operation: OperationID, _ name: String, _ descriptor: CInt) {
         if !hasEnded, let position = positionOfCurrent {
-            let asked = Asked(name: name, descriptor: descriptor, operation: operation)
-            setWait(asked, place: nil, as: 0, at: position)
+            if table[position].place != nil { setPlace(nil, as: 0, at: position) }
+            table[position].asks(name, descriptor, operation)
+            waitBegins(at: position)
         }
-        outerWatcher?.waits(for: operation, name, descriptor)
+        outer?.waits(for: operation, name, descriptor)
     }
 
     func waits(at place: (any WaitingPlace)?, as visitor: Int) {
-        if let position = positionOfCurrent { setWait(nil, place: place, as: visitor, at: position) }
-        outerWatcher?.waits(at: place, as: visitor)
+        if let position = positionOfCurrent {
+            setPlace(place, as: visitor, at: position)
+            table[position].isAsking = false
+            waitBegins(at: position)
+        }
+        outer?.waits(at: place, as: visitor)
     }
 
     /// Where the task stands whose code runs here: nearly always the one whose job does. In an actor's own job it is
@@ -153,44 +167,47 @@ final class LoopInspector: Instrument, JobWatcher {
         return table.position(of: id)
     }
 
-    private func setWait(_ asked: Asked?, place: (any WaitingPlace)?, as visitor: Int, at position: Int) {
+    private func setPlace(_ place: (any WaitingPlace)?, as visitor: Int, at position: Int) {
         // The former one may be let go of here for good, and what it does then must not find the table under way.
         let former = table[position].place
-        table[position].asked = asked
         table[position].place = place
         table[position].visitor = visitor
-        if position != running { table[position].since = loop.now }
         withExtendedLifetime(former) {}
     }
 
-    func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
-        cell.loopGoesOn(at: instant)
-        if running >= 0 {
-            let position = running
-            running = -1
-            let time = instant.nanoseconds &- table[position].since.nanoseconds
-            busy &+= time
-            cell.running.add(time)
-            longestRun = max(longestRun, time)
-            table[position].runTime &+= time
-            table[position].longestRun = max(table[position].longestRun, time)
-            // It may have been queued again while it ran.
-            if table[position].phase == .running {
-                table[position].phase = .waiting
-                table[position].since = instant
-                if isOver(position) {
-                    traceEnd(of: table[position], at: instant)
-                    forget(position)
-                } else if ring != nil {
-                    tracePlace(at: position, at: instant)
-                }
-            }
+    /// One whose run the loop has not seen begin waits from here on; the others, from the end of their run.
+    @inline(__always)
+    private func waitBegins(at position: Int) {
+        if position != running { table[position].since = loop.now }
+    }
+
+    func didRun(at instant: Instant) {
+        runsJob = false
+        if running >= 0 { taskPauses(running, at: instant) } else { cell.loopGoesOn(at: instant) }
+        outer?.didRun(at: instant)
+    }
+
+    @inline(__always)
+    private func taskPauses(_ position: Int, at instant: Instant) {
+        running = -1
+        let time = table[position].pauses(at: instant)
+        busy &+= time
+        longestRun = max(longestRun, time)
+        cell.taskPauses(after: time, at: instant)
+        // It may have been queued again while it ran.
+        guard table[position].phase == .running else { return }
+        table[position].phase = .waiting
+        table[position].since = instant
+        if isOver(position) {
+            traceEnd(of: position, at: instant)
+            forget(position)
+        } else if ring != nil {
+            tracePlace(at: position, at: instant)
         }
-        unsafe outerWatcher?.didRun(job, at: instant)
     }
 
     func willCall(at instant: Instant) {
-        outerWatcher?.willCall(at: instant)
+        outer?.willCall(at: instant)
         cell.callbackRuns(at: instant)
         isCalling = true
     }
@@ -198,21 +215,22 @@ final class LoopInspector: Instrument, JobWatcher {
     func didCall(at instant: Instant) {
         isCalling = false
         cell.loopGoesOn(at: instant)
-        outerWatcher?.didCall(at: instant)
+        outer?.didCall(at: instant)
     }
 
     func turns(at instant: Instant) {
         cell.turns(at: instant)
-        outerWatcher?.turns(at: instant)
+        outer?.turns(at: instant)
     }
 
     func asksDriver(until deadline: Instant?, at instant: Instant) {
         cell.asksDriver(until: deadline, at: instant)
-        outerWatcher?.asksDriver(until: deadline, at: instant)
+        outer?.asksDriver(until: deadline, at: instant)
     }
 
     // MARK: Tasks that come and go
 
+    @inline(never)
     private func meet(
         _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: UInt64, at instant: Instant
     ) -> Int {
@@ -237,26 +255,22 @@ final class LoopInspector: Instrument, JobWatcher {
 
     /// Whether nothing more is to be known of a task that has just run: it has ended, or may have.
     private func isOver(_ position: Int) -> Bool {
-        let entry = table[position]
+        let address = table[position].task
         // Its parent may have run on another thread meanwhile, and have given the memory back.
-        guard entry.isRetained else { return isGone(entry) }
-        return unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: entry.task))
+        guard table[position].isRetained else { return isGone(address, table[position].id) }
+        return unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: address))
     }
 
     /// Whether a task's memory tells that it has ended, or is another's.
-    private func isGone(_ entry: TaskTable.Entry) -> Bool {
-        TaskReader.read(entry.task, id: entry.id, frames: 0)?.isComplete ?? true
+    private func isGone(_ address: UInt, _ id: UInt64) -> Bool {
+        TaskReader.read(address, id: id, frames: 0)?.isComplete ?? true
     }
 
     /// Forgets the tasks that have ended where the loop does not see it: on another thread, or in an actor's own job.
     private func sweep() {
         for position in 0..<table.capacity {
-            let entry = table[position]
-            guard entry.id != 0, entry.phase == .waiting, position != running else { continue }
-            let isOver =
-                entry.isRetained
-                ? unsafe casyncio_task_is_complete(UnsafeRawPointer(bitPattern: entry.task)) : isGone(entry)
-            if isOver { forget(position) }
+            guard table[position].id != 0, table[position].phase == .waiting, position != running else { continue }
+            if isOver(position) { forget(position) }
         }
         sweepLimit = max(1024, 2 * table.count)
     }

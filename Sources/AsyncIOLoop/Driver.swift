@@ -8,7 +8,7 @@ package import AsyncIOKernel
 package protocol Driver: AnyObject {
     /// What the driver is called in statistics and notices.
     var name: String { get }
-    /// The time: monotonic, or virtual in simulation.
+    /// The time: the system's monotonic clock, or a test's where ``hasOwnTime``. A loop asks only for the latter.
     var now: Instant { get }
     /// Starts an operation, or does it at once.
     func submit(_ operation: Operation, token: Token) -> Submission

@@ -13,14 +13,14 @@ extension LoopCore {
         // 1. Take what other threads have put into the inbox.
         inbox.take(into: &incoming)
         if !incoming.isEmpty {
-            instrument?.record(.inboxTaken(incoming.count), at: now)
+            tell { $0.instrument?.record(.inboxTaken(incoming.count), at: now) }
             for entry in incoming { handle(entry) }
             incoming.removeAll(keepingCapacity: true)
         }
 
         // 2. Fire the timers that are due.
         if sincePoll == 0 && !timers.isEmpty {
-            let now = driver.now
+            let now = self.now
             while let action = timers.popDue(at: now) { fire(action) }
         }
 
@@ -88,7 +88,7 @@ extension LoopCore {
     /// Step 2.
     private func fire(_ action: TimerAction) {
         counters.timersFired &+= 1
-        instrument?.record(.timerFired, at: now)
+        tell { $0.instrument?.record(.timerFired, at: now) }
         switch action {
         case .makeReady(let word): enqueue(word)
         case .complete(let token): complete(Completion(token, Outcome(0)))
@@ -117,42 +117,53 @@ extension LoopCore {
     /// Step 3.
     private func tellTick() {
         let now = look()
-        watcher?.turns(at: now)
-        instrument?.record(.tickBegan(ready: ready.count), at: now)
+        tell { audience in
+            audience.watcher?.turns(at: now)
+            audience.instrument?.record(.tickBegan(ready: ready.count), at: now)
+        }
     }
 
     /// Step 5, before it.
     private func tellWait(until deadline: Instant?) {
         // Jobs have just ended, or nothing has happened.
-        watcher?.asksDriver(until: deadline, at: lately)
-        instrument?.record(.waitBegan(until: deadline), at: look())
+        tell { audience in
+            audience.watcher?.asksDriver(until: deadline, at: lately)
+            audience.instrument?.record(.waitBegan(until: deadline), at: look())
+        }
     }
 
     /// Step 5, after it.
     private func tellAnswer() {
         let now = look()
-        watcher?.turns(at: now)
-        instrument?.record(.waitEnded(completions: completions.count), at: now)
+        tell { audience in
+            audience.watcher?.turns(at: now)
+            audience.instrument?.record(.waitEnded(completions: completions.count), at: now)
+        }
     }
 
     /// Step 4: a callback.
     private func callWatched(_ word: ReadyWord) {
-        watcher?.willCall(at: lately)
+        tell { $0.watcher?.willCall(at: lately) }
         word.takeCall()?.run()
         let ended = look()
-        watcher?.didCall(at: ended)
+        tell { $0.watcher?.didCall(at: ended) }
     }
 
     /// Step 4. A job begins when the one before it has ended.
     private func runWatched(_ word: ReadyWord) {
         guard let job = unsafe word.pointer else { return }
+        // Afterwards, the job may be gone.
         let task = word.taskID
         let began = lately
-        unsafe watcher?.willRun(job, at: began)
-        instrument?.record(.jobWillRun(task), at: began)
+        tell { audience in
+            unsafe audience.watcher?.willRun(job, task, at: began)
+            audience.instrument?.record(.jobWillRun(task), at: began)
+        }
         runner?.run(word)
         let ended = look()
-        instrument?.record(.jobDidRun(task), at: ended)
-        unsafe watcher?.didRun(job, at: ended)
+        tell { audience in
+            audience.instrument?.record(.jobDidRun(task), at: ended)
+            audience.watcher?.didRun(at: ended)
+        }
     }
 }

@@ -72,7 +72,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     package var isHome: Bool { isCurrent || isClosed && Afterlife.isCurrent }
 
     /// The loop's time: monotonic, the base of all its timers.
-    public var now: Instant { core.driver.now }
+    public var now: Instant { core.now }
 
     /// The driver that the loop runs on: `epoll`.
     public var driverName: String { core.driver.name }

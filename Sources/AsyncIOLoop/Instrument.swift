@@ -10,29 +10,6 @@ public protocol Instrument: AnyObject {
     func record(_ event: LoopEvent, at instant: Instant)
 }
 
-/// Who sees the tasks themselves, where an ``Instrument`` sees their numbers. On the loop's thread, with its rules.
-package protocol JobWatcher: AnyObject {
-    /// A job was put into the ready queue; the task that runs here, if one does, is who woke or created it.
-    func queued(_ job: UnsafeMutableRawPointer, at instant: Instant)
-    /// The job runs from here on.
-    func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
-    /// The task that runs waits for an operation on a descriptor.
-    func waits(for operation: OperationID, _ name: String, _ descriptor: CInt)
-    /// The task that runs is about to wait somewhere, for something that is no operation of the loop's; nil takes that
-    /// back.
-    func waits(at place: (any WaitingPlace)?, as visitor: Int)
-    /// It has suspended or ended, or goes on elsewhere. Its memory may be gone, unless somebody has retained it.
-    func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant)
-    /// A callback runs from here on.
-    func willCall(at instant: Instant)
-    /// The callback has returned.
-    func didCall(at instant: Instant)
-    /// The loop begins a batch, or has come back from its driver.
-    func turns(at instant: Instant)
-    /// It asks its driver, and sleeps at most until the deadline: in the distant past, it only asks.
-    func asksDriver(until deadline: Instant?, at instant: Instant)
-}
-
 /// What an ``Instrument`` sees, in the order of the loop's tick.
 public enum LoopEvent: Sendable, Equatable {
     /// A tick has begun its batch; so many entries were ready.
@@ -137,7 +114,7 @@ extension EventLoop {
     package static func taskWaits(at place: (any WaitingPlace)?, as visitor: Int = 0) {
         guard let pointer = unsafe casyncio_current_loop() else { return }
         unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef {
-            if $0.core.isWatched { $0.core.watcher?.waits(at: place, as: visitor) }
+            if $0.core.isWatched { $0.core.tell { $0.watcher?.waits(at: place, as: visitor) } }
         }
     }
 }

@@ -5,8 +5,11 @@ import SystemPackage
 /// The part of a loop that belongs to its thread: the ready queue, the timers, the operations under way, the driver.
 ///
 /// No other thread ever touches it; they have the ``Inbox``.
+@safe
 final class LoopCore {
     let driver: any Driver
+    /// Whether its time is a test's; else it is the system's monotonic clock, which need not be asked for it.
+    let hasOwnTime: Bool
     /// Where transfers are tried that need no slot: see ``EventLoop/sendAtOnce(_:_:)``.
     let descriptors: DescriptorCore?
     let inbox: Inbox
@@ -27,15 +30,12 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var yielding: [Waiter] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
     @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
-    @safe @exclusivity(unchecked) var instrument: (any Instrument)? {
-        didSet { watchersChanged() }
-    }
-    /// Who sees the tasks behind the jobs.
-    @safe @exclusivity(unchecked) var watcher: (any JobWatcher)? {
-        didSet { watchersChanged() }
-    }
-    /// Whether there is an instrument or a watcher.
+    /// Who watches, if anybody does.
+    @safe @exclusivity(unchecked) private(set) var audience: Audience?
+    @safe @exclusivity(unchecked) private var borrowedAudience: Unmanaged<Audience>?
     @safe @exclusivity(unchecked) private(set) var isWatched = false
+    /// Whether there is an instrument among them.
+    @safe @exclusivity(unchecked) private(set) var isRecorded = false
     /// The loop's clock when somebody who watches was last told the time. Reading it costs as much as the rest of their
     /// work, so that what follows at once is told the same.
     @safe @exclusivity(unchecked) private(set) var seen = Instant.distantPast
@@ -66,6 +66,7 @@ final class LoopCore {
 
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver
+        hasOwnTime = driver.hasOwnTime
         descriptors = driver.descriptors
         self.inbox = inbox
         simulator = driver.simulator
@@ -74,11 +75,11 @@ final class LoopCore {
         if let simulator { plainTasks.list(in: simulator.plainTaskHomes, of: self) }
     }
 
-    var now: Instant { driver.now }
+    var now: Instant { hasOwnTime ? driver.now : .monotonicNow }
 
     /// The time, for those who watch.
     func look() -> Instant {
-        seen = driver.now
+        seen = now
         isSeenRecent = true
         return seen
     }
@@ -86,10 +87,33 @@ final class LoopCore {
     /// The time when the last thing that was told of ended, and what comes now began.
     var lately: Instant { isSeenRecent ? seen : look() }
 
+    var instrument: (any Instrument)? {
+        get { audience?.instrument }
+        set { watched(by: newValue, watcher) }
+    }
+
+    /// Who sees the tasks behind the jobs.
+    var watcher: (any JobWatcher)? {
+        get { audience?.watcher }
+        set { watched(by: instrument, newValue) }
+    }
+
     /// Who has begun to watch has not seen what runs just now, which may take long.
-    private func watchersChanged() {
-        isWatched = instrument != nil || watcher != nil
+    private func watched(by instrument: (any Instrument)?, _ watcher: (any JobWatcher)?) {
+        let former = audience
+        audience = instrument == nil && watcher == nil ? nil : Audience(instrument, watcher)
+        unsafe borrowedAudience = audience.map { unsafe Unmanaged.passUnretained($0) }
+        isWatched = audience != nil
+        isRecorded = instrument != nil
         isSeenRecent = false
+        withExtendedLifetime(former) {}
+    }
+
+    /// Tells those who watch, without counting references to them, which would cost more than most of what they do.
+    /// Nobody leaves while being told something.
+    @inline(__always)
+    func tell(_ body: (Audience) -> Void) {
+        if let audience = borrowedAudience { unsafe audience._withUnsafeGuaranteedRef(body) }
     }
 
     // MARK: Operations
@@ -111,14 +135,14 @@ final class LoopCore {
             if outcome.result == Errno.resourceBusy.negated { outcome.bytes = nameOfRival(of: operation) }
             counters.immediate &+= 1
             operations.endAtOnce(token)
-            unsafe instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now)
+            tell { $0.instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now) }
             return .completed(outcome)
         case .pending:
-            if isWatched {
-                watcher?.waits(for: OperationID(token: token), operation.name, operation.descriptor)
+            tell { audience in
+                let id = OperationID(token: token)
+                audience.watcher?.waits(for: id, operation.name, operation.descriptor)
+                audience.instrument?.record(.operation(operation.name, operation.descriptor, .waits(id)), at: now)
             }
-            unsafe instrument?.record(
-                .operation(operation.name, operation.descriptor, .waits(OperationID(token: token))), at: now)
             return .pending(token)
         }
     }
@@ -129,12 +153,12 @@ final class LoopCore {
         budget &-= 1
         counters.operations &+= 1
         counters.immediate &+= 1
-        if instrument != nil { tellImmediate(name, descriptor) }
+        if isRecorded { tellImmediate(name, descriptor) }
     }
 
     @inline(never)
     private func tellImmediate(_ name: String, _ descriptor: CInt) {
-        instrument?.record(.operation(name, descriptor, .completed), at: look())
+        tell { $0.instrument?.record(.operation(name, descriptor, .completed), at: look()) }
     }
 
     /// Who is under way in the place that an operation wanted: the task's name, or its id.
@@ -170,7 +194,10 @@ final class LoopCore {
     func complete(_ completion: Completion) {
         guard let continuation = unsafe operations.end(completion.token, completion.outcome) else { return }
         counters.resumed &+= 1
-        unsafe instrument?.record(.resumed(OperationID(token: completion.token), completion.outcome.result), at: look())
+        tell {
+            let event = LoopEvent.resumed(OperationID(token: completion.token), completion.outcome.result)
+            $0.instrument?.record(event, at: isCompleting ? lately : look())
+        }
         unsafe continuation.resume(returning: completion.outcome)
     }
 
@@ -222,8 +249,11 @@ final class LoopCore {
     private func noteQueued(_ word: ReadyWord) {
         guard word.kind != .call, let job = unsafe word.pointer else { return }
         let now = isCompleting ? lately : now
-        unsafe watcher?.queued(job, at: now)
-        instrument?.record(.queued(word.taskID), at: now)
+        let task = word.taskID
+        tell { audience in
+            unsafe audience.watcher?.queued(job, task, at: now)
+            audience.instrument?.record(.queued(task), at: now)
+        }
     }
 
     private func start(_ remote: RemoteOperation) {
@@ -278,4 +308,15 @@ struct Counters {
     var timers: UInt64 = 0
     var timersFired: UInt64 = 0
     var timersCancelled: UInt64 = 0
+}
+
+/// Who watches a loop. Held in one place that does not change, so that being told costs no counting.
+final class Audience {
+    let instrument: (any Instrument)?
+    let watcher: (any JobWatcher)?
+
+    init(_ instrument: (any Instrument)?, _ watcher: (any JobWatcher)?) {
+        self.instrument = instrument
+        self.watcher = watcher
+    }
 }

@@ -34,7 +34,7 @@ extension EventLoop {
     }
 
     /// Whether its time is a test's, and goes by what happens on it: a callback from outside would change that.
-    package var hasOwnTime: Bool { core.driver.hasOwnTime }
+    package var hasOwnTime: Bool { core.hasOwnTime }
 
     /// Whether an operation has not ended. On the loop's thread.
     package func isUnderWay(_ operation: OperationID) -> Bool { core.operations.contains(operation.token) }

@@ -29,12 +29,12 @@ package final class TaskCensus: Instrument, JobWatcher {
         listener?(event)
     }
 
-    package func queued(_ job: UnsafeMutableRawPointer, at instant: Instant) {
-        unsafe outerWatcher?.queued(job, at: instant)
+    package func queued(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
+        unsafe outerWatcher?.queued(job, task, at: instant)
     }
 
-    package func willRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
-        unsafe outerWatcher?.willRun(job, at: instant)
+    package func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
+        unsafe outerWatcher?.willRun(job, task, at: instant)
         running = nil
         guard isSupported, unsafe casyncio_job_is_unstructured_task(job) else { return }
         let bits = UInt(bitPattern: job)
@@ -48,12 +48,12 @@ package final class TaskCensus: Instrument, JobWatcher {
 
     package func waits(at place: (any WaitingPlace)?, as visitor: Int) { outerWatcher?.waits(at: place, as: visitor) }
 
-    package func didRun(_ job: UnsafeMutableRawPointer, at instant: Instant) {
+    package func didRun(at instant: Instant) {
         if let running, Self.isComplete(running), tasks.remove(running) != nil {
             unsafe casyncio_task_release(Self.pointer(running))
         }
         running = nil
-        unsafe outerWatcher?.didRun(job, at: instant)
+        outerWatcher?.didRun(at: instant)
     }
 
     /// The tasks that have not ended.

@@ -5,6 +5,7 @@
 
 #include <link.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -71,34 +72,74 @@ bool casyncio_is_code(uintptr_t address) {
     return is_known_code(address);
 }
 
-// MARK: Memory, a page at a time
+// MARK: Memory, some pages at a time
 
-// A task's contexts lie close together, so that a few pages hold them, and a page is there as a whole or not at all.
+// A task's contexts lie close together, and those of tasks that were made one after the other do as well. So several
+// pages are copied with one call, and kept while a number of tasks is read. A page is there as a whole or not at all.
 // (Pages may be larger than this. The kernel's are multiples of it.)
-enum { PAGE = 4096, PAGES = 4 };
-struct pages {
-    uintptr_t addresses[PAGES];
-    unsigned next;
-    char bytes[PAGES][PAGE];
+enum { PAGE = 4096, SHARED_SPAN = 8 * PAGE, MOST_SPANS = 16 };
+struct casyncio_pages {
+    /// How many bytes are copied at a time, and how many such pieces there are.
+    size_t span;
+    unsigned spans;
+    unsigned last, next;
+    uintptr_t addresses[MOST_SPANS];
+    size_t counts[MOST_SPANS];
+    char *bytes;
 };
 
-static const char *page(struct pages *pages, uintptr_t address) {
-    for (int i = 0; i < PAGES; i++)
-        if (pages->addresses[i] == address) return pages->bytes[i];
-    unsigned slot = pages->next++ % PAGES;
-    pages->addresses[slot] = 0;
-    if (!casyncio_copy_memory(address, pages->bytes[slot], PAGE)) return NULL;
-    pages->addresses[slot] = address;
-    return pages->bytes[slot];
+struct casyncio_pages *casyncio_pages_make(void) {
+    struct casyncio_pages *pages = malloc(sizeof *pages);
+    char *bytes = malloc(MOST_SPANS * SHARED_SPAN);
+    if (pages == NULL || bytes == NULL) {
+        free(pages);
+        free(bytes);
+        return NULL;
+    }
+    *pages = (struct casyncio_pages){.span = SHARED_SPAN, .spans = MOST_SPANS, .bytes = bytes};
+    return pages;
 }
 
-static bool copy(struct pages *pages, uintptr_t address, void *into, size_t count) {
+void casyncio_pages_free(struct casyncio_pages *pages) {
+    if (pages == NULL) return;
+    free(pages->bytes);
+    free(pages);
+}
+
+static bool has(const struct casyncio_pages *pages, unsigned slot, uintptr_t address) {
+    return address - pages->addresses[slot] < pages->counts[slot];
+}
+
+/// The bytes from an address to the end of its page.
+static const char *bytes_at(struct casyncio_pages *pages, uintptr_t address) {
+    if (!has(pages, pages->last, address)) {
+        unsigned slot = 0;
+        while (slot < pages->spans && !has(pages, slot, address)) slot++;
+        if (slot == pages->spans) {
+            slot = pages->next++ % pages->spans;
+            // What lies before it may not be there; then what lies behind it, at least.
+            uintptr_t starts[] = {address - address % pages->span, address - address % PAGE};
+            for (int i = 0; i < 2 && !has(pages, slot, address); i++) {
+                struct iovec here = {pages->bytes + slot * pages->span, pages->span};
+                struct iovec there = {(void *)starts[i], pages->span};
+                ssize_t count = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+                pages->addresses[slot] = starts[i];
+                pages->counts[slot] = count > 0 ? (size_t)count / PAGE * PAGE : 0;
+            }
+            if (!has(pages, slot, address)) return NULL;
+        }
+        pages->last = slot;
+    }
+    return pages->bytes + pages->last * pages->span + (address - pages->addresses[pages->last]);
+}
+
+static bool copy(struct casyncio_pages *pages, uintptr_t address, void *into, size_t count) {
     while (count > 0) {
         uintptr_t offset = address % PAGE;
         size_t part = count < PAGE - offset ? count : PAGE - offset;
-        const char *bytes = address < PAGE ? NULL : page(pages, address - offset);
+        const char *bytes = address < PAGE ? NULL : bytes_at(pages, address);
         if (bytes == NULL) return false;
-        memcpy(into, bytes + offset, part);
+        memcpy(into, bytes, part);
         address += part;
         into = (char *)into + part;
         count -= part;
@@ -122,17 +163,17 @@ static uint64_t word64(const char *bytes, size_t offset) {
 
 static uint64_t id_of(const char *task) { return (uint64_t)word32(task, TASK_ID_HIGH) << 32 | word32(task, JOB_ID); }
 
-static bool copy_task(struct pages *pages, uintptr_t task, char *bytes) {
+static bool copy_task(struct casyncio_pages *pages, uintptr_t task, char *bytes) {
     return task % sizeof(void *) == 0 && copy(pages, task, bytes, TASK_SIZE) &&
            word64(bytes, TASK_METADATA) == (uintptr_t)_swift_concurrency_debug_asyncTaskMetadata;
 }
 
-static uint64_t id_at(struct pages *pages, uintptr_t task) {
+static uint64_t id_at(struct casyncio_pages *pages, uintptr_t task) {
     char bytes[TASK_SIZE];
     return task != 0 && copy_task(pages, task, bytes) ? id_of(bytes) : 0;
 }
 
-static void read_name(struct pages *pages, uintptr_t name, struct casyncio_task_reading *reading) {
+static void read_name(struct casyncio_pages *pages, uintptr_t name, struct casyncio_task_reading *reading) {
     if (reading->name_length >= 0 || name == 0) return;
     int32_t length = 0;
     while (length < CASYNCIO_READ_NAME && copy(pages, name + length, &reading->name[length], 1) &&
@@ -144,7 +185,7 @@ static void read_name(struct pages *pages, uintptr_t name, struct casyncio_task_
     reading->name_length = length;
 }
 
-static void read_dependency(struct pages *pages, const char *record, struct casyncio_task_reading *reading) {
+static void read_dependency(struct casyncio_pages *pages, const char *record, struct casyncio_task_reading *reading) {
     uint32_t kind = word32(record, RECORD_DEPENDENCY_KIND);
     if (reading->dependency != CASYNCIO_DEPENDS_ON_NOTHING) return;
     switch (kind) {
@@ -158,7 +199,7 @@ static void read_dependency(struct pages *pages, const char *record, struct casy
     }
 }
 
-static void read_records(struct pages *pages, uintptr_t address, struct casyncio_task_reading *reading) {
+static void read_records(struct casyncio_pages *pages, uintptr_t address, struct casyncio_task_reading *reading) {
     // A task has a handful of them, and one for every cancellation handler that it is in.
     for (int i = 0; address != 0 && i < 256; i++) {
         char record[RECORD_SIZE] = {0};
@@ -176,7 +217,7 @@ static bool is_one_of(uintptr_t function, const void *const *a, const void *cons
 }
 
 // An asynchronous function is called through a pair: how far away it lies, and how large its context is.
-static uintptr_t function_of_pair(struct pages *pages, uintptr_t pair) {
+static uintptr_t function_of_pair(struct casyncio_pages *pages, uintptr_t pair) {
     uint32_t words[2];
     if (pair % sizeof words[0] != 0 || !copy(pages, pair, words, sizeof words)) return 0;
     uintptr_t function = pair + (intptr_t)(int32_t)words[0];
@@ -186,7 +227,7 @@ static uintptr_t function_of_pair(struct pages *pages, uintptr_t pair) {
 // A task that has never run stands at a function of the runtime's, which will call the task's closure. That may be a
 // thunk around another closure, and so on: each of them is a frame, and those that have no name of their own are left
 // out by whoever shows them.
-static uint32_t read_beginning(struct pages *pages, uintptr_t context, uintptr_t *frames, size_t capacity) {
+static uint32_t read_beginning(struct casyncio_pages *pages, uintptr_t context, uintptr_t *frames, size_t capacity) {
     uintptr_t words[2];
     uint32_t count = 0;
     if (!copy(pages, context + FIRST_FUNCTION, words, sizeof words) || !is_known_code(words[0])) return 0;
@@ -209,7 +250,7 @@ static bool is_beginning(uintptr_t function) {
     return is_one_of(function, &_swift_concurrency_debug_future_adapter, &_swift_concurrency_debug_non_future_adapter);
 }
 
-static uint32_t read_stack(struct pages *pages, const char *task, uintptr_t *frames, size_t capacity) {
+static uint32_t read_stack(struct casyncio_pages *pages, const char *task, uintptr_t *frames, size_t capacity) {
     uint32_t count = 0;
     uintptr_t function = word64(task, JOB_RESUME), context = word64(task, TASK_RESUME_CONTEXT), previous = 0;
     learn_code();
@@ -230,13 +271,13 @@ static uint32_t read_stack(struct pages *pages, const char *task, uintptr_t *fra
     return count;
 }
 
-bool casyncio_read_task(uintptr_t address, uint64_t id, struct casyncio_task_reading *reading, uintptr_t *frames,
-                        size_t capacity) {
-    struct pages pages;
-    memset(pages.addresses, 0, sizeof pages.addresses);
-    pages.next = 0;
+bool casyncio_read_task(struct casyncio_pages *pages, uintptr_t address, uint64_t id,
+                        struct casyncio_task_reading *reading, uintptr_t *frames, size_t capacity) {
+    char few[4 * PAGE];
+    struct casyncio_pages own = {.span = PAGE, .spans = 4, .bytes = few};
+    if (pages == NULL) pages = &own;
     char task[TASK_SIZE];
-    if (!copy_task(&pages, address, task) || id_of(task) != id) return false;
+    if (!copy_task(pages, address, task) || id_of(task) != id) return false;
     uint32_t flags = word32(task, JOB_FLAGS), status = word32(task, TASK_STATUS_FLAGS);
     if ((flags & JOB_KIND_MASK) != 0) return false;
     *reading = (struct casyncio_task_reading){
@@ -250,11 +291,11 @@ bool casyncio_read_task(uintptr_t address, uint64_t id, struct casyncio_task_rea
         .name_length = -1,
     };
     uintptr_t parent = 0;
-    if ((flags & JOB_IS_CHILD) && copy(&pages, address + CHILD_PARENT, &parent, sizeof parent))
-        reading->parent = id_at(&pages, parent);
-    read_records(&pages, word64(task, TASK_STATUS_RECORD), reading);
+    if ((flags & JOB_IS_CHILD) && copy(pages, address + CHILD_PARENT, &parent, sizeof parent))
+        reading->parent = id_at(pages, parent);
+    read_records(pages, word64(task, TASK_STATUS_RECORD), reading);
     if (capacity > 0 && !reading->is_running && !reading->is_complete)
-        reading->frame_count = read_stack(&pages, task, frames, capacity);
+        reading->frame_count = read_stack(pages, task, frames, capacity);
     return true;
 }
 

@@ -60,7 +60,7 @@ extension LineWriter {
         add("longest", task.longestRun)
         add("cancelled", task.isCancelled)
         end()
-        if let origin = task.origin { add(origin, as: "origin") }
+        if let origin = task.origin { addCopy(of: origin) { $0.add(origin, as: "origin") } }
         for frame in task.stack { add(frame, as: "frame") }
     }
 
@@ -125,6 +125,8 @@ package struct ProcessLine: Equatable, Sendable {
 package struct TreeReader {
     package private(set) var process: ProcessLine?
     package private(set) var tree: TaskTree?
+    /// Most tasks of a program begin in the same few places.
+    private var lastOrigin: (record: Record, frame: Frame)?
 
     package init() {}
 
@@ -145,7 +147,7 @@ package struct TreeReader {
             let task = try TaskView(record)
             tree?.tasks.append(task)
         case "origin":
-            let frame = try Frame(record)
+            let frame = try origin(record)
             if let last = tree?.tasks.indices.last { tree?.tasks[last].origin = frame }
         case "frame":
             let frame = try Frame(record)
@@ -159,11 +161,20 @@ package struct TreeReader {
     }
 }
 
+extension TreeReader {
+    fileprivate mutating func origin(_ record: Record) throws(LineError) -> Frame {
+        if let lastOrigin, lastOrigin.record.says(theSameAs: record) { return lastOrigin.frame }
+        let frame = try Frame(record)
+        lastOrigin = (record, frame)
+        return frame
+    }
+}
+
 extension LoopView {
     fileprivate init(_ record: Record) throws(LineError) {
         self.init(
             number: try record.required("number", record.number("number")),
-            name: try record.required("name", record.text("name")), driver: record.text("driver") ?? "?",
+            name: try record.required("name", record.text("name")), driver: try record.text("driver") ?? "?",
             thread: try record.number("thread") ?? 0, ticks: try record.number("ticks") ?? 0,
             jobs: try record.number("jobs") ?? 0, operations: try record.number("operations") ?? 0,
             waitingOperations: try record.number("waiting") ?? 0, pendingTimers: try record.number("timers") ?? 0,
@@ -176,13 +187,13 @@ extension LoopView {
 extension TaskView {
     fileprivate init(_ record: Record) throws(LineError) {
         var wait: Wait?
-        if let kind = record.text("wait") {
+        if let kind = try record.text("wait") {
             wait = Wait(
-                kind: kind, target: record.text("target"), standing: record.text("standing"),
+                kind: kind, target: try record.text("target"), standing: try record.text("standing"),
                 descriptor: try record.number("fd"), left: try record.duration("left"), tasks: try record.ids("by"))
         }
         self.init(
-            id: try record.required("id", record.number("id")), name: record.text("name"),
+            id: try record.required("id", record.number("id")), name: try record.text("name"),
             loop: try record.number("loop") ?? 0, parent: try record.number("parent"),
             creator: try record.number("creator"), kind: try record.word("kind") ?? .unknown, origin: nil,
             state: try record.required("state", record.word("state")), wait: wait,
@@ -195,8 +206,8 @@ extension TaskView {
 extension Frame {
     fileprivate init(_ record: Record) throws(LineError) {
         self.init(
-            address: try record.required("address", record.number("address")), function: record.text("function"),
-            file: record.text("file"), line: try record.number("line"), image: record.text("image"),
+            address: try record.required("address", record.number("address")), function: try record.text("function"),
+            file: try record.text("file"), line: try record.number("line"), image: try record.text("image"),
             offset: try record.number("offset"))
     }
 }

@@ -8,6 +8,7 @@ import AsyncIOKernel
 /// Writes records.
 struct LineWriter {
     private(set) var bytes: [UInt8] = []
+    private var copies: [UInt: (frame: Frame, bytes: [UInt8])] = [:]
 
     /// Begins a record.
     mutating func begin(_ kind: String) { bytes.append(contentsOf: kind.utf8) }
@@ -24,7 +25,7 @@ struct LineWriter {
     mutating func add(_ key: String, _ number: (some BinaryInteger)?) {
         guard let number else { return }
         addKey(key)
-        bytes.append(contentsOf: String(number).utf8)
+        write(number)
     }
 
     /// In nanoseconds.
@@ -38,8 +39,17 @@ struct LineWriter {
         addKey(key)
         for (index, id) in ids.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
-            bytes.append(contentsOf: String(id).utf8)
+            write(id)
         }
+    }
+
+    /// A frame's record, which is written once for all that are equal, and then copied: most tasks of a program begin
+    /// in the same few places.
+    mutating func addCopy(of frame: Frame, _ record: (inout LineWriter) -> Void) {
+        if let copy = copies[frame.address], copy.frame == frame { return bytes.append(contentsOf: copy.bytes) }
+        let start = bytes.count
+        record(&self)
+        copies[frame.address] = (frame, Array(bytes[start...]))
     }
 
     /// A line that is a word and the rest: `error TEXT`, `bytes N`.
@@ -68,9 +78,30 @@ struct LineWriter {
         bytes.append(UInt8(ascii: "="))
     }
 
+    @inline(__always)
+    private mutating func write(_ number: some BinaryInteger) {
+        // Without a string for each of a hundred thousand numbers.
+        guard let number = UInt64(exactly: number) else { return bytes.append(contentsOf: String(number).utf8) }
+        write(number)
+    }
+
+    private mutating func write(_ number: UInt64) {
+        var rest = number
+        let start = bytes.count
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
+    }
+
     private mutating func escape(_ text: String) {
         var text = text
         text.withUTF8 { memory in
+            // Nearly all are plain.
+            if unsafe memory.allSatisfy({ (0x20..<0x7f).contains($0) && $0 != UInt8(ascii: "\\") }) {
+                return unsafe bytes.append(contentsOf: memory)
+            }
             for index in 0..<memory.count {
                 let byte = unsafe memory[index]
                 let next = index + 1 < memory.count ? unsafe memory[index + 1] : 0
@@ -147,35 +178,51 @@ package struct Record {
     package let kind: String
     /// The line's number.
     package let line: Int
-    private var fields: [(key: String, value: String)] = []
+    /// Where the keys and values are in the line. They become strings where they are asked for: most of a tree's
+    /// hundred thousand are numbers.
+    private var fields: [(key: Range<Int>, value: Range<Int>)] = []
+    private let bytes: ArraySlice<UInt8>
 
     init(parsing bytes: ArraySlice<UInt8>, number: Int) throws(LineError) {
         line = number
+        self.bytes = bytes
         fields.reserveCapacity(24)
-        var rest = bytes
-        let end = rest.firstIndex(of: UInt8(ascii: "\t")) ?? rest.endIndex
-        kind = try Self.text(rest[..<end], line: number)
+        var at = bytes.firstIndex(of: UInt8(ascii: "\t")) ?? bytes.endIndex
+        kind = try Self.text(bytes[..<at], line: number)
         guard !kind.isEmpty else { throw LineError(line: number, reason: "it has no kind") }
-        rest = rest[end...]
-        while !rest.isEmpty {
-            rest.removeFirst()
-            let end = rest.firstIndex(of: UInt8(ascii: "\t")) ?? rest.endIndex
-            guard let sign = rest[..<end].firstIndex(of: UInt8(ascii: "=")) else {
+        while at < bytes.endIndex {
+            let start = at + 1
+            at = bytes[start...].firstIndex(of: UInt8(ascii: "\t")) ?? bytes.endIndex
+            guard let sign = bytes[start..<at].firstIndex(of: UInt8(ascii: "=")) else {
                 throw LineError(line: number, reason: "a field without =")
             }
-            let key = try Self.text(rest[..<sign], line: number)
-            fields.append((key, try Self.text(rest[rest.index(after: sign)..<end], line: number)))
-            rest = rest[end...]
+            fields.append((start..<sign, (sign + 1)..<at))
+        }
+        // What is not plain is looked at now, whoever asks for it.
+        guard !Self.isPlain(bytes) else { return }
+        for field in fields {
+            _ = try Self.text(bytes[field.key], line: number)
+            _ = try Self.text(bytes[field.value], line: number)
         }
     }
 
-    package func text(_ key: String) -> String? { fields.first { $0.key == key }?.value }
+    /// Whether the lines are equal.
+    func says(theSameAs other: Record) -> Bool { bytes.elementsEqual(other.bytes) }
+
+    private func value(_ key: String) -> ArraySlice<UInt8>? {
+        fields.first { bytes[$0.key].elementsEqual(key.utf8) }.map { bytes[$0.value] }
+    }
+
+    package func text(_ key: String) throws(LineError) -> String? {
+        guard let value = value(key) else { return nil }
+        return try Self.text(value, line: line)
+    }
 
     package func number<Number: FixedWidthInteger>(
         _ key: String, as type: Number.Type = Number.self
     ) throws(LineError) -> Number? {
-        guard let text = text(key) else { return nil }
-        guard let number = Number(text) else { throw wrong(key) }
+        guard let value = value(key) else { return nil }
+        guard let number = Self.number(value, as: Number.self) else { throw wrong(key) }
         return number
     }
 
@@ -186,7 +233,7 @@ package struct Record {
     package func flag(_ key: String) throws(LineError) -> Bool { try number(key, as: Int.self) ?? 0 != 0 }
 
     package func ids(_ key: String) throws(LineError) -> [UInt64] {
-        guard let text = text(key), !text.isEmpty else { return [] }
+        guard let text = try text(key), !text.isEmpty else { return [] }
         var ids: [UInt64] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let id = UInt64(part) else { throw wrong(key) }
@@ -199,7 +246,7 @@ package struct Record {
     package func word<Word: RawRepresentable<String>>(
         _ key: String, as type: Word.Type = Word.self
     ) throws(LineError) -> Word? {
-        guard let text = text(key) else { return nil }
+        guard let text = try text(key) else { return nil }
         guard let word = Word(rawValue: text) else { throw wrong(key) }
         return word
     }
@@ -212,11 +259,35 @@ package struct Record {
 
     package func wrong(_ key: String) -> LineError { LineError(line: line, reason: "\(kind) with a strange \(key)") }
 
+    /// Digits, and a sign before them at most.
+    private static func number<Number: FixedWidthInteger>(_ digits: ArraySlice<UInt8>, as: Number.Type) -> Number? {
+        var digits = digits
+        let isNegative = digits.first == UInt8(ascii: "-")
+        if isNegative { digits.removeFirst() }
+        guard !digits.isEmpty else { return nil }
+        var number: Number = 0
+        for digit in digits {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+            // Towards the sign, since there is one more negative number.
+            let step = Number(truncatingIfNeeded: digit - UInt8(ascii: "0"))
+            let (tens, isFar) = number.multipliedReportingOverflow(by: 10)
+            let (sum, isTooFar) =
+                isNegative ? tens.subtractingReportingOverflow(step) : tens.addingReportingOverflow(step)
+            if isFar || isTooFar { return nil }
+            number = sum
+        }
+        return number
+    }
+
+    private static func isPlain(_ bytes: ArraySlice<UInt8>) -> Bool {
+        bytes.allSatisfy { $0 < 0x80 && $0 != UInt8(ascii: "\\") }
+    }
+
     /// Text without its escapes.
     static func text(_ bytes: ArraySlice<UInt8>, line: Int) throws(LineError) -> String {
         let text: String?
         // Nearly all are plain, and a tree has a hundred thousand of them.
-        if bytes.allSatisfy({ $0 < 0x80 && $0 != UInt8(ascii: "\\") }) {
+        if isPlain(bytes) {
             return String(decoding: bytes, as: UTF8.self)
         } else if bytes.contains(UInt8(ascii: "\\")) {
             guard let plain = unescape(bytes) else { throw LineError(line: line, reason: "a strange escape") }

@@ -16,12 +16,15 @@ extension LoopInspector {
     }
 
     /// A task of the table; nil if there is none, or no more.
-    func read(_ position: Int, frames: Int, isAway: Bool = false) -> RawTask? {
+    func read(
+        _ position: Int, frames: Int, isAway: Bool = false, from pages: borrowing CopiedPages = .ofOneTask
+    ) -> RawTask? {
         let entry = table[position]
         guard entry.id != 0 else { return nil }
         let now = loop.now
         // What runs has no stack that could be read. What is ready has: nothing runs it while this does.
-        let reading = TaskReader.read(entry.task, id: entry.id, frames: entry.phase == .running ? 0 : frames)
+        let reading = TaskReader.read(
+            entry.task, id: entry.id, frames: entry.phase == .running ? 0 : frames, from: pages)
         if TaskReader.refusal == nil && (reading == nil || reading?.isComplete == true) {
             // It has ended elsewhere. What goes with it goes on the loop's thread.
             if entry.phase == .waiting && !isAway { forget(position) }

