@@ -25,8 +25,6 @@ final class LoopInspector: Instrument, JobWatcher {
     @safe @exclusivity(unchecked) private var borrowedRing: Unmanaged<TraceRing>?
     /// Who has queued the job that was queued last.
     @safe @exclusivity(unchecked) private var waker: UInt64 = 0
-    /// Whether a job runs, a task's or an actor's.
-    @safe @exclusivity(unchecked) private var runsJob = false
     /// The position of the task that runs, or -1.
     @safe @exclusivity(unchecked) private var running = -1
     @safe @exclusivity(unchecked) private(set) var busy: Int64 = 0
@@ -57,8 +55,6 @@ final class LoopInspector: Instrument, JobWatcher {
         self.watchdog = watchdog
         debug = desk.map(DebugRounds.init(desk:))
         outer = loop.watcher
-        // It may begin within a job.
-        runsJob = TaskID.current != nil
         loop.watcher = self
         watchdog.watch(cell)
         debug?.begin(self)
@@ -114,7 +110,7 @@ final class LoopInspector: Instrument, JobWatcher {
     // MARK: JobWatcher
 
     func queued(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
-        waker = runsJob || isCalling ? TaskID.current?.number ?? 0 : 0
+        waker = TaskID.current?.number ?? 0
         if unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) {
             let id = task.number
             let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
@@ -126,7 +122,6 @@ final class LoopInspector: Instrument, JobWatcher {
 
     func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
         unsafe outer?.willRun(job, task, at: instant)
-        runsJob = true
         guard unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) else {
             cell.jobRuns(0, 0, at: instant)
             return running = -1
@@ -182,7 +177,6 @@ final class LoopInspector: Instrument, JobWatcher {
     }
 
     func didRun(at instant: Instant) {
-        runsJob = false
         if running >= 0 { taskPauses(running, at: instant) } else { cell.loopGoesOn(at: instant) }
         outer?.didRun(at: instant)
     }

@@ -68,9 +68,8 @@ extension EventLoop {
     /// as an operation: elsewhere than on the loop, in a cancelled task, while another task sends, and so on.
     package func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
         guard unsafe !bytes.isEmpty, isCurrent, core.budget > 0, !isCancelled,
-            let descriptors = core.descriptors
+            let result = unsafe core.descriptors?.sendAtOnce(handle, bytes)
         else { return 0 }
-        let result = unsafe descriptors.sendAtOnce(handle, bytes)
         // What is left is asked for as an operation, and counts as one.
         if result < 0 || result == bytes.count { core.noteImmediate("write", handle.descriptor) }
         return result
@@ -79,8 +78,8 @@ extension EventLoop {
     /// The second step of a read, which nearly always ends at once: see ``Operation/Steps``. Nil if it has to be asked
     /// for as an operation.
     package func receiveAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
-        guard isCurrent, core.budget > 0, let descriptors = core.descriptors,
-            let outcome = descriptors.receiveBytesAtOnce(handle, limit: limit, after: first)
+        guard isCurrent, core.budget > 0,
+            let outcome = core.descriptors?.receiveBytesAtOnce(handle, limit: limit, after: first)
         else { return nil }
         core.noteImmediate("read", handle.descriptor)
         return outcome

@@ -114,7 +114,7 @@ extension EventLoop {
     package static func taskWaits(at place: (any WaitingPlace)?, as visitor: Int = 0) {
         guard let pointer = unsafe casyncio_current_loop() else { return }
         unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef {
-            if $0.core.isWatched { $0.core.tell { $0.watcher?.waits(at: place, as: visitor) } }
+            $0.core.tell { $0.watcher?.waits(at: place, as: visitor) }
         }
     }
 }

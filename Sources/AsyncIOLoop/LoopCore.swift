@@ -33,6 +33,9 @@ final class LoopCore {
     /// Who watches, if anybody does.
     @safe @exclusivity(unchecked) private(set) var audience: Audience?
     @safe @exclusivity(unchecked) private var borrowedAudience: Unmanaged<Audience>?
+    /// How many calls to them are under way, one within the other, and who has left meanwhile.
+    @safe @exclusivity(unchecked) private var tellings = 0
+    @safe @exclusivity(unchecked) private var leavers: [Audience] = []
     @safe @exclusivity(unchecked) private(set) var isWatched = false
     /// Whether there is an instrument among them.
     @safe @exclusivity(unchecked) private(set) var isRecorded = false
@@ -106,14 +109,25 @@ final class LoopCore {
         isWatched = audience != nil
         isRecorded = instrument != nil
         isSeenRecent = false
-        withExtendedLifetime(former) {}
+        // Who is told something may be who begins or leaves, or may let go of somebody who does.
+        if let former, tellings > 0 { leavers.append(former) }
     }
 
     /// Tells those who watch, without counting references to them, which would cost more than most of what they do.
-    /// Nobody leaves while being told something.
     @inline(__always)
     func tell(_ body: (Audience) -> Void) {
-        if let audience = borrowedAudience { unsafe audience._withUnsafeGuaranteedRef(body) }
+        guard let audience = borrowedAudience else { return }
+        tellings &+= 1
+        unsafe audience._withUnsafeGuaranteedRef(body)
+        tellings &-= 1
+        if tellings == 0 && !leavers.isEmpty { letLeaversGo() }
+    }
+
+    @inline(never)
+    private func letLeaversGo() {
+        let gone = leavers
+        leavers = []
+        withExtendedLifetime(gone) {}
     }
 
     // MARK: Operations

@@ -121,8 +121,12 @@ static const char *bytes_at(struct casyncio_pages *pages, uintptr_t address) {
             uintptr_t starts[] = {address - address % pages->span, address - address % PAGE};
             for (int i = 0; i < 2 && !has(pages, slot, address); i++) {
                 struct iovec here = {pages->bytes + slot * pages->span, pages->span};
-                struct iovec there = {(void *)starts[i], pages->span};
-                ssize_t count = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+                // A page each: those before the first that is not there are copied.
+                struct iovec there[SHARED_SPAN / PAGE];
+                size_t parts = pages->span / PAGE;
+                for (size_t part = 0; part < parts; part++)
+                    there[part] = (struct iovec){(void *)(starts[i] + part * PAGE), PAGE};
+                ssize_t count = process_vm_readv(getpid(), &here, 1, there, parts, 0);
                 pages->addresses[slot] = starts[i];
                 pages->counts[slot] = count > 0 ? (size_t)count / PAGE * PAGE : 0;
             }

@@ -125,7 +125,8 @@ final class Capture: Sendable {
     func tree() -> TaskTree {
         let state = state.withLock { $0 }
         var found = state.tasks
-        if state.loops.count > 1 {
+        // Where tasks cannot be read, a loop forgets those that live in their parents' memory, and meets them again.
+        if state.loops.count > 1 || TaskReader.refusal != nil {
             // A task that has moved from loop to loop is known to several: the one that saw it last is right.
             var newest: [UInt64: Instant] = [:]
             for task in found { newest[task.view.id] = max(newest[task.view.id] ?? task.seen, task.seen) }

@@ -41,8 +41,8 @@ struct DiskWatchTests {
         try await Folder.removeTree("\(base)/inner")
         try await seen(until: "removed /inner/")
         watcher.close()
-        // That a replacement was written is told of at the last close of it, which may be another process's: one that is
-        // just being made has a copy of each descriptor until it runs its program.
+        // That a replacement was written is told of at the last close of it, which may be another process's: one that
+        // is just being made has a copy of each descriptor until it runs its program.
         return events.filter { !$0.hasPrefix("written /inner/deep/") }.map { event in
             // A temporary name.
             event.split(separator: "/").map { $0.hasPrefix(".asyncio-") ? "NEW" : String($0) }.joined(separator: "/")
