@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Plots what bench.py has measured: an SVG for each group of works, with all rows, also those that we lose.
 
-plot.py FILE.json -o DIRECTORY [--group GROUP…]
-And overview.svg: what each peer needs as a multiple of what ours need, all works.
+plot.py FILE.json… -o DIRECTORY [--group GROUP…]
+And overview.svg: what each peer needs as a multiple of what ours need, all works. Of several files, which are to be of
+one machine and of the same versions, a later one's works take the place of an earlier one's.
 """
 import argparse
 import json
@@ -13,7 +14,7 @@ import figures
 from svg import BAR, LABELS, ROW, VALUES, WIDTH, Drawing, wrap
 from overview import overview
 from table import notes
-from works import FIGURES, GROUPS
+from works import FIGURES, GROUPS, WORKS
 
 MARGIN = 24
 LEFT = MARGIN + LABELS
@@ -79,21 +80,49 @@ def bar(drawing, row, work, end):
     drawing.y += ROW
 
 
-def caption(document, names):
+def caption(document, works, names):
     """How, with what, where and when this was measured."""
-    machine, plan = document["machine"], document["plan"]
+    machine = document["machine"]
     lines = wrap(document["method"], COLUMNS)
-    rounds = "1 round" if plan["rounds"] == 1 else f"{plan['rounds']} rounds"
-    how = f"{rounds} of {plan['seconds']:g} s after {plan['warmup']:g} s of warming up"
+    plans = {}
+    for work in works:
+        plans.setdefault(described(work.get("plan") or document["plan"]), []).append(work["name"])
+    if len(plans) == 1:
+        how = next(iter(plans))
+    else:
+        how = "; ".join(f"{', '.join(names)}: {plan}" for plan, names in plans.items())
     lines += wrap(
         f"{how}; whiskers are quartiles. {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
         f"{machine['system']}, TCP with {machine['congestion_control']}, {machine['date']}.", COLUMNS)
     shared = by_version(document["versions"], names)
     versions = [f"{' and '.join(sharing)}: {version}" for version, sharing in shared]
     lines += wrap(f"Versions: {'; '.join(versions)}.", COLUMNS)
-    if plan.get("quick"):
+    if any((work.get("plan") or document["plan"]).get("quick") for work in works):
         lines.append("A quick run: these figures are not to be quoted.")
     return lines + [line for note in machine["notes"] for line in wrap(note, COLUMNS)]
+
+
+def described(plan):
+    rounds = "1 round" if plan["rounds"] == 1 else f"{plan['rounds']} rounds"
+    return f"{rounds} of {plan['seconds']:g} s after {plan['warmup']:g} s of warming up"
+
+
+def merged(documents):
+    """One document of all: each work as it was measured last, and what each run says of itself."""
+    works = {}
+    for document in documents:
+        for work in document["works"]:
+            works[work["name"]] = {"plan": document["plan"], **work}
+    notes = dict.fromkeys(note for document in documents for note in document["machine"]["notes"])
+    last = documents[-1]
+    versions = {name: version for document in documents for name, version in document["versions"].items()}
+    order = [work.name for work in WORKS]
+    return {
+        **last,
+        "machine": {**last["machine"], "notes": list(notes)},
+        "versions": versions,
+        "works": [works[name] for name in sorted(works, key=order.index)],
+    }
 
 
 def by_version(versions, names):
@@ -109,15 +138,15 @@ def draw_overview(document):
     names = overview(drawing, document["works"])
     if not names:
         return None
-    foot(drawing, document, names)
+    foot(drawing, document, document["works"], names)
     return drawing.document("Overview: what others need, in what ours needs")
 
 
-def foot(drawing, document, names):
+def foot(drawing, document, works, names):
     drawing.y += 8
     drawing.line(MARGIN, drawing.y, WIDTH - MARGIN, drawing.y, "axis")
     drawing.y += 4
-    for line in caption(document, names):
+    for line in caption(document, works, names):
         drawing.y += 15
         drawing.text(MARGIN, drawing.y, line, "quiet small")
 
@@ -133,17 +162,17 @@ def draw(document, group):
     for work in works:
         panel(drawing, work)
     names = dict.fromkeys(row["name"] for work in works for row in work["rows"])
-    foot(drawing, document, names)
+    foot(drawing, document, works, names)
     return drawing.document(f"{GROUPS[group]}: ratios of {', '.join(names)}")
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("-o", "--output", type=Path, default=Path("."))
     parser.add_argument("--group", nargs="+", default=list(GROUPS), choices=list(GROUPS))
     options = parser.parse_args(arguments)
-    document = json.loads(options.file.read_text())
+    document = merged([json.loads(file.read_text()) for file in options.files])
     options.output.mkdir(parents=True, exist_ok=True)
     for group in options.group:
         if picture := draw(document, group):

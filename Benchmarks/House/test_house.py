@@ -368,6 +368,19 @@ class Plot(unittest.TestCase):
             self.assertEqual(words.count("tokio skipped: does not do < it"), len(works))
             self.assertIn("A quick run: these figures are not to be quoted.", words)
 
+    def test_of_several_runs_the_last_counts_and_each_says_how(self):
+        first, second = self.document(), self.document()
+        second["plan"] = {"rounds": 7, "seconds": 2, "warmup": 1, "quick": False}
+        second["works"] = [work for work in second["works"] if work["name"] == "echo-64"]
+        second["works"][0]["title"] = "Measured again"
+        both = plot.merged([first, second])
+        self.assertEqual([work["name"] for work in both["works"]], [work.name for work in WORKS])
+        words = " ".join(" ".join(xml.fromstring(plot.draw(both, "echo")).itertext()).split())
+        self.assertEqual(words.count("Measured again"), 1)
+        self.assertIn("echo-64: 7 rounds of 2 s after 1 s", words)
+        self.assertIn("echo-1, echo-1000", words)
+        self.assertIn("A quick run", words, "some of the works were")
+
     def test_bars_stay_within_the_picture(self):
         picture = xml.fromstring(plot.draw(self.document(), "echo"))
         bars = [shape for shape in picture.iter("{http://www.w3.org/2000/svg}rect") if shape.get("x")]
