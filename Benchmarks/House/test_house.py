@@ -189,7 +189,7 @@ class Load(unittest.TestCase):
                 self.assertIn(name, told["errors"])
 
     def test_faults_under_a_pipeline_are_named(self):
-        options = ("--connections", 1, "--pipeline", 8, "--count", 400, "--patience", 0.3)
+        options = ("--connections", 1, "--pipeline", 8, "--count", 400, "--patience", 10)
         for fault, *names in (("drop", "bytes_out_of_place"), ("double", "bytes_out_of_place", "surplus")):
             with self.subTest(fault=fault):
                 told = self.exchange("echo", fault, *options)
