@@ -172,7 +172,7 @@ class Load(unittest.TestCase):
                 self.assertGreaterEqual(told["server_cpu_ns"], 0)
 
     def test_faults_of_streams_are_named(self):
-        patience = ("--patience", 0.3)
+        patience = ("--patience", 1)
         for fault, *names in (
             ("flip", "bytes_changed"), ("drop", "stalled", "bytes_out_of_place"), ("lose", "stalled"),
             ("double", "surplus"), ("add", "surplus"), ("close", "closed_early"), ("half", "stalled"),

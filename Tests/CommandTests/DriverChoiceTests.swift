@@ -13,7 +13,8 @@ struct DriverChoiceTests {
     ) throws -> RunningCommand {
         try RunningCommand(
             ["serve", "echo", "--port", "0", "--loops", "2", "--driver", driver],
-            by: ["python3", script] + restrictions + ["--"], environment: ["PATH=/usr/bin:/bin"] + environment)
+            by: ["python3", script] + restrictions + ["--"],
+            environment: ["PATH=\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")"] + environment)
     }
 
     @Test(
