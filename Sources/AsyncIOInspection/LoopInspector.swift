@@ -41,9 +41,9 @@ final class LoopInspector: Instrument, JobWatcher {
     /// Whether a callback runs.
     @safe @exclusivity(unchecked) private var isCalling = false
     /// Who records what happens besides the ring.
-    @safe @exclusivity(unchecked) private var outerInstrument: (any Instrument)?
+    @safe @exclusivity(unchecked) private var outer: (any Instrument)?
     @safe @exclusivity(unchecked) private var isInstrument = false
-    private let outer: (any JobWatcher)?
+    private let outerWatcher: (any JobWatcher)?
 
     /// Begins to inspect a loop, on its thread.
     init(_ loop: EventLoop, number: Int, watchdog: LoopWatchdog, debug desk: DebugDesk? = nil) {
@@ -54,7 +54,7 @@ final class LoopInspector: Instrument, JobWatcher {
         cell = WatchCell(loop, number: number, thread: thread, watchdog: watchdog)
         self.watchdog = watchdog
         debug = desk.map(DebugRounds.init(desk:))
-        outer = loop.watcher
+        outerWatcher = loop.watcher
         loop.watcher = self
         watchdog.watch(cell)
         debug?.begin(self)
@@ -67,7 +67,7 @@ final class LoopInspector: Instrument, JobWatcher {
         debug?.end(self)
         hasEnded = true
         endTrace()
-        if loop.watcher === self { loop.watcher = outer }
+        if loop.watcher === self { loop.watcher = outerWatcher }
         for position in 0..<table.capacity where table[position].id != 0 { forget(position) }
     }
 
@@ -79,7 +79,7 @@ final class LoopInspector: Instrument, JobWatcher {
         self.ring = ring
         guard !isInstrument else { return }
         isInstrument = true
-        outerInstrument = loop.instrument
+        outer = loop.instrument
         loop.instrument = self
     }
 
@@ -89,8 +89,8 @@ final class LoopInspector: Instrument, JobWatcher {
         // One that came later passes on what it is told.
         guard isInstrument, loop.instrument === self else { return }
         isInstrument = false
-        loop.instrument = outerInstrument
-        outerInstrument = nil
+        loop.instrument = outer
+        outer = nil
     }
 
     func record(_ event: LoopEvent, at instant: Instant) {
@@ -104,7 +104,7 @@ final class LoopInspector: Instrument, JobWatcher {
                 }
             }
         }
-        outerInstrument?.record(event, at: instant)
+        outer?.record(event, at: instant)
     }
 
     // MARK: JobWatcher
@@ -117,11 +117,11 @@ final class LoopInspector: Instrument, JobWatcher {
             table[position].phase = .ready
             table[position].since = instant
         }
-        unsafe outer?.queued(job, task, at: instant)
+        unsafe outerWatcher?.queued(job, task, at: instant)
     }
 
     func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
-        unsafe outer?.willRun(job, task, at: instant)
+        unsafe outerWatcher?.willRun(job, task, at: instant)
         guard unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) else {
             cell.jobRuns(0, 0, at: instant)
             return running = -1
@@ -142,7 +142,7 @@ final class LoopInspector: Instrument, JobWatcher {
             table[position].asks(name, descriptor, operation)
             waitBegins(at: position)
         }
-        outer?.waits(for: operation, name, descriptor)
+        outerWatcher?.waits(for: operation, name, descriptor)
     }
 
     func waits(at place: (any WaitingPlace)?, as visitor: Int) {
@@ -151,7 +151,7 @@ final class LoopInspector: Instrument, JobWatcher {
             table[position].isAsking = false
             waitBegins(at: position)
         }
-        outer?.waits(at: place, as: visitor)
+        outerWatcher?.waits(at: place, as: visitor)
     }
 
     /// Where the task stands whose code runs here: nearly always the one whose job does. In an actor's own job it is
@@ -178,7 +178,7 @@ final class LoopInspector: Instrument, JobWatcher {
 
     func didRun(at instant: Instant) {
         if running >= 0 { taskPauses(running, at: instant) } else { cell.loopGoesOn(at: instant) }
-        outer?.didRun(at: instant)
+        outerWatcher?.didRun(at: instant)
     }
 
     @inline(__always)
@@ -201,7 +201,7 @@ final class LoopInspector: Instrument, JobWatcher {
     }
 
     func willCall(at instant: Instant) {
-        outer?.willCall(at: instant)
+        outerWatcher?.willCall(at: instant)
         cell.callbackRuns(at: instant)
         isCalling = true
     }
@@ -209,17 +209,17 @@ final class LoopInspector: Instrument, JobWatcher {
     func didCall(at instant: Instant) {
         isCalling = false
         cell.loopGoesOn(at: instant)
-        outer?.didCall(at: instant)
+        outerWatcher?.didCall(at: instant)
     }
 
     func turns(at instant: Instant) {
         cell.turns(at: instant)
-        outer?.turns(at: instant)
+        outerWatcher?.turns(at: instant)
     }
 
     func asksDriver(until deadline: Instant?, at instant: Instant) {
         cell.asksDriver(until: deadline, at: instant)
-        outer?.asksDriver(until: deadline, at: instant)
+        outerWatcher?.asksDriver(until: deadline, at: instant)
     }
 
     // MARK: Tasks that come and go
@@ -247,7 +247,7 @@ final class LoopInspector: Instrument, JobWatcher {
         return table.add(entry)
     }
 
-    /// Whether nothing more is to be known of a task that has just run: it has ended, or may have.
+    /// Whether nothing more is to be known of a task that does not run: it has ended, or may have.
     private func isOver(_ position: Int) -> Bool {
         let address = table[position].task
         // Its parent may have run on another thread meanwhile, and have given the memory back.

@@ -101,13 +101,14 @@ final class LoopCore {
         set { watched(by: instrument, newValue) }
     }
 
-    /// Who has begun to watch has not seen what runs just now, which may take long.
+    /// From now on, these watch.
     private func watched(by instrument: (any Instrument)?, _ watcher: (any JobWatcher)?) {
         let former = audience
         audience = instrument == nil && watcher == nil ? nil : Audience(instrument, watcher)
         unsafe borrowedAudience = audience.map { unsafe Unmanaged.passUnretained($0) }
         isWatched = audience != nil
         isRecorded = instrument != nil
+        // Who has begun to watch has not seen what runs just now, which may take long.
         isSeenRecent = false
         // Who is told something may be who begins or leaves, or may let go of somebody who does.
         if let former, tellings > 0 { leavers.append(former) }
