@@ -23,8 +23,6 @@ final class LoopInspector: Instrument, JobWatcher {
         didSet { unsafe borrowedRing = ring.map { unsafe Unmanaged.passUnretained($0) } }
     }
     @safe @exclusivity(unchecked) private var borrowedRing: Unmanaged<TraceRing>?
-    /// Who has queued the job that was queued last.
-    @safe @exclusivity(unchecked) private var waker: UInt64 = 0
     /// The position of the task that runs, or -1.
     @safe @exclusivity(unchecked) private var running = -1
     @safe @exclusivity(unchecked) private(set) var busy: Int64 = 0
@@ -98,7 +96,7 @@ final class LoopInspector: Instrument, JobWatcher {
         if let ring = borrowedRing {
             unsafe ring._withUnsafeGuaranteedRef {
                 if case .queued = event {
-                    $0.record(event, by: waker, at: instant)
+                    $0.record(event, by: Self.waker, at: instant)
                 } else {
                     $0.record(event, by: running < 0 ? 0 : table[running].id, at: instant)
                 }
@@ -107,13 +105,15 @@ final class LoopInspector: Instrument, JobWatcher {
         outer?.record(event, at: instant)
     }
 
+    /// Who queues a job, while it is being queued; 0 is no task.
+    private static var waker: UInt64 { TaskID.current?.number ?? 0 }
+
     // MARK: JobWatcher
 
     func queued(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
-        waker = TaskID.current?.number ?? 0
         if unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) {
             let id = task.number
-            let position = unsafe table.position(of: id) ?? meet(job, id, creator: waker, at: instant)
+            let position = unsafe table.position(of: id) ?? meet(job, id, creator: Self.waker, at: instant)
             table[position].phase = .ready
             table[position].since = instant
         }

@@ -1,5 +1,5 @@
 import CAsyncIO
-package import Synchronization
+public import Synchronization
 
 /// A mutual exclusion for a few instructions at a time: one atomic word, and futex(2) for those who find it taken.
 ///
@@ -11,6 +11,7 @@ package import Synchronization
 /// instructions, and a visit as many again outside of it, that keeps nobody away for long: three threads that flood a
 /// queue leave the loop its timers, to which a test holds them. What the loop guards takes system calls and grows
 /// arrays; there a lock without turns did keep the loop away, and `Locked`, which has turns, stands one floor above.
+@usableFromInline
 package struct FutexLock: ~Copyable, Sendable {
     @usableFromInline let word = Atomic<UInt32>(0)
 
@@ -19,12 +20,14 @@ package struct FutexLock: ~Copyable, Sendable {
 
     /// Takes the lock; blocks the thread while another has it.
     @inlinable
+    @inline(__always)
     package func acquire() {
         if !word.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { wait() }
     }
 
     /// Gives the lock back.
     @inlinable
+    @inline(__always)
     package func release() {
         if word.exchange(0, ordering: .releasing) == 2 { wake() }
     }

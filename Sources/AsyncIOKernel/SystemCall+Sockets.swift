@@ -7,13 +7,13 @@ extension SystemCall {
     /// recv(2) into at most `count` bytes.
     package static func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
         if let standIn { return unsafe standIn.read(descriptor, into: .init(start: memory, count: count)) }
-        return result { unsafe recv(descriptor, memory, count, 0) }
+        return result { unsafe casyncio_receive(descriptor, memory, count) }
     }
 
     /// send(2), without the SIGPIPE that a peer who has gone would cost us.
     package static func send(_ descriptor: CInt, _ memory: UnsafeRawPointer?, _ count: Int) -> Int {
         if let standIn { return unsafe standIn.write(descriptor, .init(start: memory, count: count)) }
-        return result { unsafe Glibc.send(descriptor, memory, count, CInt(MSG_NOSIGNAL)) }
+        return result { unsafe casyncio_send(descriptor, memory, count) }
     }
 
     /// sendmsg(2) of a list of vectors.

@@ -21,8 +21,7 @@ extension EventLoop {
             return !operation.isSecondStep && Task.isCancelled ? .ended(.cancelled) : .isElsewhere
         }
         // Before the cancellation: a task that tries again and again although it is cancelled must not keep the loop.
-        guard core.budget > 0 else { return .mustTakeTurns }
-        core.budget -= 1
+        guard casyncio_spend_share() else { return .mustTakeTurns }
         if !operation.isSecondStep && isCancelled { return .ended(.cancelled) }
         switch core.start(operation) {
         case .completed(let outcome): return .ended(outcome)
@@ -67,7 +66,7 @@ extension EventLoop {
     /// Sends what the kernel takes at once: a number of bytes, or a negated error number. 0 if it has to be asked for
     /// as an operation: elsewhere than on the loop, in a cancelled task, while another task sends, and so on.
     package func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
-        guard unsafe !bytes.isEmpty, isCurrent, core.budget > 0, !isCancelled,
+        guard unsafe !bytes.isEmpty, isCurrent, casyncio_share() > 0, !isCancelled,
             let result = unsafe core.descriptors?.sendAtOnce(handle, bytes)
         else { return 0 }
         // What is left is asked for as an operation, and counts as one.
@@ -78,7 +77,7 @@ extension EventLoop {
     /// The second step of a read, which nearly always ends at once: see ``Operation/Steps``. Nil if it has to be asked
     /// for as an operation.
     package func receiveAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
-        guard isCurrent, core.budget > 0,
+        guard isCurrent, casyncio_share() > 0,
             let outcome = core.descriptors?.receiveBytesAtOnce(handle, limit: limit, after: first)
         else { return nil }
         core.noteImmediate("read", handle.descriptor)
@@ -257,12 +256,5 @@ extension EventLoop {
     /// Whether the running job has completed its share of operations without suspending, and queues again before the
     /// next: ``Fairness/operationsPerJob``. Each call counts as one operation. Elsewhere than on a loop, always false.
     @inline(__always)
-    package static var hasHadItsTurn: Bool {
-        guard let pointer = unsafe casyncio_current_loop() else { return false }
-        return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef { loop in
-            guard loop.core.budget > 0 else { return true }
-            loop.core.budget -= 1
-            return false
-        }
-    }
+    package static var hasHadItsTurn: Bool { !casyncio_spend_share() }
 }

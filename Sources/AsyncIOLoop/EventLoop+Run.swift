@@ -163,6 +163,7 @@ extension EventLoop {
     /// The thread belongs to the loop from here on.
     func enter() {
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
+        casyncio_set_share(Int64(core.fairness.operationsPerJob))
         Self.observer?.loopRuns(self)
         guard options.mode == .takeover, SystemThread.isMain, Takeover.install() else { return }
         ownsDefaultExecutor = true
@@ -174,6 +175,7 @@ extension EventLoop {
     func leave() {
         casyncio_set_default_core(nil)
         casyncio_set_current_loop(nil)
+        casyncio_set_share(.max)
         Self.observer?.loopRests(self)
     }
 

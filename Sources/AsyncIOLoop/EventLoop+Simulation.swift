@@ -44,12 +44,14 @@ extension EventLoop {
     @inline(__always)
     package func visit<Result>(_ body: () throws -> Result) rethrows -> Result {
         let (loop, defaults) = (unsafe casyncio_current_loop(), unsafe casyncio_default_core())
-        let standIn = unsafe casyncio_stand_in()
+        let (standIn, share) = (unsafe casyncio_stand_in(), casyncio_share())
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
+        casyncio_set_share(Int64(core.fairness.operationsPerJob))
         if ownsDefaultExecutor { unsafe casyncio_set_default_core(Unmanaged.passUnretained(core).toOpaque()) }
         SystemCall.answerCalls(core.standIn)
         defer {
             unsafe casyncio_set_current_loop(loop)
+            casyncio_set_share(share)
             unsafe casyncio_set_default_core(defaults)
             unsafe casyncio_set_stand_in(standIn)
         }

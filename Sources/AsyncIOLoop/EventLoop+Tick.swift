@@ -26,12 +26,13 @@ extension LoopCore {
 
         // 3. Take the batch that is ready now.
         let batch = min(ready.count, fairness.jobsPerPoll)
+        let share = Int64(fairness.operationsPerJob)
         if isWatched { tellTick() }
 
         // 4. Run each job.
         if simulator != nil && batch > 0 { jobsBegan = .monotonicNow }
         for done in 0..<batch {
-            budget = fairness.operationsPerJob
+            casyncio_set_share(share)
             if let simulator { ready.exchangeFirst(batch: batch - done, simulator) }
             run(ready.pop())
             // A job may fork, and its child comes out here, too.

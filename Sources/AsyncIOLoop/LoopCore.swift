@@ -48,8 +48,6 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var isCompleting = false
     @safe @exclusivity(unchecked) var counters = Counters()
 
-    /// How many operations the running job may still complete without suspending.
-    @safe @exclusivity(unchecked) var budget = 0
     /// Jobs run since the driver was last asked.
     @safe @exclusivity(unchecked) var sincePoll = 0
     /// The body of the run has ended.
@@ -165,7 +163,7 @@ final class LoopCore {
     /// Counts an operation that has ended without a slot, and tells of it.
     @inline(__always)
     func noteImmediate(_ name: String, _ descriptor: CInt) {
-        budget &-= 1
+        _ = casyncio_spend_share()
         counters.operations &+= 1
         counters.immediate &+= 1
         if isRecorded { tellImmediate(name, descriptor) }

@@ -19,9 +19,43 @@
 __thread void *casyncio_current_loop_slot = NULL;
 __thread void *casyncio_default_core_slot = NULL;
 __thread void *casyncio_stand_in_slot = NULL;
+__thread int64_t casyncio_share_slot = INT64_MAX;
 
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags) {
     return accept4(descriptor, address, length, flags);
+}
+
+// What a loop calls over and over, it asks of the kernel itself: around its own calls of these, libc looks for
+// pthread_cancel(3), which nobody here uses, and which costs more than the rest of the way as soon as there is a second
+// thread. The sanitizers know libc's calls, and see through them what the kernel writes.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define CASYNCIO_CALLS_LIBC 1
+#endif
+#endif
+
+ssize_t casyncio_receive(int descriptor, void *memory, size_t count) {
+#ifdef CASYNCIO_CALLS_LIBC
+    return recv(descriptor, memory, count, 0);
+#else
+    return syscall(SYS_recvfrom, descriptor, memory, count, 0, NULL, NULL);
+#endif
+}
+
+ssize_t casyncio_send(int descriptor, const void *memory, size_t count) {
+#ifdef CASYNCIO_CALLS_LIBC
+    return send(descriptor, memory, count, MSG_NOSIGNAL);
+#else
+    return syscall(SYS_sendto, descriptor, memory, count, MSG_NOSIGNAL, NULL, 0);
+#endif
+}
+
+static int wait_for_events(int descriptor, struct epoll_event *events, int capacity, int timeout) {
+#ifdef CASYNCIO_CALLS_LIBC
+    return epoll_wait(descriptor, events, capacity, timeout);
+#else
+    return (int)syscall(SYS_epoll_pwait, descriptor, events, capacity, timeout, NULL, 0);
+#endif
 }
 
 #ifndef SYS_epoll_pwait2
@@ -34,7 +68,7 @@ static int wait_in_milliseconds(int descriptor, struct epoll_event *events, int 
         int64_t rounded = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
         timeout = rounded > INT_MAX ? INT_MAX : (int)rounded;
     }
-    return epoll_wait(descriptor, events, capacity, timeout);
+    return wait_for_events(descriptor, events, capacity, timeout);
 }
 
 int casyncio_epoll_wait(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds) {

@@ -23,14 +23,19 @@ final class ParkedTask: @unchecked Sendable {
     /// Where it waits. The suspended task keeps it alive.
     unowned(unsafe) let place: any ParkingPlace
 
-    fileprivate unowned(unsafe) var next: ParkedTask?
-    fileprivate unowned(unsafe) var previous: ParkedTask?
+    fileprivate var next: Neighbour
+    fileprivate var previous: Neighbour
     private var continuation: UnsafeContinuation<Void, Never>?
     /// What hands the answer over to the resumed task: the runtime would, too, but where no sanitizer can see it.
     private let isAnswered = Atomic(false)
 
+    /// The next one, or the one before, of those who wait or are to be woken: its suspended task keeps it alive. (A
+    /// reference that is `unowned(unsafe)` is counted whenever it is looked at.)
+    fileprivate typealias Neighbour = Unmanaged<ParkedTask>?
+
     init(at place: any ParkingPlace) {
         unsafe self.place = place
+        unsafe (next, previous) = (nil, nil)
     }
 
     deinit { unsafe memory?.deallocate() }
@@ -108,29 +113,35 @@ protocol ParkingPlace: AnyObject, Sendable {
 /// The tasks that wait for the same thing, first come, first served. Part of a machine's state: no locks, no resuming.
 @safe
 struct ParkingLot: ~Copyable {
-    private unowned(unsafe) var head: ParkedTask?
-    private unowned(unsafe) var tail: ParkedTask?
+    private var head: ParkedTask.Neighbour
+    private var tail: ParkedTask.Neighbour
     /// How many wait.
     private(set) var count = 0
+
+    init() { unsafe (head, tail) = (nil, nil) }
 
     var isEmpty: Bool { count == 0 }
 
     /// Who has waited longest.
-    var first: ParkedTask? { unsafe head }
+    var first: ParkedTask? { unsafe head?.takeUnretainedValue() }
 
     /// Queues a task at the end.
     mutating func append(_ waiter: ParkedTask) {
         waiter.queue()
-        unsafe waiter.previous = tail
-        unsafe waiter.next = nil
-        if let tail = unsafe tail { unsafe tail.next = waiter } else { unsafe head = waiter }
-        unsafe tail = waiter
+        let last = unsafe Unmanaged.passUnretained(waiter)
+        unsafe (waiter.previous, waiter.next) = (tail, nil)
+        if let tail = unsafe tail {
+            unsafe tail._withUnsafeGuaranteedRef { unsafe $0.next = last }
+        } else {
+            unsafe head = last
+        }
+        unsafe tail = last
         count += 1
     }
 
     /// Takes out who has waited longest.
     mutating func popFirst() -> ParkedTask? {
-        guard let first = unsafe head else { return nil }
+        guard let first = first else { return nil }
         remove(first)
         return first
     }
@@ -138,18 +149,18 @@ struct ParkingLot: ~Copyable {
     /// Takes out a task that waits here.
     mutating func remove(_ waiter: ParkedTask) {
         precondition(waiter.phase == .queued, "a task that does not wait leaves the queue")
-        if let previous = unsafe waiter.previous {
-            unsafe previous.next = waiter.next
+        let (previous, next) = unsafe (waiter.previous, waiter.next)
+        if let previous = unsafe previous {
+            unsafe previous._withUnsafeGuaranteedRef { unsafe $0.next = next }
         } else {
-            unsafe head = waiter.next
+            unsafe head = next
         }
-        if let next = unsafe waiter.next {
-            unsafe next.previous = waiter.previous
+        if let next = unsafe next {
+            unsafe next._withUnsafeGuaranteedRef { unsafe $0.previous = previous }
         } else {
-            unsafe tail = waiter.previous
+            unsafe tail = previous
         }
-        unsafe waiter.next = nil
-        unsafe waiter.previous = nil
+        unsafe (waiter.previous, waiter.next) = (nil, nil)
         count -= 1
     }
 
@@ -167,10 +178,10 @@ struct ParkingLot: ~Copyable {
     var tasks: [TaskID] {
         var tasks: [TaskID] = []
         tasks.reserveCapacity(count)
-        var waiter = unsafe head
+        var waiter = first
         while let current = waiter {
             tasks.append(current.task)
-            unsafe waiter = current.next
+            waiter = unsafe current.next?.takeUnretainedValue()
         }
         return tasks
     }
@@ -179,15 +190,24 @@ struct ParkingLot: ~Copyable {
 /// Tasks that a machine has answered: resumed after the lock has been given back, in order.
 @safe
 struct WakeList: ~Copyable {
-    private unowned(unsafe) var head: ParkedTask?
-    private unowned(unsafe) var tail: ParkedTask?
+    private var head: ParkedTask.Neighbour
+    private var tail: ParkedTask.Neighbour
 
+    @inline(__always)
+    init() { unsafe (head, tail) = (nil, nil) }
+
+    @inline(__always)
     var isEmpty: Bool { unsafe head == nil }
 
     /// Adds a task that has been granted or cancelled and waits in no lot.
     mutating func append(_ waiter: ParkedTask) {
-        if let tail = unsafe tail { unsafe tail.next = waiter } else { unsafe head = waiter }
-        unsafe tail = waiter
+        let last = unsafe Unmanaged.passUnretained(waiter)
+        if let tail = unsafe tail {
+            unsafe tail._withUnsafeGuaranteedRef { unsafe $0.next = last }
+        } else {
+            unsafe head = last
+        }
+        unsafe tail = last
     }
 
     /// Grants and adds.
@@ -204,14 +224,20 @@ struct WakeList: ~Copyable {
 
     /// Takes out who was answered first.
     mutating func popFirst() -> ParkedTask? {
-        guard let first = unsafe head else { return nil }
+        guard let first = unsafe head?.takeUnretainedValue() else { return nil }
         unsafe head = first.next
         unsafe first.next = nil
         return first
     }
 
     /// Resumes all.
+    @inline(__always)
     consuming func wake() {
+        if !isEmpty { wakeAll() }
+    }
+
+    @inline(never)
+    private mutating func wakeAll() {
         // Taken out before the resumption: the task may run at once, on another thread, and be gone.
         while let waiter = popFirst() { waiter.wake() }
     }

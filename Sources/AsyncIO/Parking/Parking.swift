@@ -99,8 +99,18 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
                 + "make it with .acrossThreads, or go to its loop with submit")
     }
 
+    /// Enters to stay, if the machine says so: until ``exit()``, nobody else comes to it. Between the two, nothing may
+    /// be called that could ask for this place again.
     @inline(__always)
-    private func exit() {
+    func enter(if body: (inout Machine) -> Bool) -> Bool {
+        enter()
+        let stays = body(&machine)
+        if !stays { exit() }
+        return stays
+    }
+
+    @inline(__always)
+    func exit() {
         if let home, home.isCurrent { return }
         lock.release()
     }

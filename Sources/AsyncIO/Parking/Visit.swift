@@ -9,10 +9,14 @@ enum Visit {
     /// The task is cancelled: throw, and take nothing.
     case isCancelled
 
+    /// As ``EventLoop/hasHadItsTurn``, in place.
+    @inline(__always)
+    private static var hasHadItsTurn: Bool { !casyncio_spend_share() }
+
     @inline(__always)
     static func begin() -> Visit {
         // Before the cancellation: a task that tries again and again although it is cancelled must not keep the loop.
-        if EventLoop.hasHadItsTurn { return .mustTakeTurns }
+        if hasHadItsTurn { return .mustTakeTurns }
         guard let task = unsafe swift_task_getCurrent(), unsafe swift_task_isCancelled(task) else { return .mayGoOn }
         return .isCancelled
     }
@@ -31,7 +35,7 @@ enum Visit {
     /// As ``begin()``, and which task it is.
     @inline(__always)
     static func begin(as task: inout TaskID) -> Visit {
-        if EventLoop.hasHadItsTurn { return .mustTakeTurns }
+        if hasHadItsTurn { return .mustTakeTurns }
         guard let current = unsafe swift_task_getCurrent() else { return .mayGoOn }
         unsafe task = TaskID(swift_task_getJobTaskId(current))
         return unsafe swift_task_isCancelled(current) ? .isCancelled : .mayGoOn
@@ -40,14 +44,14 @@ enum Visit {
     /// What calls without a fast half begin with: turns first, then the cancellation.
     @inline(__always)
     static func enter() async throws {
-        if EventLoop.hasHadItsTurn { await EventLoop.yield() }
+        if hasHadItsTurn { await EventLoop.yield() }
         try Task.checkCancellation()
     }
 
     /// What every slow half begins with: a job that has had its turn queues again, and may be cancelled afterwards.
     @inline(__always)
     static func takeTurns() async throws {
-        guard EventLoop.hasHadItsTurn else { return }
+        guard hasHadItsTurn else { return }
         await EventLoop.yield()
         try Task.checkCancellation()
     }

@@ -47,14 +47,29 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// `CancellationError`; the item was not put in both cases.
     @inlinable
     public func put(_ item: Element) async throws {
-        if try !putNow(item) { try await putSlowly(item) }
+        switch try beginPut() {
+        case .here(let place):
+            unsafe place.assumingMemoryBound(to: Element.self).initialize(to: item)
+            endPut()
+        case .otherwise: if try !putIfRoom(item) { try await putSlowly(item) }
+        case .later: try await putSlowly(item)
+        }
     }
 
-    /// The half of `put` that does not suspend. False if the other half is needed.
+    // The usual case, that there is room, or an item, and nobody waits, is split around the item's move: it happens in
+    // the caller's code, which knows the item's type, while the queue is locked. No code of a caller's runs meanwhile.
+
     @usableFromInline
-    func putNow(_ item: Element) throws -> Bool {
-        guard try Visit.mayGoOnNow() else { return false }
-        return try putIfRoom(item)
+    func beginPut() throws -> QueueAccess {
+        guard try Visit.mayGoOnNow() else { return .later }
+        guard parking.enter(if: { $0.takesIntoStore() }) else { return .otherwise }
+        return unsafe .here(UnsafeMutableRawPointer(store.placeForNext()))
+    }
+
+    @usableFromInline
+    func endPut() {
+        store.settle()
+        parking.exit()
     }
 
     /// The half of `put` that suspends.
@@ -90,8 +105,8 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
         (try? putIfRoom(item)) ?? false
     }
 
-    @inline(__always)
-    private func putIfRoom(_ item: Element) throws -> Bool {
+    @usableFromInline
+    func putIfRoom(_ item: Element) throws -> Bool {
         let putting = parking.visit { machine, woken in
             let putting = machine.put(waking: &woken)
             switch putting {
@@ -125,9 +140,29 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// Throws `CancellationError`, and ``ClosedError`` after ``cancel()``.
     @inlinable
     public func next() async throws -> Element? {
-        if let item = try unsafe withPlace({ try unsafe takeNow(into: $0) }) { return item }
+        switch try beginTaking() {
+        case .here(let place):
+            let item = unsafe place.assumingMemoryBound(to: Element.self).move()
+            endTaking()
+            return item
+        case .otherwise: if let item = tryGet() { return item }
+        case .later: break
+        }
         return try await nextSlowly()
     }
+
+    @usableFromInline
+    func beginTaking() throws -> QueueAccess {
+        guard try Visit.mayGoOnNow() else { return .later }
+        // Whoever waits to put is admitted by the other way.
+        guard store.isRing, parking.enter(if: { $0.putters.isEmpty && $0.get() == .fromStore }) else {
+            return .otherwise
+        }
+        return unsafe .here(UnsafeMutableRawPointer(store.placeOfFirst()))
+    }
+
+    @usableFromInline
+    func endTaking() { parking.exit() }
 
     /// Takes the next item if there is one now. Never suspends.
     @inlinable
@@ -148,18 +183,11 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// Memory for one item, which the body fills or does not.
     @inlinable
     @inline(__always)
-    func withPlace(_ body: (UnsafeMutablePointer<Element>) throws -> Bool) rethrows -> Element? {
-        unsafe try withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
-            guard let place = place.baseAddress, try unsafe body(place) else { return nil }
+    func withPlace(_ body: (UnsafeMutablePointer<Element>) -> Bool) -> Element? {
+        unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
+            guard let place = place.baseAddress, unsafe body(place) else { return nil }
             return unsafe place.move()
         }
-    }
-
-    /// The half of `next` that does not suspend. False if the other half is needed.
-    @usableFromInline
-    func takeNow(into place: UnsafeMutablePointer<Element>) throws -> Bool {
-        guard try Visit.mayGoOnNow() else { return false }
-        return unsafe takeIfAny(into: place) == .done
     }
 
     @usableFromInline enum Taking { case done, empty, closed }
@@ -308,60 +336,14 @@ extension AsyncQueue: AsyncSequence {
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(queue: self) }
 }
 
-/// How many items a queue holds before it makes those who put wait.
-public struct QueueCapacity: Hashable, Sendable, ExpressibleByIntegerLiteral {
-    let limit: Int
-
-    /// So many, at least one; anything less is a mistake in the program and stops it with a message.
-    public init(_ limit: Int) {
-        callerMust(limit > 0, "a queue for \(limit) items: give it room for at least one, or .unbounded")
-        self.limit = limit
-    }
-
-    /// So many.
-    public init(integerLiteral limit: Int) { self.init(limit) }
-
-    /// No limit: whoever puts never waits, and memory is the only bound.
-    public static let unbounded = QueueCapacity(.max)
-}
-
-/// The order in which items leave a queue.
-public struct QueueOrder<Element: Sendable>: Sendable {
-    let kind: ItemStore<Element>.Kind
-    let isSmaller: @Sendable (Element, Element) -> Bool
-
-    /// First in, first out.
-    public static var fifo: QueueOrder { QueueOrder(kind: .fifo) { _, _ in false } }
-    /// Last in, first out.
-    public static var lifo: QueueOrder { QueueOrder(kind: .lifo) { _, _ in false } }
-    /// The smallest first by this comparison; equal ones in the order in which they were put.
-    ///
-    /// The comparison runs inside of the queue, while others wait for it: it has to be quick, and must not use the
-    /// queue.
-    public static func priority(by isSmaller: @escaping @Sendable (Element, Element) -> Bool) -> QueueOrder {
-        QueueOrder(kind: .priority, isSmaller: isSmaller)
-    }
-}
-
-extension QueueOrder where Element: Comparable {
-    /// The smallest first; equal ones in the order in which they were put.
-    public static var priority: QueueOrder { .priority { $0 < $1 } }
-}
-
-/// What a queue has done so far, and what it holds.
-public struct QueueStatistics: Sendable, Hashable {
-    /// Items inside.
-    public let count: Int
-    /// The most that were ever inside.
-    public let peak: Int
-    /// Items that were ever put.
-    public let put: UInt64
-    /// Calls that had to wait.
-    public let waits: UInt64
-    /// Tasks that wait for room.
-    public let waitingPutters: Int
-    /// Tasks that wait for an item.
-    public let waitingGetters: Int
-    /// Items that were put and not yet reported by `itemDone()`.
-    public let unfinished: Int
+/// How a call goes on that has come to its turn.
+@safe
+@usableFromInline
+enum QueueAccess {
+    /// With the item's place in the store. The queue is locked until the call ends.
+    case here(UnsafeMutableRawPointer)
+    /// There is more to it.
+    case otherwise
+    /// It has to suspend first.
+    case later
 }

@@ -4,9 +4,7 @@
 /// items from and to memory of the caller: code that does not know their type passes them on without looking.
 @safe
 struct ItemStore<Element>: ~Copyable {
-    enum Kind { case fifo, lifo, priority }
-
-    private let kind: Kind
+    private let kind: QueueKind
     private let isSmaller: (Element, Element) -> Bool
     private var items: UnsafeMutablePointer<Element>
     private var mask: Int
@@ -17,8 +15,9 @@ struct ItemStore<Element>: ~Copyable {
     private var ages: [UInt64] = []
     private var nextAge: UInt64 = 0
 
-    /// The comparison is asked only for ``Kind/priority``: smallest first, equal ones in the order in which they came.
-    init(_ kind: Kind, isSmaller: @escaping (Element, Element) -> Bool) {
+    /// The comparison is asked only for ``QueueKind/priority``: smallest first, equal ones in the order in which they
+    /// came.
+    init(_ kind: QueueKind, isSmaller: @escaping (Element, Element) -> Bool) {
         self.kind = kind
         self.isSmaller = isSmaller
         unsafe items = .allocate(capacity: 4)
@@ -33,32 +32,56 @@ struct ItemStore<Element>: ~Copyable {
     /// Copies an item in.
     @inline(__always)
     mutating func add(_ item: Element) {
+        unsafe placeForNext().initialize(to: item)
+        settle()
+    }
+
+    /// Where the next item is to be put: whoever asks initializes it, and then calls ``settle()``.
+    @inline(__always)
+    mutating func placeForNext() -> UnsafeMutablePointer<Element> {
         if count > mask { grow() }
-        unsafe (items + ((head &+ count) & mask)).initialize(to: item)
+        let place = unsafe items + ((head &+ count) & mask)
         count += 1
+        return unsafe place
+    }
+
+    /// The last item has been put into its place.
+    @inline(__always)
+    mutating func settle() {
         if kind == .priority { siftUp() }
+    }
+
+    /// Whether the next item lies where it was put.
+    @inline(__always)
+    var isRing: Bool { kind == .fifo }
+
+    /// Where the next item of a ring lies: whoever asks moves it out. There must be one.
+    @inline(__always)
+    mutating func placeOfFirst() -> UnsafeMutablePointer<Element> {
+        precondition(count > 0 && isRing, "a store was asked for the place of an item that it has not")
+        count -= 1
+        let place = unsafe items + (head & mask)
+        head &+= 1
+        return unsafe place
     }
 
     /// Moves an item in.
     mutating func add(from item: UnsafeMutablePointer<Element>) {
-        if count > mask { grow() }
-        unsafe (items + ((head &+ count) & mask)).initialize(to: item.move())
-        count += 1
-        if kind == .priority { siftUp() }
+        unsafe placeForNext().initialize(to: item.move())
+        settle()
     }
 
     /// Moves the next item out. There must be one.
     @inline(__always)
     mutating func take(into item: UnsafeMutablePointer<Element>) {
         precondition(count > 0, "an empty store was asked for an item")
-        count -= 1
         switch kind {
-        case .fifo:
-            unsafe item.initialize(to: (items + (head & mask)).move())
-            head &+= 1
+        case .fifo: unsafe item.initialize(to: placeOfFirst().move())
         case .lifo:
+            count -= 1
             unsafe item.initialize(to: (items + ((head &+ count) & mask)).move())
         case .priority:
+            count -= 1
             unsafe item.moveInitialize(from: items, count: 1)
             siftDown()
         }

@@ -36,17 +36,22 @@ struct QueueMachine: WaitMachine, ~Copyable {
         case full, closed
     }
 
+    /// Takes an item into the store if there is room, and nobody waits for it.
+    @inline(__always)
+    mutating func takesIntoStore() -> Bool {
+        guard phase == .open && count < capacity && getters.isEmpty else { return false }
+        count += 1
+        if count > peak { peak = count }
+        put &+= 1
+        unfinished += 1
+        return true
+    }
+
     /// Takes an item in if there is room, and nobody came before.
     @inline(__always)
     mutating func put(waking woken: inout WakeList) -> Putting {
+        if takesIntoStore() { return .intoStore }
         guard phase == .open else { return .closed }
-        if count < capacity && getters.isEmpty {
-            count += 1
-            if count > peak { peak = count }
-            put &+= 1
-            unfinished += 1
-            return .intoStore
-        }
         guard let getter = getters.popFirst() else { return .full }
         put &+= 1
         unfinished += 1

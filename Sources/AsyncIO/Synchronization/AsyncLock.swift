@@ -42,6 +42,15 @@ public final class AsyncLock: Sendable, CustomStringConvertible {
         return try await body()
     }
 
+    /// Runs the body while holding the lock, as ``withLock(_:)-(()asyncthrows->Result)`` does; a body that does not
+    /// suspend costs no asynchronous call.
+    @inlinable
+    public func withLock<Result>(_ body: () throws -> Result) async throws -> Result {
+        if try !takeNow() { try await takeSlowly() }
+        defer { giveBack() }
+        return try body()
+    }
+
     /// Takes the lock; it is given back when the hold is released or goes out of scope.
     ///
     /// Suspends until the lock is free. Throws `CancellationError` and ``DeadlockError``; the lock was not taken then.

@@ -30,6 +30,10 @@ enum {
 
 /// accept4(2), which <sys/socket.h> declares only for _GNU_SOURCE.
 int casyncio_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+/// recv(2) without flags.
+ssize_t casyncio_receive(int descriptor, void *memory, size_t count);
+/// send(2): EPIPE, and no SIGPIPE.
+ssize_t casyncio_send(int descriptor, const void *memory, size_t count);
 /// pipe2(2), close-on-exec and non-blocking.
 int casyncio_pipe(int ends[2]);
 /// writev(2) that does not kill the process when nobody reads: EPIPE, and no SIGPIPE.
@@ -157,6 +161,17 @@ static inline void casyncio_set_current_loop(void *loop) { casyncio_current_loop
 extern __thread void *casyncio_default_core_slot __attribute__((tls_model("initial-exec")));
 static inline void *casyncio_default_core(void) { return casyncio_default_core_slot; }
 static inline void casyncio_set_default_core(void *core) { casyncio_default_core_slot = core; }
+// How many operations the job that runs on this thread may still complete without suspending. Where no loop runs, it is
+// asked of nobody.
+extern __thread int64_t casyncio_share_slot __attribute__((tls_model("initial-exec")));
+static inline int64_t casyncio_share(void) { return casyncio_share_slot; }
+static inline void casyncio_set_share(int64_t share) { casyncio_share_slot = share; }
+/// Takes one of them; false if none is left.
+static inline bool casyncio_spend_share(void) {
+    if (casyncio_share_slot <= 0) return false;
+    casyncio_share_slot--;
+    return true;
+}
 // Who answers this thread's system calls, if not the kernel.
 extern __thread void *casyncio_stand_in_slot __attribute__((tls_model("initial-exec")));
 static inline void *casyncio_stand_in(void) { return casyncio_stand_in_slot; }

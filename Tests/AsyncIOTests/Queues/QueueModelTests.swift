@@ -10,7 +10,7 @@ private final class MachineAndStore {
     var store: ItemStore<Int>
     let visitors = Visitors()
 
-    init(capacity: Int, kind: ItemStore<Int>.Kind) {
+    init(capacity: Int, kind: QueueKind) {
         machine = QueueMachine(capacity: capacity)
         store = ItemStore(kind) { $0 / 1000 < $1 / 1000 }
     }
@@ -66,7 +66,7 @@ private final class MachineAndStore {
 /// A queue as one would explain it: everybody lines up, and whatever can happen happens, oldest first.
 private struct NaiveQueue {
     let capacity: Int
-    let kind: ItemStore<Int>.Kind
+    let kind: QueueKind
     var inside: [Int] = []
     var lineToPut: [(number: Int, item: Int)] = []
     var lineToGet: [Int] = []
@@ -111,8 +111,8 @@ private struct NaiveQueue {
 struct QueueModelTests {
     @Test(
         "random visits, cancelled at any point, come out the same",
-        arguments: [ItemStore<Int>.Kind.fifo, .lifo, .priority])
-    func random(kind: ItemStore<Int>.Kind) async throws {
+        arguments: [QueueKind.fifo, .lifo, .priority])
+    func random(kind: QueueKind) async throws {
         var random = Randomness()
         let note = random.note
         var steps = 0
@@ -125,7 +125,7 @@ struct QueueModelTests {
 
     /// One queue from its making to its end. What went wrong, if anything did.
     private static func life(
-        of kind: ItemStore<Int>.Kind, steps: inout Int, _ random: inout Randomness
+        of kind: QueueKind, steps: inout Int, _ random: inout Randomness
     ) -> String? {
         let capacity = Int.random(in: 1...4, using: &random)
         let real = MachineAndStore(capacity: capacity, kind: kind)

@@ -107,6 +107,24 @@ struct QueueOrderTests {
         }
     }
 
+    @Test("what was put and taken lives as long as somebody has it, in whatever order", arguments: [0, 1, 2])
+    func references(kind: Int) async throws {
+        let orders: [QueueOrder<Mortal>] = [.fifo, .lifo, .priority { $0.number < $1.number }]
+        let queue = AsyncQueue<Mortal>(capacity: 100, order: orders[kind])
+        let ended = Log<Int>()
+        // Never empty, so that the ring turns and grows.
+        for number in 0..<50 {
+            try await queue.put(Mortal(2 * number) { ended.add($0) })
+            try await queue.put(Mortal(2 * number + 1) { ended.add($0) })
+            #expect(ended.all.count == number)
+            let item = try await queue.next()
+            #expect(ended.all.count == number)
+            withExtendedLifetime(item) {}
+        }
+        while let item = queue.tryGet() { withExtendedLifetime(item) {} }
+        #expect(ended.all.sorted() == Array(0..<100))
+    }
+
     @Test("a cancelled queue drops its items in whatever order, each once", arguments: [0, 1, 2])
     func dropped(kind: Int) {
         let ended = Log<Int>()

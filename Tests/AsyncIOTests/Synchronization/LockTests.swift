@@ -37,6 +37,35 @@ struct LockTests {
         }
     }
 
+    @Test("a body that suspends and throws: the same", arguments: Stage.allCases)
+    func throwingLater(stage: Stage) async throws {
+        try await onStage(stage) { _ in
+            let lock = AsyncLock()
+            await #expect(throws: EventLoopError.noLoop) {
+                try await lock.withLock {
+                    await Task.yield()
+                    #expect(lock.isLocked)
+                    throw EventLoopError.noLoop
+                }
+            }
+            #expect(!lock.isLocked)
+        }
+    }
+
+    @Test("a body that does not suspend waits for its turn", arguments: Stage.allCases)
+    func plainBody(stage: Stage) async throws {
+        try await onStage(stage) { crew in
+            let (lock, sum) = (AsyncLock(), Counter())
+            let hold = try await lock.acquire()
+            let task = crew.start { _ = try await lock.withLock { sum.add() } }
+            while lock.statistics.waiting == 0 { await Task.yield() }
+            #expect(sum.value == 0)
+            hold.release()
+            try await task.value
+            #expect(sum.value == 1)
+        }
+    }
+
     @Test("one task at a time is inside, however often it suspends there", arguments: Stage.allCases)
     func exclusion(stage: Stage) async throws {
         try await onStage(stage) { crew in
