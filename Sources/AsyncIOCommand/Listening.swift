@@ -62,10 +62,10 @@ extension SocketAddress {
     }
 }
 
-extension IOError {
+extension Error {
     /// Whether the other side has merely gone: nothing to report.
     var isDeparture: Bool {
-        switch code {
+        switch (self as? IOError)?.code {
         case .connectionReset, .brokenPipe, .timedOut, .canceled, .socketNotConnected, .connectionAbort: true
         default: false
         }

@@ -7,8 +7,8 @@ extension DescriptorCore {
     @inline(__always)
     package func submit(_ operation: Operation, token: Token) -> Submission {
         switch operation {
-        case .receiveBytes(let handle, let limit, let steps):
-            return receiveBytes(handle, limit, steps, token)
+        case .receiveBytes(let handle, let limit, let steps, let landing):
+            return receiveBytes(handle, limit, steps, landing, token)
         case .receive(let handle, let memory):
             return unsafe begin(
                 PendingOperation(
@@ -76,7 +76,9 @@ extension DescriptorCore {
     }
 
     @inline(__always)
-    private func receiveBytes(_ handle: Handle, _ limit: Int, _ steps: Operation.Steps, _ token: Token) -> Submission {
+    private func receiveBytes(
+        _ handle: Handle, _ limit: Int, _ steps: Operation.Steps, _ landing: Operation.Landing, _ token: Token
+    ) -> Submission {
         var inTwoSteps = true
         switch steps {
         case .one: inTwoSteps = false
@@ -85,7 +87,9 @@ extension DescriptorCore {
             guard comesBack(handle, after: first) else { return .completed(.cancelled) }
         }
         return unsafe begin(
-            PendingOperation(kind: .receiveBytes, inTwoSteps: inTwoSteps, descriptor: handle.descriptor, count: limit),
+            PendingOperation(
+                kind: .receiveBytes, lends: landing == .lent, inTwoSteps: inTwoSteps, descriptor: handle.descriptor,
+                count: limit),
             handle, token)
     }
 

@@ -43,6 +43,8 @@ struct PendingOperation {
     }
 
     var kind = Kind.none
+    /// Received bytes are lent, and not copied into an array.
+    var lends = false
     /// Readiness is enough of a completion.
     var inTwoSteps = false
     var descriptor: CInt = -1

@@ -9,11 +9,44 @@ extension DescriptorCore {
     private static let vectorsPerCall = 1024
 
     func receiveBytes(_ operation: PendingOperation) -> Outcome? {
-        if let arrived = takeArriving(operation) { return arrived }
-        return receiveBytes(operation.descriptor, operation.count)
+        if !operation.lends, let arrived = takeArriving(operation) { return arrived }
+        return receiveBytes(operation.descriptor, operation.count, lends: operation.lends)
     }
 
-    private func receiveBytes(_ descriptor: CInt, _ count: Int) -> Outcome? {
+    @inline(__always)
+    private func receiveBytes(_ descriptor: CInt, _ count: Int, lends: Bool) -> Outcome? {
+        lends ? receiveLent(descriptor, count) : receiveArray(descriptor, count)
+    }
+
+    private func receiveLent(_ descriptor: CInt, _ count: Int) -> Outcome? {
+        let limit = min(count, Self.scratchSize)
+        let memory = unsafe memoryToLend()
+        let result = unsafe receive(descriptor, memory, limit)
+        var outcome = Outcome(result)
+        if result > 0 { unsafe outcome.lent = memory } else { unsafe takeBack(memory) }
+        return noteRead(descriptor, result, limit) ? outcome : nil
+    }
+
+    @inline(__always)
+    private func memoryToLend() -> UnsafeMutableRawPointer {
+        guard let memory = lendable else {
+            return .allocate(byteCount: Self.scratchSize, alignment: 16)
+        }
+        unsafe lendable = memory.load(as: UnsafeMutableRawPointer?.self)
+        lendableCount -= 1
+        return unsafe memory
+    }
+
+    /// Takes back what ``Outcome/lent`` has lent.
+    @inline(__always)
+    func takeBack(_ memory: UnsafeMutableRawPointer) {
+        guard lendableCount < Self.mostLendable else { return unsafe memory.deallocate() }
+        unsafe memory.storeBytes(of: lendable, as: UnsafeMutableRawPointer?.self)
+        unsafe lendable = memory
+        lendableCount += 1
+    }
+
+    private func receiveArray(_ descriptor: CInt, _ count: Int) -> Outcome? {
         let limit = min(count, Self.scratchSize)
         let result = unsafe receive(descriptor, scratch.baseAddress, limit)
         guard noteRead(descriptor, result, limit) else { return nil }
@@ -177,11 +210,13 @@ extension DescriptorCore {
     // MARK: Without an operation
 
     /// The second step of a read: see ``Operation/Steps``. Nil if it has to become an operation of its own.
-    func receiveBytesAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
+    func receiveBytesAtOnce(
+        _ handle: Handle, limit: Int, _ landing: Operation.Landing, after first: Token
+    ) -> Outcome? {
         guard comesBack(handle, after: first) else { return .cancelled }
         let number = Int(handle.descriptor)
         guard sockets[number].reader == nil, sockets[number].mayRead, !sockets[number].isFed else { return nil }
-        return receiveBytes(handle.descriptor, limit)
+        return receiveBytes(handle.descriptor, limit, lends: landing == .lent)
     }
 
     /// What one send takes: a number of bytes, or a negated error number. 0 if it has to become an operation.

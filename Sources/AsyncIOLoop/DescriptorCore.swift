@@ -65,7 +65,14 @@ package final class DescriptorCore {
     /// Where received bytes land before they are copied to memory of their exact size.
     let scratch: UnsafeMutableRawBufferPointer
 
+    /// Memory for bytes that are lent, as far as nobody has it: pieces of the size of `scratch`, each of which begins
+    /// with the address of the next.
+    @safe @exclusivity(unchecked) var lendable = unsafe UnsafeMutableRawPointer?.none
+    @safe @exclusivity(unchecked) var lendableCount = 0
+
     static let scratchSize = 65_536
+    /// What is kept for the next ones, of what comes back.
+    static let mostLendable = 16
 
     package init() {
         unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
@@ -73,6 +80,10 @@ package final class DescriptorCore {
 
     deinit {
         unsafe scratch.deallocate()
+        while let memory = lendable {
+            unsafe lendable = memory.load(as: UnsafeMutableRawPointer?.self)
+            unsafe memory.deallocate()
+        }
     }
 
     /// What ends or goes on without the kernel's help. True if there was something, so that the driver shall not sleep.

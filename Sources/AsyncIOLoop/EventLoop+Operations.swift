@@ -76,12 +76,20 @@ extension EventLoop {
 
     /// The second step of a read, which nearly always ends at once: see ``Operation/Steps``. Nil if it has to be asked
     /// for as an operation.
-    package func receiveAtOnce(_ handle: Handle, limit: Int, after first: Token) -> Outcome? {
+    package func receiveAtOnce(
+        _ handle: Handle, limit: Int, _ landing: Operation.Landing, after first: Token
+    ) -> Outcome? {
         guard isCurrent, casyncio_share() > 0,
-            let outcome = core.descriptors?.receiveBytesAtOnce(handle, limit: limit, after: first)
+            let outcome = core.descriptors?.receiveBytesAtOnce(handle, limit: limit, landing, after: first)
         else { return nil }
         core.noteImmediate("read", handle.descriptor)
         return outcome
+    }
+
+    /// Takes back memory that ``Outcome/lent`` has lent. From whatever thread.
+    package func takeBack(_ memory: UnsafeMutableRawPointer) {
+        guard isCurrent, let descriptors = core.descriptors else { return unsafe memory.deallocate() }
+        unsafe descriptors.takeBack(memory)
     }
 
     // MARK: With one

@@ -24,7 +24,7 @@ package enum Operation: @unchecked Sendable {
     /// has come, and the task asks again when it runs. So what the kernel has for one connection is read just before it
     /// is answered, while it is warm in the cache, and not in one go for all connections of a tick. The place of the
     /// reader stays the task's between the steps; so the second one always has to come.
-    case receiveBytes(Handle, limit: Int, Steps)
+    case receiveBytes(Handle, limit: Int, Steps, Landing = .array)
     /// Sends all of the bytes. Result: their number.
     case send(Handle, UnsafeRawBufferPointer)
     /// Sends all of the bytes that the list names; the driver shortens the list as it goes. Result: their number.
@@ -110,7 +110,7 @@ extension Operation {
     package var descriptor: CInt {
         switch self {
         case .adopt(let number, _), .waitReadable(let number), .waitWritable(let number): number
-        case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _),
+        case .accept(let handle), .connect(let handle, _), .receive(let handle, _), .receiveBytes(let handle, _, _, _),
             .receiveMessage(let handle, _), .receiveMessageNow(let handle, _), .receiveMessages(let handle, _),
             .spliceIn(let handle, _, _), .relay(let handle, _, _), .send(let handle, _), .sendVector(let handle, _),
             .sendNow(let handle, _),
@@ -150,16 +150,25 @@ extension Operation {
         case second(after: Token)
     }
 
+    /// Where received bytes are to be found.
+    package enum Landing: Sendable {
+        /// In an array of their own.
+        case array
+        /// In memory of the driver's, which it gets back with ``EventLoop/takeBack(_:)``. For tasks that run on the
+        /// loop.
+        case lent
+    }
+
     /// The second step of a read that got ``Outcome/again``.
     package func second(after first: Token) -> Operation {
-        guard case .receiveBytes(let handle, let limit, _) = self else { return self }
-        return .receiveBytes(handle, limit: limit, .second(after: first))
+        guard case .receiveBytes(let handle, let limit, _, let landing) = self else { return self }
+        return .receiveBytes(handle, limit: limit, .second(after: first), landing)
     }
 
     /// A second step is taken whether or not the task has been cancelled: something has come for it.
     @inline(__always)
     var isSecondStep: Bool {
-        if case .receiveBytes(_, _, .second) = self { true } else { false }
+        if case .receiveBytes(_, _, .second, _) = self { true } else { false }
     }
 }
 
@@ -213,14 +222,18 @@ package struct Token: Hashable, Sendable {
 
 /// How an operation ended: the kernel's number, non-negative or a negated error number, and received bytes if the
 /// driver supplied the memory.
+@safe
 @usableFromInline
-package struct Outcome: Sendable {
+package struct Outcome: @unchecked Sendable {
     package var result: Int
     package var bytes: [UInt8]?
+    /// Memory that holds `result` received bytes; whoever gets it gives it back.
+    package var lent: UnsafeMutableRawPointer?
 
     package init(_ result: Int, bytes: [UInt8]? = nil) {
         self.result = result
         self.bytes = bytes
+        unsafe lent = nil
     }
 }
 

@@ -57,6 +57,24 @@ public final class TCPStream: ByteStream, CustomStringConvertible {
         try await core.read(into: &span)
     }
 
+    /// Reads what is there, and calls the body with the bytes, in place: at least one and at most the limit. Returns
+    /// what the body returns; nil at the end of the peer's data, without calling it. See
+    /// ``ByteStream/withReceivedBytes(upTo:_:)``: no allocation, and no memory while it waits.
+    @inlinable
+    public func withReceivedBytes<Result>(
+        upTo limit: Int = maximumRead, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result
+    ) async throws -> Result? {
+        guard let lent = try await lend(upTo: limit) else { return nil }
+        defer { giveBack(lent) }
+        return try unsafe await body(lent.bytes.bytes)
+    }
+
+    @usableFromInline
+    func lend(upTo limit: Int) async throws -> LentBytes? { try await core.lend(upTo: limit) }
+
+    @usableFromInline
+    func giveBack(_ lent: LentBytes) { lent.giveBack(to: core.loop) }
+
     // MARK: Writing
 
     /// Writes all of the bytes, and suspends while the peer does not take them: backpressure.

@@ -158,15 +158,27 @@ final class ServerCore: Sendable {
         return table.add(connection)
     }
 
+    /// The life of a connection: all that it takes besides its handler, each connection's task keeps meanwhile.
+    @inline(__always)
     private func run(_ connection: StreamCore, _ number: UInt64, _ plan: ServePlan) async {
         do {
             try await plan.handler(connection, number, self)
-        } catch is CancellationError {
-            // The server is ending, or the handler ended itself so.
         } catch {
-            counts.failed.add(1, ordering: .relaxed)
-            loop.report(error, context: name(of: connection, number))
+            hasFailed(connection, number, error)
         }
+        hasEnded(connection, number, plan)
+    }
+
+    @inline(never)
+    private func hasFailed(_ connection: StreamCore, _ number: UInt64, _ error: any Error) {
+        // The server is ending, or the handler ended itself so.
+        if error is CancellationError { return }
+        counts.failed.add(1, ordering: .relaxed)
+        loop.report(error, context: name(of: connection, number))
+    }
+
+    @inline(never)
+    private func hasEnded(_ connection: StreamCore, _ number: UInt64, _ plan: ServePlan) {
         connection.close()
         counts.active.subtract(1, ordering: .relaxed)
         plan.limit?.leave()
@@ -206,16 +218,27 @@ final class ServerCore: Sendable {
     }
 }
 
-/// How a server serves.
-struct ServePlan: Sendable {
+/// How a server serves. An object, which its connections share.
+final class ServePlan: Sendable {
     let limit: ConnectionLimit?
     /// What cancelling the serving task leaves the handlers.
     let drain: Duration
     /// The loops that take turns in serving, this one among them; empty if it serves alone.
-    var turns: [ServerCore] = []
+    let turns: [ServerCore]
     /// Is told at once when a part can accept no more, though its connections may go on.
     let failed: @Sendable () -> Void
     let handler: Handler
+
+    init(
+        limit: ConnectionLimit?, drain: Duration, turns: [ServerCore], failed: @escaping @Sendable () -> Void,
+        handler: @escaping Handler
+    ) {
+        self.limit = limit
+        self.drain = drain
+        self.turns = turns
+        self.failed = failed
+        self.handler = handler
+    }
 
     /// Gets a connection, its number, and the part of the server that it came through.
     typealias Handler = @Sendable (StreamCore, UInt64, ServerCore) async throws -> Void

@@ -31,6 +31,14 @@ public protocol ByteStream: AnyObject, Sendable {
     /// ``IOError`` with `EINVAL` if there is no free part.
     func read(into span: inout OutputRawSpan) async throws -> Int
 
+    /// Reads what is there, and calls the body with the bytes, in place: at least one and at most the limit. Returns
+    /// what the body returns; nil at the end of the peer's data, without calling it.
+    ///
+    /// As ``read(upTo:)``; where a stream can lend the bytes, without an allocation.
+    func withReceivedBytes<Result>(
+        upTo limit: Int, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result
+    ) async throws -> Result?
+
     /// Writes all of the bytes, in place, and suspends while the peer does not take them: backpressure.
     ///
     /// Returns when all bytes have been handed over: to the kernel, or to whatever stands in its place. A task that is

@@ -16,8 +16,9 @@ struct StreamCore: Sendable {
     /// What errors are about.
     let subject: Subject
 
-    /// An address that need not be printed before something fails, or a name.
-    enum Subject: Sendable, CustomStringConvertible {
+    /// An address that need not be printed before something fails, or a name. Indirect: a connection's core is kept in
+    /// several places.
+    indirect enum Subject: Sendable, CustomStringConvertible {
         case address(SocketAddress)
         case name(String)
 
@@ -36,10 +37,13 @@ struct StreamCore: Sendable {
 
     @inline(__always)
     func read(upTo limit: Int) async throws -> [UInt8]? {
-        guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
-        let outcome = await receive(upTo: limit)
-        if outcome.result < 0 { try check(outcome, "read") }
-        return outcome.result == 0 ? nil : outcome.bytes
+        try bytes(of: await receive(upTo: limit, .array))
+    }
+
+    /// As ``read(upTo:)``, into memory of the loop's, which is given back with ``LentBytes/giveBack(to:)``.
+    @inline(__always)
+    func lend(upTo limit: Int) async throws -> LentBytes? {
+        try lentBytes(of: await receive(upTo: limit, .lent))
     }
 
     @inline(__always)
@@ -55,19 +59,52 @@ struct StreamCore: Sendable {
         return outcome.result
     }
 
+    // What a server's connections wait in, most of the time, is a read: what it keeps meanwhile, each of them keeps. So
+    // the rest is done by functions that do not suspend, or that are not inlined.
+
     /// A read that waits costs no asynchronous call but the one for that.
     @inline(__always)
-    private func receive(upTo limit: Int) async -> Outcome {
-        let operation = Operation.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one)
-        let begun = loop.begin(operation)
-        guard case .waits(let token) = begun else {
-            if case .ended(let outcome) = begun { return outcome }
-            return await loop.finish(operation, begun)
+    private func receive(upTo limit: Int, _ landing: AsyncIOLoop.Operation.Landing) async throws -> Outcome {
+        switch try begin(upTo: limit, landing) {
+        case .ended(let outcome): return outcome
+        case .waits(let token):
+            let outcome = await loop.wait(for: token)
+            guard outcome.result == Outcome.again.result else { return outcome }
+            if let outcome = loop.receiveAtOnce(reader, limit: limit, landing, after: token) { return outcome }
+            return await Self.receiveSlowly(reader, upTo: limit, landing, after: token, on: loop)
+        case .isElsewhere, .mustTakeTurns:
+            return await Self.receiveSlowly(reader, upTo: limit, landing, after: nil, on: loop)
         }
-        let outcome = await loop.wait(for: token)
-        guard outcome.result == Outcome.again.result else { return outcome }
-        if let outcome = loop.receiveAtOnce(reader, limit: limit, after: token) { return outcome }
-        return await perform(operation.second(after: token))
+    }
+
+    @inline(never)
+    private func begin(upTo limit: Int, _ landing: AsyncIOLoop.Operation.Landing) throws -> EventLoop.Begun {
+        guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
+        return loop.begin(.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one, landing))
+    }
+
+    @inline(never)
+    private static func receiveSlowly(
+        _ reader: Handle, upTo limit: Int, _ landing: AsyncIOLoop.Operation.Landing, after first: Token?,
+        on loop: EventLoop
+    ) async -> Outcome {
+        let isOnLoop = loop.isCurrent
+        let steps = first.map { AsyncIOLoop.Operation.Steps.second(after: $0) } ?? (isOnLoop ? .two : .one)
+        return await loop.perform(.receiveBytes(reader, limit: limit, steps, isOnLoop ? landing : .array))
+    }
+
+    @inline(never)
+    private func bytes(of outcome: Outcome) throws -> [UInt8]? {
+        if outcome.result < 0 { try check(outcome, "read") }
+        return outcome.result == 0 ? nil : outcome.bytes
+    }
+
+    @inline(never)
+    private func lentBytes(of outcome: Outcome) throws -> LentBytes? {
+        if outcome.result < 0 { try check(outcome, "read") }
+        guard outcome.result > 0 else { return nil }
+        if let memory = unsafe outcome.lent { return unsafe LentBytes(memory, count: outcome.result) }
+        return outcome.bytes.map(LentBytes.init)
     }
 
     /// An operation that ends at once costs no asynchronous call.

@@ -84,8 +84,8 @@ struct ServeEcho: ParsableCommand {
     @Sendable
     static func echo(_ connection: TCPStream) async throws {
         do {
-            while let bytes = try await connection.read() { try await connection.write(bytes) }
-        } catch let error as IOError where error.isDeparture {
+            while try await connection.withReceivedBytes({ try await connection.write($0) }) != nil {}
+        } catch let error where error.isDeparture {
             // Clients break off; that is no news.
         }
     }

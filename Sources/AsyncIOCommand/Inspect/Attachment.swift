@@ -106,7 +106,7 @@ final class Attachment: Sendable {
             }
         } catch is TimeoutError {
             throw process.silence
-        } catch let error as IOError where error.isDeparture {
+        } catch let error where error.isDeparture {
             throw await process.silence(leaving: path)
         } catch let error as LineError {
             throw strange("\(error)")

@@ -61,9 +61,12 @@ struct PatternReader {
         return true
     }
 
-    /// Reads once, in one of three ways. False at the end.
+    /// The ways of reading.
+    static let ways = 4
+
+    /// Reads once, in one of the ways. False at the end.
     mutating func read(upTo limit: Int, way: Int) async throws -> Bool {
-        switch way % 3 {
+        switch way % Self.ways {
         case 0: return try await read(upTo: limit)
         case 1:
             var buffer = IOBuffer(capacity: limit)
@@ -71,6 +74,10 @@ struct PatternReader {
             try demand(count == buffer.count, "\(count) bytes reported, \(buffer.count) in the buffer")
             if count > 0 { try take(buffer.withBytes { unsafe $0.withUnsafeBytes { unsafe [UInt8]($0) } }, limit) }
             return count > 0
+        case 2:
+            guard let bytes = try await stream.withReceivedBytes(upTo: limit, { [UInt8]($0) }) else { return false }
+            try take(bytes, limit)
+            return true
         default:
             let (count, bytes) = try await stream.readIntoSpan(limit, after: [])
             if count > 0 { try take(bytes, limit) }
@@ -98,6 +105,11 @@ struct PatternReader {
             try demand(isMore, "the end came after \(count) of \(expected) bytes")
         }
     }
+}
+
+extension [UInt8] {
+    /// A copy of the bytes.
+    init(_ span: RawSpan) { self = unsafe span.withUnsafeBytes { unsafe [UInt8]($0) } }
 }
 
 extension ByteStream {

@@ -27,7 +27,7 @@ extension StreamScenario {
             try await writer.value
         },
 
-        StreamScenario("arrays, buffers and spans get the same bytes, whatever their sizes") { stand in
+        StreamScenario("arrays, buffers, spans and lent memory get the same bytes, whatever their sizes") { stand in
             let (one, other) = try await stand.pair()
             let total = stand.some
             let writer = stand.start("writer") {
@@ -37,7 +37,8 @@ extension StreamScenario {
             var reader = PatternReader(other)
             var random = Randomness()
             while try await reader.read(
-                upTo: Int.random(in: 1...70_000, using: &random), way: Int.random(in: 0...2, using: &random))
+                upTo: Int.random(in: 1...70_000, using: &random),
+                way: Int.random(in: 0..<PatternReader.ways, using: &random))
             {}
             try demand(reader.count == total, "the end came after \(reader.count) of \(total); \(random.note)")
             try await writer.value
@@ -56,12 +57,51 @@ extension StreamScenario {
             try demand(held == [9] + [1, 2, 3].dropFirst(count).prefix(next), "the buffer holds \(held)")
         },
 
+        StreamScenario("lent bytes stay what they are until the body returns, whatever is read meanwhile") { stand in
+            let (one, other) = try await stand.pair()
+            let (third, fourth) = try await stand.pair()
+            try await one.write([1])
+            try await third.write([2])
+            let inner: [UInt8]? = try await other.withReceivedBytes(upTo: 10) { bytes in
+                try await one.write([3])
+                let next = try await other.withReceivedBytes(upTo: 10) { next in
+                    let foreign = try await fourth.withReceivedBytes(upTo: 10) { [UInt8]($0) }
+                    await letOthersGoOn(3)
+                    return (foreign ?? []) + [UInt8](next)
+                }
+                return [UInt8](bytes) + (next ?? [])
+            }
+            try demand(inner == [1, 2, 3], "received \(inner as Any)")
+        },
+
+        StreamScenario("what a body throws is thrown, and its bytes count as read; at the end there is none") { stand in
+            let (one, other) = try await stand.pair()
+            try await one.write([1])
+            do {
+                try await other.withReceivedBytes(upTo: 10) { _ in throw IOError(.ioError, operation: "try") }
+                try demand(false, "the error was lost")
+            } catch let error as IOError {
+                try demand(error.code == .ioError, "the error became \(error)")
+            }
+            try await one.write([2])
+            let next = try await other.withReceivedBytes(upTo: 10) { [UInt8]($0) }
+            try demand(next == [2], "then came \(next as Any)")
+            try await one.closeWriting()
+            for _ in 0..<2 {
+                let isCalled: Bool? = try await other.withReceivedBytes(upTo: 10) { _ in true }
+                try demand(isCalled == nil, "the body was called at the end")
+            }
+        },
+
         StreamScenario("a read without room is refused, and takes nothing") { stand in
             let (one, other) = try await stand.pair()
             try await one.write([1])
             for limit in [0, -1, Int.min] {
                 try await demandError(.invalidArgument, from: "a read of \(limit)") {
                     try await other.read(upTo: limit)
+                }
+                try await demandError(.invalidArgument, from: "a read of \(limit)") {
+                    try await other.withReceivedBytes(upTo: limit) { _ in }
                 }
             }
             try await demandError(.invalidArgument, from: "a read into a full span") {

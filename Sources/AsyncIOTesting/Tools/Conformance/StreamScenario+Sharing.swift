@@ -23,7 +23,7 @@ extension StreamScenario {
             var random = Randomness()
             var (received, cancelled) = (0, 0)
             for _ in 0..<rounds {
-                let (limit, way, before) = (Int.random(in: 1...3_000, using: &random), Int(random.next() % 3), received)
+                let (limit, way, before) = (Int.random(in: 1...3_000, using: &random), Int(random.next() % 4), received)
                 let task = stand.start("reader") {
                     var reader = PatternReader(other, from: before)
                     return try await reader.read(upTo: limit, way: way) ? reader.count - before : -1
