@@ -184,12 +184,12 @@ extension EventLoop {
     /// Lets everything that is ready run first: the calling task queues again behind it.
     ///
     /// As `Task.yield()`, at half its price. Not a cancellation point. Where no loop runs, it *is* `Task.yield()`.
-    public static func yield() async {
-        guard let loop = current else { return await Task.yield() }
-        await loop.takeTurns()
-    }
+    @inlinable
+    public static func yield() async { await letOthersGoFirst() }
 
-    private func takeTurns() async {
+    /// As ``yield()``, for a task that runs on this loop.
+    @inline(__always)
+    fileprivate func takeTurns() async {
         await Waiter.suspend(for: Errand.turn) { waiter in
             core.yielding.append(waiter)
             return true
@@ -265,4 +265,18 @@ extension EventLoop {
     /// next: ``Fairness/operationsPerJob``. Each call counts as one operation. Elsewhere than on a loop, always false.
     @inline(__always)
     package static var hasHadItsTurn: Bool { !casyncio_spend_share() }
+}
+
+/// ``EventLoop/yield()``: no method, since that would be one more asynchronous call.
+@usableFromInline
+func letOthersGoFirst() async {
+    guard let pointer = unsafe casyncio_current_loop() else { return await letOthersGoFirstElsewhere() }
+    await unsafe Unmanaged<EventLoop>.fromOpaque(pointer).takeUnretainedValue().takeTurns()
+}
+
+/// Before the main program's loop runs, or where there is none.
+@inline(never)
+private func letOthersGoFirstElsewhere() async {
+    guard let loop = EventLoop.current else { return await Task.yield() }
+    await loop.takeTurns()
 }

@@ -111,10 +111,20 @@ package struct PlaceReport: Sendable {
 extension EventLoop {
     /// Says where the task that runs here is about to wait; nil: that it need not, after all.
     @inline(__always)
-    package static func taskWaits(at place: (any WaitingPlace)?, as visitor: Int = 0) {
+    package static func taskWaits(at place: @autoclosure () -> (any WaitingPlace)?, as visitor: Int = 0) {
         guard let pointer = unsafe casyncio_current_loop() else { return }
         unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef {
-            $0.core.tell { $0.watcher?.waits(at: place, as: visitor) }
+            $0.core.tell { $0.watcher?.waits(at: place(), as: visitor) }
+        }
+    }
+
+    /// Says where a task that runs here is about to wait, or that it has waited: for those who watch, and for a
+    /// simulation.
+    package static func taskWaits(_ task: TaskID, at place: (any WaitingPlace)?, as visitor: Int = 0) {
+        guard let pointer = unsafe casyncio_current_loop() else { return }
+        unsafe Unmanaged<EventLoop>.fromOpaque(pointer)._withUnsafeGuaranteedRef { loop in
+            if let simulator = loop.core.simulator { simulator.note(task, waitsAt: place.map { type(of: $0) }) }
+            loop.core.tell { $0.watcher?.waits(at: place, as: visitor) }
         }
     }
 }

@@ -6,9 +6,12 @@ package struct Waiter: Sendable {
     private let continuation: UnsafeContinuation<Void, Never>
 
     /// Suspends the calling task. The closure keeps the waiter, or returns false if there is nothing to wait for. The
-    /// errand is for the task tree.
-    package static func suspend(for errand: any WaitingPlace, _ keep: (Waiter) -> Bool) async {
-        EventLoop.taskWaits(at: errand)
+    /// errand is for the task tree, and is made for those who look.
+    @inline(__always)
+    package static func suspend(
+        for errand: @autoclosure () -> any WaitingPlace, _ keep: (Waiter) -> Bool
+    ) async {
+        EventLoop.taskWaits(at: errand())
         unsafe await withUnsafeContinuation { continuation in
             let waiter = unsafe Waiter(continuation: continuation)
             guard !keep(waiter) else { return }

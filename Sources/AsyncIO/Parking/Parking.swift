@@ -160,8 +160,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
     ) async -> ParkedTask {
         let waiter = newcomer(note: note)
         let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
-        EventLoop.simulator?.note(waiter.task, waitsAt: Parking<Machine>.self)
-        EventLoop.taskWaits(at: self, as: note)
+        EventLoop.taskWaits(waiter.task, at: self, as: note)
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiter.prepare(continuation)
             var woken = WakeList()
@@ -174,8 +173,7 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
             waiter.wake()
         }
         waiter.receiveAnswer()
-        EventLoop.taskWaits(at: nil)
-        EventLoop.simulator?.note(waiter.task, waitsAt: nil)
+        EventLoop.taskWaits(waiter.task, at: nil)
         if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
         return waiter
     }

@@ -62,7 +62,12 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     @usableFromInline
     func beginPut() throws -> QueueAccess {
         guard try Visit.mayGoOnNow() else { return .later }
-        guard parking.enter(if: { $0.takesIntoStore() }) else { return .otherwise }
+        var access = QueueAccess.otherwise
+        let isRoom = parking.enter { machine in
+            if machine.isFull { access = .later }
+            return machine.takesIntoStore()
+        }
+        guard isRoom else { return access }
         return unsafe .here(UnsafeMutableRawPointer(store.placeForNext()))
     }
 
@@ -155,9 +160,12 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     func beginTaking() throws -> QueueAccess {
         guard try Visit.mayGoOnNow() else { return .later }
         // Whoever waits to put is admitted by the other way.
-        guard store.isRing, parking.enter(if: { $0.putters.isEmpty && $0.get() == .fromStore }) else {
-            return .otherwise
+        var access = QueueAccess.otherwise
+        let isThere = parking.enter { machine in
+            if machine.isWaitedFor { access = .later }
+            return store.isRing && machine.putters.isEmpty && machine.get() == .fromStore
         }
+        guard isThere else { return access }
         return unsafe .here(UnsafeMutableRawPointer(store.placeOfFirst()))
     }
 

@@ -59,6 +59,14 @@ struct QueueMachine: WaitMachine, ~Copyable {
         return .into(getter)
     }
 
+    /// Whether whoever puts has to wait.
+    @inline(__always)
+    var isFull: Bool { phase == .open && count >= capacity && getters.isEmpty }
+
+    /// Whether whoever gets has to wait.
+    @inline(__always)
+    var isWaitedFor: Bool { phase == .open && count == 0 && putters.isEmpty }
+
     /// Waits for room.
     mutating func wait(toPut visitor: ParkedTask) {
         waits &+= 1
