@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import CAsyncIO
 import Glibc
+import Synchronization
 import SystemPackage
 
 // One try of each kind of transfer. Nil if the call would block, or if others go first; the hints say so then.
@@ -9,18 +10,30 @@ extension DescriptorCore {
     private static let vectorsPerCall = 1024
 
     func receiveBytes(_ operation: PendingOperation) -> Outcome? {
-        if !operation.lends, let arrived = takeArriving(operation) { return arrived }
-        return receiveBytes(operation.descriptor, operation.count, lends: operation.lends)
+        // What is about to be lent lies here until its task runs, and many may come in one tick: as long as there are
+        // pieces.
+        if operation.lends && mayLend { return receiveLent(operation.descriptor, operation.count) }
+        return takeArriving(operation) ?? receiveArray(operation.descriptor, operation.count)
     }
 
     @inline(__always)
     private func receiveBytes(_ descriptor: CInt, _ count: Int, lends: Bool) -> Outcome? {
-        lends ? receiveLent(descriptor, count) : receiveArray(descriptor, count)
+        lends && mayLend ? receiveLent(descriptor, count) : receiveArray(descriptor, count)
+    }
+
+    // MARK: Lending
+
+    @inline(__always)
+    private var mayLend: Bool { lentCount < Self.mostLent || countFreed() }
+
+    private func countFreed() -> Bool {
+        lentCount -= freedElsewhere.exchange(0, ordering: .relaxed)
+        return lentCount < Self.mostLent
     }
 
     private func receiveLent(_ descriptor: CInt, _ count: Int) -> Outcome? {
         let limit = min(count, Self.scratchSize)
-        let memory = unsafe memoryToLend()
+        let memory = unsafe lend()
         let result = unsafe receive(descriptor, memory, limit)
         var outcome = Outcome(result)
         if result > 0 { unsafe outcome.lent = memory } else { unsafe takeBack(memory) }
@@ -28,23 +41,28 @@ extension DescriptorCore {
     }
 
     @inline(__always)
-    private func memoryToLend() -> UnsafeMutableRawPointer {
-        guard let memory = lendable else {
-            return .allocate(byteCount: Self.scratchSize, alignment: 16)
-        }
+    private func lend() -> UnsafeMutableRawPointer {
+        lentCount += 1
+        guard let memory = lendable else { return .allocate(byteCount: Self.scratchSize, alignment: 16) }
         unsafe lendable = memory.load(as: UnsafeMutableRawPointer?.self)
-        lendableCount -= 1
         return unsafe memory
     }
 
     /// Takes back what ``Outcome/lent`` has lent.
     @inline(__always)
     func takeBack(_ memory: UnsafeMutableRawPointer) {
-        guard lendableCount < Self.mostLendable else { return unsafe memory.deallocate() }
+        lentCount -= 1
         unsafe memory.storeBytes(of: lendable, as: UnsafeMutableRawPointer?.self)
         unsafe lendable = memory
-        lendableCount += 1
     }
+
+    /// The same, from whatever thread.
+    func takeBackElsewhere(_ memory: UnsafeMutableRawPointer) {
+        unsafe memory.deallocate()
+        freedElsewhere.add(1, ordering: .relaxed)
+    }
+
+    // MARK: Receiving
 
     private func receiveArray(_ descriptor: CInt, _ count: Int) -> Outcome? {
         let limit = min(count, Self.scratchSize)

@@ -1,6 +1,7 @@
 import AsyncIOKernel
 import CAsyncIO
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// What a driver learns from the kernel for a ``DescriptorCore``: that a call on a descriptor may succeed now.
@@ -68,11 +69,14 @@ package final class DescriptorCore {
     /// Memory for bytes that are lent, as far as nobody has it: pieces of the size of `scratch`, each of which begins
     /// with the address of the next.
     @safe @exclusivity(unchecked) var lendable = unsafe UnsafeMutableRawPointer?.none
-    @safe @exclusivity(unchecked) var lendableCount = 0
+    /// How many pieces are lent, counting those that have been freed elsewhere since somebody last looked.
+    @safe @exclusivity(unchecked) var lentCount = 0
+    /// Pieces that have been freed on other threads.
+    let freedElsewhere = Atomic(0)
 
     static let scratchSize = 65_536
-    /// What is kept for the next ones, of what comes back.
-    static let mostLendable = 16
+    /// How many pieces may be lent at a time. Others get arrays of the size of what has come.
+    static let mostLent = 64
 
     package init() {
         unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)

@@ -95,6 +95,7 @@ extension EventLoop {
         core.driver.close()
         // An operation that somebody has started meanwhile still gets its one completion.
         for token in core.operations.openTokens { core.complete(Completion(token, Outcome(Errno.loopClosed.negated))) }
+        core.takeBackWhatNobodyGets()
         while !core.ready.isEmpty { passOn(core.ready.pop()) }
         while let deadline = core.timers.next, let action = core.timers.popDue(at: .distantFuture) {
             switch action {

@@ -88,8 +88,8 @@ extension EventLoop {
 
     /// Takes back memory that ``Outcome/lent`` has lent. From whatever thread.
     package func takeBack(_ memory: UnsafeMutableRawPointer) {
-        guard isCurrent, let descriptors = core.descriptors else { return unsafe memory.deallocate() }
-        unsafe descriptors.takeBack(memory)
+        guard let descriptors = core.descriptors else { return unsafe memory.deallocate() }
+        if isCurrent { unsafe descriptors.takeBack(memory) } else { unsafe descriptors.takeBackElsewhere(memory) }
     }
 
     // MARK: With one

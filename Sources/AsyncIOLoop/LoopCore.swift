@@ -193,6 +193,18 @@ final class LoopCore {
         case pending(Token)
     }
 
+    /// Frees the memory with bytes in it that nobody will come for: the loop has closed.
+    func takeBackWhatNobodyGets() {
+        guard let descriptors = driver.descriptors else { return }
+        let rest = completions + descriptors.ended
+        completions = []
+        descriptors.ended = []
+        for completion in rest {
+            if let memory = unsafe completion.outcome.lent { unsafe descriptors.takeBack(memory) }
+        }
+        unsafe operations.takeEarlyLent().forEach { unsafe descriptors.takeBack($0) }
+    }
+
     /// Asks for an operation's early end. The completion comes with the next tick.
     func cancel(_ token: Token) {
         guard operations.contains(token) else { return }

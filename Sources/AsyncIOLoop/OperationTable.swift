@@ -159,6 +159,17 @@ struct OperationTable: ~Copyable {
         free(Int(token.index))
     }
 
+    /// What was lent to tasks that have not come for it.
+    mutating func takeEarlyLent() -> [UnsafeMutableRawPointer] {
+        var all: [UnsafeMutableRawPointer] = unsafe []
+        for index in 0..<used {
+            guard let memory = unsafe slots[index].early?.lent else { continue }
+            unsafe all.append(memory)
+            unsafe slots[index].early?.lent = nil
+        }
+        return unsafe all
+    }
+
     /// The tokens of all operations under way.
     var openTokens: [Token] {
         (0..<used).filter { slots[$0].phase == .underWay }.map { slots[$0].token }

@@ -81,7 +81,10 @@ def write_fails(probe):
 
 @scenario()
 def calls_are_interrupted(probe):
-    waits = ["io_uring_enter"] if over_a_ring() else ["epoll_pwait2", "epoll_wait"]
+    waits = ["io_uring_enter"] if over_a_ring() else ["epoll_pwait2", "epoll_pwait"]
+    made = calls(probe, "start")
+    for call in ["sendto", "accept4", *waits]:
+        expect(made[call] > 0, f"nobody calls {call}: {made}")
     for call in ["recvfrom", "sendto", "accept4", *waits]:
         for when in ["1", "2+2", "3..9"]:
             check(probe, [f"{call}:error=EINTR:when={when}"])

@@ -82,7 +82,7 @@ def own_calls(probe, name):
 
 # Those that the loop makes for itself, and that shall fail as well.
 LOOP_CALLS = {
-    "clone", "clone3", "epoll_create1", "epoll_ctl", "epoll_pwait2", "epoll_wait", "eventfd2", "io_uring_enter",
+    "clone", "clone3", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd2", "io_uring_enter",
     "io_uring_setup",
 }
 

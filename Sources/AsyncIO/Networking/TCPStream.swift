@@ -59,7 +59,7 @@ public final class TCPStream: ByteStream, CustomStringConvertible {
 
     /// Reads what is there, and calls the body with the bytes, in place: at least one and at most the limit. Returns
     /// what the body returns; nil at the end of the peer's data, without calling it. See
-    /// ``ByteStream/withReceivedBytes(upTo:_:)``: no allocation, and no memory while it waits.
+    /// ``ByteStream/withReceivedBytes(upTo:_:)``: on the connection's loop, usually no allocation.
     @inlinable
     public func withReceivedBytes<Result>(
         upTo limit: Int = maximumRead, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result

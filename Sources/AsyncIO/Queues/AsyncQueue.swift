@@ -148,7 +148,8 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
         switch try beginTaking() {
         case .here(let place):
             let item = unsafe place.assumingMemoryBound(to: Element.self).move()
-            endTaking()
+            // Whatever becomes of it, it ends when the queue is free again: its end may ask for the queue.
+            withExtendedLifetime(item) { endTaking() }
             return item
         case .otherwise: if let item = tryGet() { return item }
         case .later: break

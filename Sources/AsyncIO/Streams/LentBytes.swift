@@ -6,27 +6,33 @@ import AsyncIOLoop
 struct LentBytes: @unchecked Sendable {
     /// The bytes, as long as they are lent.
     @usableFromInline let bytes: UnsafeRawBufferPointer
-    private let memory: UnsafeMutableRawPointer
-    /// Whether the memory is one of the loop's pieces.
-    private let isOfLoop: Bool
+    private let owner: Owner
+
+    @safe
+    private enum Owner {
+        /// The loop: they stand in a piece of its memory.
+        case loop(UnsafeMutableRawPointer)
+        case array([UInt8])
+    }
 
     /// What a loop has lent.
     init(_ memory: UnsafeMutableRawPointer, count: Int) {
-        unsafe self.memory = memory
         unsafe bytes = UnsafeRawBufferPointer(start: memory, count: count)
-        isOfLoop = true
+        owner = unsafe .loop(memory)
     }
 
-    /// What has come as an array: to a task that does not run on the loop.
+    /// What has come as an array: to a task that does not run on the loop, or when the loop had lent enough.
     init(_ array: [UInt8]) {
-        unsafe memory = .allocate(byteCount: max(array.count, 1), alignment: 16)
-        unsafe UnsafeMutableRawBufferPointer(start: memory, count: array.count).copyBytes(from: array)
-        unsafe bytes = UnsafeRawBufferPointer(start: memory, count: array.count)
-        isOfLoop = false
+        // Held, and not changed, until it is given back.
+        unsafe bytes = array.withUnsafeBytes { unsafe $0 }
+        owner = .array(array)
     }
 
     func giveBack(to loop: EventLoop) {
-        if isOfLoop { unsafe loop.takeBack(memory) } else { unsafe memory.deallocate() }
+        switch owner {
+        case .loop(let memory): unsafe loop.takeBack(memory)
+        case .array(let array): withExtendedLifetime(array) {}
+        }
     }
 }
 
@@ -35,12 +41,13 @@ extension ByteStream {
     /// what the body returns; nil at the end of the peer's data, without calling it.
     ///
     /// ```swift
-    /// while try await stream.withReceivedBytes({ try await stream.write($0) }) != nil {}
+    /// while try await stream.withReceivedBytes(upTo: 65_536, { try await stream.write($0) }) != nil {}
     /// ```
     ///
-    /// As ``read(upTo:)``, without an allocation for TCP and Unix streams: the bytes stand in memory of the loop's that
-    /// is lent while the body runs, 64 KiB of it. While the read waits, no memory is held. Throws what ``read(upTo:)``
-    /// throws, and what the body throws; the bytes count as read then.
+    /// As ``read(upTo:)``. While the read waits, no memory is held. TCP and Unix streams, used on their loop, allocate
+    /// nothing: the bytes stand in memory of the loop's, 64 KiB of it, that is lent while the body runs. A loop lends
+    /// 64 such pieces at a time; if more bodies than that wait for something, their bytes stand in arrays. Throws what
+    /// ``read(upTo:)`` throws, and what the body throws; the bytes count as read then.
     public func withReceivedBytes<Result>(
         upTo limit: Int, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result
     ) async throws -> Result? {

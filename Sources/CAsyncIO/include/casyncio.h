@@ -139,7 +139,7 @@ static inline struct epoll_event casyncio_epoll_event(uint32_t events, uint64_t 
     return event;
 }
 static inline uint64_t casyncio_epoll_data(const struct epoll_event *event) { return event->data.u64; }
-/// epoll_pwait2(2) with nanoseconds, or epoll_wait(2) rounded up to a millisecond where the kernel has none (before
+/// epoll_pwait2(2) with nanoseconds, or epoll_pwait(2) rounded up to a millisecond where the kernel has none (before
 /// 5.11). A negative timeout waits without end. Returns the number of events or -1 with errno.
 int casyncio_epoll_wait(int descriptor, struct epoll_event *events, int capacity, int64_t nanoseconds);
 /// futex(2): sleeps while the word has this value; may end for no reason.
@@ -161,8 +161,8 @@ static inline void casyncio_set_current_loop(void *loop) { casyncio_current_loop
 extern __thread void *casyncio_default_core_slot __attribute__((tls_model("initial-exec")));
 static inline void *casyncio_default_core(void) { return casyncio_default_core_slot; }
 static inline void casyncio_set_default_core(void *core) { casyncio_default_core_slot = core; }
-// How many operations the job that runs on this thread may still complete without suspending. Where no loop runs, it is
-// asked of nobody.
+// How many operations the job that runs on this thread may still complete without suspending. Where no loop runs, there
+// is no end of it.
 extern __thread int64_t casyncio_share_slot __attribute__((tls_model("initial-exec")));
 static inline int64_t casyncio_share(void) { return casyncio_share_slot; }
 static inline void casyncio_set_share(int64_t share) { casyncio_share_slot = share; }

@@ -125,6 +125,16 @@ struct QueueOrderTests {
         #expect(ended.all.sorted() == Array(0..<100))
     }
 
+    @Test("the end of an item that nobody keeps may ask for the queue", arguments: [0, 1, 2])
+    func endsThatAsk(kind: Int) async throws {
+        let orders: [QueueOrder<Mortal>] = [.fifo, .lifo, .priority { $0.number < $1.number }]
+        let queue = AsyncQueue<Mortal>(capacity: 10, order: orders[kind])
+        let counts = Log<Int>()
+        for number in 0..<3 { try await queue.put(Mortal(number) { _ in counts.add(queue.count) }) }
+        for _ in 0..<3 { _ = try await queue.next() }
+        #expect(counts.all == [2, 1, 0])
+    }
+
     @Test("a cancelled queue drops its items in whatever order, each once", arguments: [0, 1, 2])
     func dropped(kind: Int) {
         let ended = Log<Int>()

@@ -8,10 +8,13 @@ struct LockTests {
     func free(setting: Setting) async throws {
         try await withLoop(setting) { loop in
             let lock = AsyncLock()
-            let suspends = try await hasSuspended(loop) { try await lock.withLock {} }
+            let suspends = try await hasSuspended(loop) {
+                try await lock.withLock {}
+                try await lock.withLock { () async in }
+            }
             #expect(!suspends)
             #expect(lock.statistics.waits == 0)
-            #expect(lock.statistics.acquired == 1)
+            #expect(lock.statistics.acquired == 2)
         }
     }
 
@@ -24,6 +27,12 @@ struct LockTests {
                 return 7
             }
             #expect(result == 7)
+            #expect(!lock.isLocked)
+            let later = try await lock.withLock {
+                await Task.yield()
+                return lock.isLocked
+            }
+            #expect(later)
             #expect(!lock.isLocked)
         }
     }

@@ -86,7 +86,7 @@ extension StreamScenario {
             let (one, other) = try await stand.pair()
             one.close()
             one.close()
-            for way in 0...2 {
+            for way in 0..<PatternReader.ways {
                 var reader = PatternReader(one)
                 try await demandError(.badFileDescriptor, from: "a read after close") {
                     try await reader.read(upTo: 10, way: way)

@@ -133,7 +133,8 @@ extension StreamScenario {
                         var random = Randomness(seed: seed)
                         var reader = PatternReader(stream)
                         while try await reader.read(
-                            upTo: Int.random(in: 1...40_000, using: &random), way: Int.random(in: 0...2, using: &random)
+                            upTo: Int.random(in: 1...40_000, using: &random),
+                            way: Int.random(in: 0..<PatternReader.ways, using: &random)
                         ) {}
                         try demand(reader.count == total, "the end came after \(reader.count) of \(total) bytes")
                     },
