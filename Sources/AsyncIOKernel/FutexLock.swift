@@ -11,6 +11,8 @@ public import Synchronization
 /// instructions, and a visit as many again outside of it, that keeps nobody away for long: three threads that flood a
 /// queue leave the loop its timers, to which a test holds them. What the loop guards takes system calls and grows
 /// arrays; there a lock without turns did keep the loop away, and `Locked`, which has turns, stands one floor above.
+///
+/// Usable from inline, since other modules' calls of a type that is only `package` are never inlined.
 @usableFromInline
 package struct FutexLock: ~Copyable, Sendable {
     @usableFromInline let word = Atomic<UInt32>(0)

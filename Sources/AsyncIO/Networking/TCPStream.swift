@@ -65,15 +65,12 @@ public final class TCPStream: ByteStream, CustomStringConvertible {
         upTo limit: Int = maximumRead, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result
     ) async throws -> Result? {
         guard let lent = try await lend(upTo: limit) else { return nil }
-        defer { giveBack(lent) }
+        defer { lent.giveBack(to: loop) }
         return try unsafe await body(lent.bytes.bytes)
     }
 
     @usableFromInline
     func lend(upTo limit: Int) async throws -> LentBytes? { try await core.lend(upTo: limit) }
-
-    @usableFromInline
-    func giveBack(_ lent: LentBytes) { lent.giveBack(to: core.loop) }
 
     // MARK: Writing
 

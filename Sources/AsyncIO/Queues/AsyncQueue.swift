@@ -176,7 +176,15 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
     /// Takes the next item if there is one now. Never suspends.
     @inlinable
     public func tryGet() -> Element? {
-        unsafe withPlace { unsafe takeIfAny(into: $0) == .done }
+        unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
+            guard let place = place.baseAddress, unsafe takeIfAny(into: place) else { return nil }
+            return unsafe place.move()
+        }
+    }
+
+    @usableFromInline
+    func takeIfAny(into place: UnsafeMutablePointer<Element>) -> Bool {
+        parking.visit { machine, woken in unsafe take(from: &machine, into: place, waking: &woken) == .done }
     }
 
     /// Takes what is there, at least one and at most so many items, and suspends until there is one.
@@ -189,22 +197,7 @@ public final class AsyncQueue<Element: Sendable>: Sendable, CustomStringConverti
         return items
     }
 
-    /// Memory for one item, which the body fills or does not.
-    @inlinable
-    @inline(__always)
-    func withPlace(_ body: (UnsafeMutablePointer<Element>) -> Bool) -> Element? {
-        unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { place in
-            guard let place = place.baseAddress, unsafe body(place) else { return nil }
-            return unsafe place.move()
-        }
-    }
-
-    @usableFromInline enum Taking { case done, empty, closed }
-
-    @usableFromInline
-    func takeIfAny(into place: UnsafeMutablePointer<Element>) -> Taking {
-        parking.visit { machine, woken in unsafe take(from: &machine, into: place, waking: &woken) }
-    }
+    private enum Taking { case done, empty, closed }
 
     @inline(__always)
     private func take(

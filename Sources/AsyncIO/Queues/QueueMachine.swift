@@ -148,3 +148,21 @@ struct QueueMachine: WaitMachine, ~Copyable {
         }
     }
 }
+
+/// What a queue has done so far, and what it holds.
+public struct QueueStatistics: Sendable, Hashable {
+    /// Items inside.
+    public let count: Int
+    /// The most that were ever inside.
+    public let peak: Int
+    /// Items that were ever put.
+    public let put: UInt64
+    /// Calls that had to wait.
+    public let waits: UInt64
+    /// Tasks that wait for room.
+    public let waitingPutters: Int
+    /// Tasks that wait for an item.
+    public let waitingGetters: Int
+    /// Items that were put and not yet reported by `itemDone()`.
+    public let unfinished: Int
+}

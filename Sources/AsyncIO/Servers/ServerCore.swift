@@ -164,13 +164,13 @@ final class ServerCore: Sendable {
         do {
             try await plan.handler(connection, number, self)
         } catch {
-            hasFailed(connection, number, error)
+            connectionHasFailed(connection, number, error)
         }
-        hasEnded(connection, number, plan)
+        connectionHasEnded(connection, number, plan)
     }
 
     @inline(never)
-    private func hasFailed(_ connection: StreamCore, _ number: UInt64, _ error: any Error) {
+    private func connectionHasFailed(_ connection: StreamCore, _ number: UInt64, _ error: any Error) {
         // The server is ending, or the handler ended itself so.
         if error is CancellationError { return }
         counts.failed.add(1, ordering: .relaxed)
@@ -178,7 +178,7 @@ final class ServerCore: Sendable {
     }
 
     @inline(never)
-    private func hasEnded(_ connection: StreamCore, _ number: UInt64, _ plan: ServePlan) {
+    private func connectionHasEnded(_ connection: StreamCore, _ number: UInt64, _ plan: ServePlan) {
         connection.close()
         counts.active.subtract(1, ordering: .relaxed)
         plan.limit?.leave()

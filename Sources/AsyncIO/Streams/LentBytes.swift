@@ -28,6 +28,7 @@ struct LentBytes: @unchecked Sendable {
         owner = .array(array)
     }
 
+    @usableFromInline
     func giveBack(to loop: EventLoop) {
         switch owner {
         case .loop(let memory): unsafe loop.takeBack(memory)

@@ -22,7 +22,7 @@ struct LendingTests {
                                     waiting.add()
                                     try await mayEnd.wait()
                                 }
-                                return unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) }
+                                return copy(of: bytes)
                             }
                             guard let bytes else { break }
                             all += bytes
@@ -68,7 +68,7 @@ struct LendingTests {
                 let (third, fourth) = try await UnixStream.pair(on: loop)
                 try await third.write([4, 5, 6])
                 _ = try await fourth.withReceivedBytes { $0.byteCount }
-                return unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) }
+                return copy(of: bytes)
             }
             #expect(bytes == [1, 2, 3])
         }
@@ -81,7 +81,7 @@ struct LendingTests {
             let reader = Task.detached {
                 var all: [UInt8] = []
                 while true {
-                    let bytes = try await right.withReceivedBytes { unsafe $0.withUnsafeBytes { unsafe [UInt8]($0) } }
+                    let bytes = try await right.withReceivedBytes { copy(of: $0) }
                     guard let bytes else { return all }
                     all += bytes
                 }
@@ -92,3 +92,5 @@ struct LendingTests {
         }
     }
 }
+
+private func copy(of bytes: RawSpan) -> [UInt8] { unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) } }

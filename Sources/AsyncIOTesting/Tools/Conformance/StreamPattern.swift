@@ -72,7 +72,7 @@ struct PatternReader {
             var buffer = IOBuffer(capacity: limit)
             let count = try await stream.read(into: &buffer)
             try demand(count == buffer.count, "\(count) bytes reported, \(buffer.count) in the buffer")
-            if count > 0 { try take(buffer.withBytes { unsafe $0.withUnsafeBytes { unsafe [UInt8]($0) } }, limit) }
+            if count > 0 { try take(buffer.withBytes { [UInt8]($0) }, limit) }
             return count > 0
         case 2:
             guard let bytes = try await stream.withReceivedBytes(upTo: limit, { [UInt8]($0) }) else { return false }

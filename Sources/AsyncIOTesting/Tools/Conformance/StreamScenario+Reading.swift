@@ -53,7 +53,7 @@ extension StreamScenario {
             var buffer = IOBuffer(capacity: 4)
             unsafe buffer.append([9 as UInt8].span.bytes)
             let next = try await other.read(into: &buffer)
-            let held = buffer.withBytes { unsafe $0.withUnsafeBytes { unsafe [UInt8]($0) } }
+            let held = buffer.withBytes { [UInt8]($0) }
             try demand(held == [9] + [1, 2, 3].dropFirst(count).prefix(next), "the buffer holds \(held)")
         },
 
