@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import unittest
+import unittest.mock
 import xml.etree.ElementTree as xml
 from pathlib import Path
 from unittest import mock
@@ -403,6 +404,14 @@ class Budgets(unittest.TestCase):
         lines, is_kept = budgets.verdicts({"allocations": 1.03}, {"allocations": 1.02, "instructions": 5_000})
         self.assertFalse(is_kept)
         self.assertEqual(lines, ["allocations: 1.03 of 1.02  ABOVE", "instructions: not counted here"])
+
+    def test_what_chance_added_is_counted_again(self):
+        work, allowed = chosen(["echo-64"])[0], {"system_calls": 2.1}
+        for counted, expected, tries in (([2.31, 2.04], True, 2), ([2.31, 2.3, 2.2, 2.0], False, 3)):
+            found = iter(counted)
+            with unittest.mock.patch("counts.count", side_effect=lambda *_: {"system_calls": next(found)}) as count:
+                lines, is_kept = budgets.counted(work, None, None, allowed)
+            self.assertEqual((is_kept, count.call_count), (expected, tries), lines)
 
     def test_every_budget_is_of_a_work(self):
         self.assertEqual([work.name for work in chosen(list(budgets.BUDGETS))], list(budgets.BUDGETS))
