@@ -34,7 +34,7 @@ extension EventLoop {
     @inline(__always)
     private var isCancelled: Bool {
         guard let task = unsafe swift_task_getCurrent() else { return false }
-        return unsafe swift_task_isCancelled(task)
+        return unsafe casyncio_task_is_cancelled(task)
     }
 
     /// The half of ``perform(_:)`` that suspends.
@@ -67,7 +67,7 @@ extension EventLoop {
     /// as an operation: elsewhere than on the loop, in a cancelled task, while another task sends, and so on.
     package func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
         guard unsafe !bytes.isEmpty, isCurrent, casyncio_share() > 0, !isCancelled,
-            let result = unsafe core.descriptors?.sendAtOnce(handle, bytes)
+            let result = core.withDescriptors({ unsafe $0.sendAtOnce(handle, bytes) })
         else { return 0 }
         // What is left is asked for as an operation, and counts as one.
         if result < 0 || result == bytes.count { core.noteImmediate("write", handle.descriptor) }
@@ -80,7 +80,9 @@ extension EventLoop {
         _ handle: Handle, limit: Int, _ landing: Operation.Landing, after first: Token
     ) -> Outcome? {
         guard isCurrent, casyncio_share() > 0,
-            let outcome = core.descriptors?.receiveBytesAtOnce(handle, limit: limit, landing, after: first)
+            let outcome = core.withDescriptors({
+                $0.receiveBytesAtOnce(handle, limit: limit, landing, after: first)
+            }) ?? nil
         else { return nil }
         core.noteImmediate("read", handle.descriptor)
         return outcome
@@ -88,8 +90,10 @@ extension EventLoop {
 
     /// Takes back memory that ``Outcome/lent`` has lent. From whatever thread.
     package func takeBack(_ memory: UnsafeMutableRawPointer) {
-        guard let descriptors = core.descriptors else { return unsafe memory.deallocate() }
-        if isCurrent { unsafe descriptors.takeBack(memory) } else { unsafe descriptors.takeBackElsewhere(memory) }
+        let isTaken: Void? = core.withDescriptors {
+            if isCurrent { unsafe $0.takeBack(memory) } else { unsafe $0.takeBackElsewhere(memory) }
+        }
+        if isTaken == nil { unsafe memory.deallocate() }
     }
 
     // MARK: With one
@@ -110,54 +114,72 @@ extension EventLoop {
     /// may put a change of executors: code of an actor returns to its actor only when it has to, which in a release
     /// build is here, and the task goes through the ready queue or to another thread for that. So the operation may
     /// have ended meanwhile, and the thread may not be the loop's. The cancellation record has to be made before the
-    /// closure, though: the runtime's records are a stack, together with the frames.
+    /// closure, though, and taken away in the frame that it was made in: the runtime's records are a stack, together
+    /// with the frames.
     @inlinable
     @inline(__always)
     package func wait(for token: Token) async -> Outcome {
-        let hold = hold(token)
-        let outcome = unsafe await withUnsafeContinuation { unsafe park($0, hold) }
-        letGo(hold)
-        return outcome
+        guard let hold = holdSuspended(token) else { return await waitByContinuation(token) }
+        await suspendRunningTask()
+        return take(hold)
     }
 
     /// A running task's claim to the completion of an operation.
     @safe
     @usableFromInline
-    struct Hold {
-        let token: Token
+    package struct Hold {
+        package let token: Token
         /// Its cancellation record.
         let record: UnsafeMutableRawPointer?
-        /// What it waits with elsewhere than on the loop's thread.
-        let elsewhere: RemoteWait?
     }
 
+    /// The running task's claim, if it can be suspended without a continuation, which it has to be next.
     @usableFromInline
-    func hold(_ token: Token) -> Hold {
-        guard !isCurrent else {
-            let record = unsafe core.operations.hold(token, loop: self)
-            return unsafe Hold(token: token, record: record, elsewhere: nil)
-        }
-        let wait = RemoteWait(self, token)
-        return unsafe Hold(token: token, record: wait.listen(), elsewhere: wait)
+    package func holdSuspended(_ token: Token) -> Hold? {
+        guard isCurrent, let word = core.suspendableWord, core.operations.park(word, on: token) else { return nil }
+        return unsafe Hold(token: token, record: core.operations.hold(token, loop: self))
     }
 
+    /// What the task was suspended for.
     @usableFromInline
-    func park(_ continuation: UnsafeContinuation<Outcome, Never>, _ hold: Hold) {
+    package func take(_ hold: Hold) -> Outcome {
+        let outcome = core.operations.take(hold.token)
+        letGo(hold)
+        return outcome
+    }
+
+    @inline(never)
+    @usableFromInline
+    package func waitByContinuation(_ token: Token) async -> Outcome {
         if isCurrent {
-            if let early = unsafe core.operations.park(continuation, on: hold.token) {
+            let hold = unsafe Hold(token: token, record: core.operations.hold(token, loop: self))
+            let outcome = unsafe await withUnsafeContinuation { unsafe park($0, token, nil) }
+            letGo(hold)
+            return outcome
+        }
+        let elsewhere = RemoteWait(self, token)
+        let hold = unsafe Hold(token: token, record: elsewhere.listen())
+        let outcome = unsafe await withUnsafeContinuation { unsafe park($0, token, elsewhere) }
+        withExtendedLifetime(elsewhere) { letGo(hold) }
+        return outcome
+    }
+
+    private func park(
+        _ continuation: UnsafeContinuation<Outcome, Never>, _ token: Token, _ elsewhere: RemoteWait?
+    ) {
+        if isCurrent {
+            if let early = unsafe core.operations.park(continuation, on: token) {
                 unsafe continuation.resume(returning: early)
             }
         } else {
-            let wait = hold.elsewhere ?? RemoteWait(self, hold.token)
+            let wait = elsewhere ?? RemoteWait(self, token)
             unsafe wait.continuation = continuation
             if !post(.wait(wait)) { unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated)) }
         }
     }
 
-    @usableFromInline
-    func letGo(_ hold: Hold) {
+    private func letGo(_ hold: Hold) {
         unsafe casyncio_remove_cancellation_handler(hold.record)
-        if let elsewhere = hold.elsewhere { return withExtendedLifetime(elsewhere) {} }
         // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
         if isCurrent { core.operations.letGo(hold.token) } else { post(.letGo(hold.token)) }
     }
@@ -190,10 +212,21 @@ extension EventLoop {
     /// As ``yield()``, for a task that runs on this loop.
     @inline(__always)
     fileprivate func takeTurns() async {
-        await Waiter.suspend(for: Errand.turn) { waiter in
-            core.yielding.append(waiter)
-            return true
-        }
+        if queueBehindOthers() { await suspendRunningTask() } else { await takeTurnsByContinuation() }
+        EventLoop.taskWaits(at: nil)
+    }
+
+    /// False if the running task needs a continuation for that.
+    private func queueBehindOthers() -> Bool {
+        EventLoop.taskWaits(at: Errand.turn)
+        guard let word = core.suspendableWord else { return false }
+        core.yielding.append(.word(word))
+        return true
+    }
+
+    @inline(never)
+    private func takeTurnsByContinuation() async {
+        unsafe await withUnsafeContinuation { unsafe core.yielding.append(.continuation($0)) }
     }
 
     /// Performs an operation that never waits, without a task: on the loop now, from elsewhere soon.

@@ -79,9 +79,9 @@ extension LoopCore {
 
     /// Step 4, at its end: who let the others go first queues again, behind them.
     private func requeueYielding() {
-        var batch: [Waiter] = []
+        var batch: [Yielder] = []
         swap(&batch, &yielding)
-        for waiter in batch { waiter.wake() }
+        for yielder in batch { goesOn(yielder) }
         batch.removeAll(keepingCapacity: true)
         if yielding.isEmpty { swap(&batch, &yielding) }
     }
@@ -108,6 +108,7 @@ extension LoopCore {
             return
         }
         counters.jobs &+= 1
+        running = word
         let plainTask = plainTasks.willRun(word)
         if isWatched { runWatched(word) } else { runner?.run(word) }
         if let plainTask { plainTasks.didRun(plainTask) }

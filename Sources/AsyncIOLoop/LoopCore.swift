@@ -11,7 +11,7 @@ final class LoopCore {
     /// Whether its time is a test's; else it is the system's monotonic clock, which need not be asked for it.
     let hasOwnTime: Bool
     /// Where transfers are tried that need no slot: see ``EventLoop/sendAtOnce(_:_:)``.
-    let descriptors: DescriptorCore?
+    private let descriptors: Unmanaged<DescriptorCore>?
     let inbox: Inbox
     let fairness: Fairness
     /// The process that the loop belongs to, as its children count.
@@ -27,7 +27,7 @@ final class LoopCore {
     /// The completions that are being worked on.
     @safe @exclusivity(unchecked) var finished: [Completion] = []
     /// Tasks that let the others go first.
-    @safe @exclusivity(unchecked) var yielding: [Waiter] = []
+    @safe @exclusivity(unchecked) var yielding: [Yielder] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
     @safe @exclusivity(unchecked) var plainTasks = PlainTasks()
     /// Who watches, if anybody does.
@@ -56,6 +56,10 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var wantsAttention = false
     /// The loop is ending: every job may have been the one that was waited for.
     @safe @exclusivity(unchecked) var isEnding = false
+    /// What runs, or has run last.
+    @safe @exclusivity(unchecked) var running = ReadyWord.none
+    /// Whether tasks are suspended without continuations: see Suspension.swift.
+    let suspendsTasks = Suspension.isPossible
     /// How jobs are run: as the loop's own, or as anybody's on a loop that has taken over.
     @safe @exclusivity(unchecked) var runner: JobRunner?
     /// Who draws what runs next, instead of the order in which it was queued.
@@ -68,7 +72,7 @@ final class LoopCore {
     init(driver: any Driver, inbox: Inbox, fairness: Fairness) {
         self.driver = driver
         hasOwnTime = driver.hasOwnTime
-        descriptors = driver.descriptors
+        unsafe descriptors = driver.descriptors.map { unsafe Unmanaged.passUnretained($0) }
         self.inbox = inbox
         simulator = driver.simulator
         standIn = driver.simulator?.standIn
@@ -130,6 +134,13 @@ final class LoopCore {
     }
 
     // MARK: Operations
+
+    /// Asks the driver's calls on descriptors, if it has any, without counting a reference to them.
+    @inline(__always)
+    func withDescriptors<Result>(_ body: (DescriptorCore) -> Result) -> Result? {
+        guard let descriptors = unsafe descriptors else { return nil }
+        return unsafe descriptors._withUnsafeGuaranteedRef(body)
+    }
 
     /// Tries an operation; a token for what goes on.
     @inline(__always)
@@ -202,7 +213,7 @@ final class LoopCore {
         for completion in rest {
             if let memory = unsafe completion.outcome.lent { unsafe descriptors.takeBack(memory) }
         }
-        unsafe operations.takeEarlyLent().forEach { unsafe descriptors.takeBack($0) }
+        unsafe operations.takeKeptLent().forEach { unsafe descriptors.takeBack($0) }
     }
 
     /// Asks for an operation's early end. The completion comes with the next tick.
@@ -215,15 +226,18 @@ final class LoopCore {
         }
     }
 
-    /// Ends an operation: the one place in the package where an input or output continuation is resumed.
+    /// Ends an operation: the one place in the package where a task that waits for input or output goes on.
     func complete(_ completion: Completion) {
-        guard let continuation = unsafe operations.end(completion.token, completion.outcome) else { return }
+        guard let waiting = operations.end(completion.token, completion.outcome) else { return }
         counters.resumed &+= 1
         tell {
             let event = LoopEvent.resumed(OperationID(token: completion.token), completion.outcome.result)
             $0.instrument?.record(event, at: isCompleting ? lately : look())
         }
-        unsafe continuation.resume(returning: completion.outcome)
+        switch waiting {
+        case .word(let word): enqueue(word)
+        case .continuation(let continuation): unsafe continuation.resume(returning: completion.outcome)
+        }
     }
 
     // MARK: Timers

@@ -17,8 +17,11 @@ struct OperationTable: ~Copyable {
         var isHeldByTask = false
         var timer: TimerID?
         var continuation: UnsafeContinuation<Outcome, Never>?
-        /// What came before the task that waits for it did: it is kept for it.
-        var early: Outcome?
+        /// The suspended task that waits, if it does without a continuation.
+        var word = ReadyWord.none
+        /// What it came to, for a task that takes it here: one that had not come to wait yet, or without a
+        /// continuation.
+        var kept: Outcome?
         /// The task that waits: suspended, and so alive, until the operation has ended.
         var task: UnsafeMutableRawPointer?
         unowned(unsafe) var loop: EventLoop?
@@ -66,13 +69,31 @@ struct OperationTable: ~Copyable {
     mutating func park(_ continuation: UnsafeContinuation<Outcome, Never>, on token: Token) -> Outcome? {
         let index = Int(token.index)
         precondition(index < used && slots[index].generation == token.generation, "parked on nobody's operation")
-        if let early = slots[index].early {
+        if let early = slots[index].kept {
             if !slots[index].isHeldByTask { free(index) }
             return early
         }
         precondition(slots[index].phase == .underWay, "parked on an operation that has ended")
         unsafe slots[index].continuation = continuation
         return nil
+    }
+
+    /// The same for a task that is about to suspend without a continuation, and will ``take(_:)`` the outcome. False if
+    /// the operation has ended already.
+    @inline(__always)
+    mutating func park(_ word: ReadyWord, on token: Token) -> Bool {
+        let index = Int(token.index)
+        precondition(index < used && slots[index].generation == token.generation, "parked on nobody's operation")
+        guard slots[index].phase == .underWay else { return false }
+        slots[index].word = word
+        return true
+    }
+
+    /// What an operation has come to, for the task that was suspended for it.
+    @inline(__always)
+    mutating func take(_ token: Token) -> Outcome {
+        guard let outcome = slots[Int(token.index)].kept.take() else { preconditionFailure("nothing has come of it") }
+        return outcome
     }
 
     /// The same for a task that runs on another thread.
@@ -98,22 +119,30 @@ struct OperationTable: ~Copyable {
         contains(token) ? slots[Int(token.index)].timer : nil
     }
 
+    /// Who goes on when an operation has ended.
+    @safe
+    enum Waiting {
+        case continuation(UnsafeContinuation<Outcome, Never>)
+        /// It finds the outcome by ``OperationTable/take(_:)``.
+        case word(ReadyWord)
+    }
+
     /// Ends the operation and returns who waits for it. The second call for the same token returns nil.
     ///
     /// If its task has not come to wait yet, what it comes to is kept, and nil returned.
     @inline(__always)
-    mutating func end(_ token: Token, _ outcome: Outcome) -> UnsafeContinuation<Outcome, Never>? {
+    mutating func end(_ token: Token, _ outcome: Outcome) -> Waiting? {
         guard contains(token) else { return nil }
         let index = Int(token.index)
-        let continuation = unsafe slots[index].continuation
         slots[index].phase = .ended
         count -= 1
-        if unsafe continuation == nil {
-            slots[index].early = outcome
-        } else if !slots[index].isHeldByTask {
-            free(index)
+        guard let continuation = unsafe slots[index].continuation else {
+            slots[index].kept = outcome
+            let word = slots[index].word
+            return word.bits == 0 ? nil : .word(word)
         }
-        return unsafe continuation
+        if !slots[index].isHeldByTask { free(index) }
+        return unsafe .continuation(continuation)
     }
 
     /// Ends an operation that nobody will wait for: it was done at once.
@@ -129,7 +158,8 @@ struct OperationTable: ~Copyable {
         slots[index].phase = .free
         slots[index].isHeldByTask = false
         slots[index].timer = nil
-        slots[index].early = nil
+        slots[index].kept = nil
+        slots[index].word = .none
         unsafe slots[index].continuation = nil
         unsafe slots[index].task = nil
         slots[index].nextFree = firstFree
@@ -160,12 +190,12 @@ struct OperationTable: ~Copyable {
     }
 
     /// What was lent to tasks that have not come for it.
-    mutating func takeEarlyLent() -> [UnsafeMutableRawPointer] {
+    mutating func takeKeptLent() -> [UnsafeMutableRawPointer] {
         var all: [UnsafeMutableRawPointer] = unsafe []
         for index in 0..<used {
-            guard let memory = unsafe slots[index].early?.lent else { continue }
+            guard let memory = unsafe slots[index].kept?.lent else { continue }
             unsafe all.append(memory)
-            unsafe slots[index].early?.lent = nil
+            unsafe slots[index].kept?.lent = nil
         }
         return unsafe all
     }

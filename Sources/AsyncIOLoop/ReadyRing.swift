@@ -18,6 +18,8 @@ struct ReadyWord: Sendable {
     }
 
     private static let mask: UInt = 7
+    /// No job.
+    static let none = ReadyWord(bits: 0)
     let bits: UInt
 
     init(bits: UInt) { self.bits = bits }
@@ -37,6 +39,10 @@ struct ReadyWord: Sendable {
 
     /// The object behind the word.
     var pointer: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: bits & ~Self.mask) }
+
+    /// Whether it is a job of nobody's actor.
+    @inline(__always)
+    var isUnisolated: Bool { bits & Self.mask <= Kind.preferred.rawValue }
 
     /// The call, whose ownership passes to the caller. Only for ``Kind/call``, and once.
     func takeCall() -> ScheduledCall? {

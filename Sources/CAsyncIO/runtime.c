@@ -100,6 +100,20 @@ bool casyncio_task_is_complete(const void *task) {
     return (atomic_load_explicit(flags, memory_order_acquire) & STATUS_IS_COMPLETE) != 0;
 }
 
+// Swift 6.3 reads both words of a task's status by a locked compare-and-exchange, which costs more than all the rest of
+// a look at a queue.
+bool casyncio_task_is_cancelled(void *task) {
+    static _Atomic int8_t known = -1;
+    int8_t is_known = atomic_load_explicit(&known, memory_order_relaxed);
+    if (is_known < 0) {
+        is_known = casyncio_task_layout_is_known();
+        atomic_store_explicit(&known, is_known, memory_order_relaxed);
+    }
+    if (!is_known) return swift_task_isCancelled(task);
+    const _Atomic uint32_t *flags = at(task, TASK_STATUS_FLAGS);
+    return (atomic_load_explicit(flags, memory_order_acquire) & STATUS_IS_CANCELLED) != 0;
+}
+
 const char *casyncio_task_name(const void *task) {
     const void *record = *(const void *const *)at(task, TASK_STATUS_RECORD);
     // A task has a handful of records; the bound is against a runtime that differs after all.

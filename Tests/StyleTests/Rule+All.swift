@@ -7,10 +7,10 @@ extension Rule {
     static let filesThatResumeContinuations: [String: String] = [
         "Sources/AsyncIOLoop/LoopCore.swift": "every operation ends here, with its token",
         "Sources/AsyncIOLoop/EventLoop+Operations.swift": "an operation that has ended before its task waits",
-        "Sources/AsyncIO/Parking/ParkedTask.swift": "whoever waits at a lock, a queue or the like",
         "Sources/AsyncIOInspection/Runtime/LayoutProbe.swift": "tasks that are there to be looked at",
         "Sources/AsyncIOTesting/Simulation/OwnThread.swift": "whoever waits for a body on a thread of its own",
-        "Sources/AsyncIOLoop/Waiter.swift": "whoever waits for an end, a result or a piece of blocking work",
+        "Sources/AsyncIOLoop/Suspension.swift": "whoever lets others go first",
+        "Sources/AsyncIOLoop/Waiter.swift": "whoever waits for a lock, an end, a result or a piece of blocking work",
     ]
 
     /// Which floor a target stands on. A target imports only what stands below it.

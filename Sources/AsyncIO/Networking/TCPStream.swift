@@ -7,7 +7,7 @@ public import AsyncIOLoop
 /// may be called from any thread; on the connection's loop it costs no hop. Letting go of the last reference closes the
 /// connection.
 public final class TCPStream: ByteStream, CustomStringConvertible {
-    let core: StreamCore
+    @usableFromInline let core: StreamCore
 
     init(_ core: StreamCore) {
         self.core = core
@@ -45,6 +45,7 @@ public final class TCPStream: ByteStream, CustomStringConvertible {
     /// Suspends until something is there, and holds no memory meanwhile. A cancelled task gets `CancellationError`, and
     /// no byte is lost: the next read has it. Throws ``IOError``: `ECONNRESET` if the peer broke off, `ECANCELED` if
     /// the connection is closed meanwhile, `EBUSY` if another task reads.
+    @inlinable
     public func read(upTo limit: Int = maximumRead) async throws -> [UInt8]? {
         try await core.read(upTo: limit)
     }
@@ -64,13 +65,10 @@ public final class TCPStream: ByteStream, CustomStringConvertible {
     public func withReceivedBytes<Result>(
         upTo limit: Int = maximumRead, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result
     ) async throws -> Result? {
-        guard let lent = try await lend(upTo: limit) else { return nil }
-        defer { lent.giveBack(to: loop) }
+        guard let lent = try await core.lend(upTo: limit) else { return nil }
+        defer { core.giveBack(lent) }
         return try unsafe await body(lent.bytes.bytes)
     }
-
-    @usableFromInline
-    func lend(upTo limit: Int) async throws -> LentBytes? { try await core.lend(upTo: limit) }
 
     // MARK: Writing
 
@@ -80,11 +78,13 @@ public final class TCPStream: ByteStream, CustomStringConvertible {
     /// bytes may have been sent then, so that the connection is only good for closing. Throws ``IOError``: `EPIPE` or
     /// `ECONNRESET` if the peer has gone, `ECANCELED` if the connection is closed meanwhile, `EBUSY` if another task
     /// writes. Nothing to write is no operation.
+    @inlinable
     public func write(_ bytes: [UInt8]) async throws {
         try await core.write(bytes)
     }
 
     /// Writes all of the bytes, in place. As ``write(_:)-([UInt8])``.
+    @inlinable
     public func write(_ bytes: RawSpan) async throws {
         try await core.write(bytes)
     }

@@ -11,7 +11,7 @@ import SystemPackage
 /// may be called from any thread; on the connection's loop it costs no hop. Letting go of the last reference closes the
 /// connection.
 public final class UnixStream: ByteStream, CustomStringConvertible {
-    let core: StreamCore
+    @usableFromInline let core: StreamCore
 
     init(_ core: StreamCore) {
         self.core = core
@@ -86,6 +86,7 @@ public final class UnixStream: ByteStream, CustomStringConvertible {
 
     /// Reads what is there, at least one byte and at most the limit; nil at the end of the peer's data. See
     /// ``ByteStream/read(upTo:)``. Descriptors that came along are closed; see ``receiveDescriptors(upTo:bytes:)``.
+    @inlinable
     public func read(upTo limit: Int = maximumRead) async throws -> [UInt8]? {
         try await core.read(upTo: limit)
     }
@@ -102,20 +103,19 @@ public final class UnixStream: ByteStream, CustomStringConvertible {
     public func withReceivedBytes<Result>(
         upTo limit: Int = maximumRead, _ body: nonisolated(nonsending) (RawSpan) async throws -> Result
     ) async throws -> Result? {
-        guard let lent = try await lend(upTo: limit) else { return nil }
-        defer { lent.giveBack(to: loop) }
+        guard let lent = try await core.lend(upTo: limit) else { return nil }
+        defer { core.giveBack(lent) }
         return try unsafe await body(lent.bytes.bytes)
     }
 
-    @usableFromInline
-    func lend(upTo limit: Int) async throws -> LentBytes? { try await core.lend(upTo: limit) }
-
     /// Writes all of the bytes, with backpressure. See ``ByteStream/write(_:)-(RawSpan)``.
+    @inlinable
     public func write(_ bytes: [UInt8]) async throws {
         try await core.write(bytes)
     }
 
     /// Writes all of the bytes, in place, with backpressure. See ``ByteStream/write(_:)-(RawSpan)``.
+    @inlinable
     public func write(_ bytes: RawSpan) async throws {
         try await core.write(bytes)
     }

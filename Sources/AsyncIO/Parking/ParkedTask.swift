@@ -1,3 +1,4 @@
+import AsyncIOLoop
 import CAsyncIO
 import Synchronization
 
@@ -25,7 +26,8 @@ final class ParkedTask: @unchecked Sendable {
 
     fileprivate var next: Neighbour
     fileprivate var previous: Neighbour
-    private var continuation: UnsafeContinuation<Void, Never>?
+    /// What lets the task go on.
+    private var waiter: Waiter?
     /// What hands the answer over to the resumed task: the runtime would, too, but where no sanitizer can see it.
     private let isAnswered = Atomic(false)
 
@@ -81,22 +83,31 @@ final class ParkedTask: @unchecked Sendable {
         phase = .cancelled
     }
 
-    func prepare(_ continuation: UnsafeContinuation<Void, Never>) {
-        unsafe self.continuation = continuation
+    func prepare(_ waiter: Waiter) { self.waiter = waiter }
+
+    /// The task has its answer already, and need not suspend. False if it was woken, which it has to suspend for.
+    func goesOnAtOnce() -> Bool {
+        guard waiter.take() != nil else { return false }
+        isAnswered.store(true, ordering: .relaxed)
+        return true
     }
 
     /// Lets the task go on. Never under a lock; the visit may be gone when this returns.
     func wake() {
-        guard let continuation = unsafe continuation else { return }
-        unsafe self.continuation = nil
+        guard let waiter = waiter.take() else { return }
         isAnswered.store(true, ordering: .releasing)
-        unsafe continuation.resume()
+        waiter.wake()
     }
 
     /// The task goes on: it sees what was done for it before its resumption.
     func receiveAnswer() {
         let isAnswered = isAnswered.load(ordering: .acquiring)
         assert(isAnswered, "a task goes on without an answer")
+    }
+
+    fileprivate func takeNext() -> Neighbour {
+        defer { unsafe next = nil }
+        return unsafe next
     }
 
     fileprivate func queue() {
@@ -223,11 +234,12 @@ struct WakeList: ~Copyable {
     }
 
     /// Takes out who was answered first.
-    mutating func popFirst() -> ParkedTask? {
-        guard let first = unsafe head?.takeUnretainedValue() else { return nil }
-        unsafe head = first.next
-        unsafe first.next = nil
-        return first
+    mutating func popFirst() -> ParkedTask? { unsafe takeFirst()?.takeUnretainedValue() }
+
+    private mutating func takeFirst() -> ParkedTask.Neighbour {
+        guard let first = unsafe head else { return nil }
+        unsafe head = first._withUnsafeGuaranteedRef { unsafe $0.takeNext() }
+        return unsafe first
     }
 
     /// Resumes all.
@@ -239,6 +251,6 @@ struct WakeList: ~Copyable {
     @inline(never)
     private mutating func wakeAll() {
         // Taken out before the resumption: the task may run at once, on another thread, and be gone.
-        while let waiter = popFirst() { waiter.wake() }
+        while let first = unsafe takeFirst() { unsafe first._withUnsafeGuaranteedRef { $0.wake() } }
     }
 }

@@ -161,16 +161,16 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
         let waiter = newcomer(note: note)
         let record = patience == .untilCancelled ? unsafe Self.listen(for: waiter) : nil
         EventLoop.taskWaits(waiter.task, at: self, as: note)
-        unsafe await withUnsafeContinuation { continuation in
-            unsafe waiter.prepare(continuation)
+        await Waiter.suspend {
+            waiter.prepare($0)
             var woken = WakeList()
             enter()
             let arrival = waiter.isCancelled ? .answered : arrive(&machine, waiter, &woken)
             exit()
             woken.wake()
-            guard arrival == .answered else { return queued(waiter) }
-            EventLoop.taskWaits(at: nil)
-            waiter.wake()
+            if arrival == .answered { return !waiter.goesOnAtOnce() }
+            queued(waiter)
+            return true
         }
         waiter.receiveAnswer()
         EventLoop.taskWaits(waiter.task, at: nil)
@@ -187,8 +187,10 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
     }
 
     private func newcomer(note: Int) -> ParkedTask {
+        var spare: ParkedTask?
         enter()
-        let spare = self.spare.take()
+        // A move: taken out, it would be counted twice.
+        swap(&self.spare, &spare)
         exit()
         let waiter = spare ?? ParkedTask(at: self)
         waiter.begin(note: note)
@@ -197,8 +199,9 @@ final class Parking<Machine: WaitMachine & ~Copyable>: ParkingPlace, WaitingPlac
 
     /// Takes back what ``park(note:patience:_:queued:)`` returned: nobody looks at it any more.
     func recycle(_ waiter: ParkedTask) {
+        var used: ParkedTask? = waiter
         enter()
-        spare = waiter
+        swap(&spare, &used)
         exit()
     }
 

@@ -17,8 +17,8 @@ enum Visit {
     static func begin() -> Visit {
         // Before the cancellation: a task that tries again and again although it is cancelled must not keep the loop.
         if hasHadItsTurn { return .mustTakeTurns }
-        guard let task = unsafe swift_task_getCurrent(), unsafe swift_task_isCancelled(task) else { return .mayGoOn }
-        return .isCancelled
+        guard let task = unsafe swift_task_getCurrent() else { return .mayGoOn }
+        return unsafe casyncio_task_is_cancelled(task) ? .isCancelled : .mayGoOn
     }
 
     /// What a half that never suspends begins with: false if the other half has to take turns first. Throws
@@ -38,7 +38,7 @@ enum Visit {
         if hasHadItsTurn { return .mustTakeTurns }
         guard let current = unsafe swift_task_getCurrent() else { return .mayGoOn }
         unsafe task = TaskID(swift_task_getJobTaskId(current))
-        return unsafe swift_task_isCancelled(current) ? .isCancelled : .mayGoOn
+        return unsafe casyncio_task_is_cancelled(current) ? .isCancelled : .mayGoOn
     }
 
     /// What calls without a fast half begin with: turns first, then the cancellation.

@@ -8,6 +8,7 @@ import SystemPackage
 ///
 /// The streams' own methods forward here, and are inlined: an operation that ends at once costs no further asynchronous
 /// call.
+@usableFromInline
 struct StreamCore: Sendable {
     let loop: EventLoop
     /// For a socket the same as the writer.
@@ -35,15 +36,33 @@ struct StreamCore: Sendable {
 
     // MARK: Reading
 
+    // What a server's connections wait in, most of the time, is a read: what it keeps meanwhile, each of them keeps. So
+    // nearly all of it is done by functions that do not suspend, and a task that waits on its loop does that in its own
+    // code's frame, without an asynchronous call in between.
+
+    @inlinable
     @inline(__always)
     func read(upTo limit: Int) async throws -> [UInt8]? {
-        try bytes(of: await receive(upTo: limit, .array))
+        var reading = try beginReading(upTo: limit, lending: false)
+        if reading.wantsSuspension {
+            await suspendRunningTask()
+            reading = goOnReading(reading, upTo: limit, lending: false)
+        }
+        if !reading.hasEnded { reading = await finishReading(reading, upTo: limit, lending: false) }
+        return try bytes(of: reading)
     }
 
-    /// As ``read(upTo:)``, into memory of the loop's, which is given back with ``LentBytes/giveBack(to:)``.
+    /// As ``read(upTo:)``, into memory of the loop's, which is given back with ``giveBack(_:)``.
+    @inlinable
     @inline(__always)
     func lend(upTo limit: Int) async throws -> LentBytes? {
-        try lentBytes(of: await receive(upTo: limit, .lent))
+        var reading = try beginReading(upTo: limit, lending: true)
+        if reading.wantsSuspension {
+            await suspendRunningTask()
+            reading = goOnReading(reading, upTo: limit, lending: true)
+        }
+        if !reading.hasEnded { reading = await finishReading(reading, upTo: limit, lending: true) }
+        return try lentBytes(of: reading)
     }
 
     @inline(__always)
@@ -57,54 +76,6 @@ struct StreamCore: Sendable {
         if outcome.result < 0 { try check(outcome, "read") }
         unsafe span.withUnsafeMutableBytes { _, count in count += outcome.result }
         return outcome.result
-    }
-
-    // What a server's connections wait in, most of the time, is a read: what it keeps meanwhile, each of them keeps. So
-    // the rest is done by functions that do not suspend, or that are not inlined.
-
-    /// A read that waits costs no asynchronous call but the one for that.
-    @inline(__always)
-    private func receive(upTo limit: Int, _ landing: AsyncIOLoop.Operation.Landing) async throws -> Outcome {
-        switch try begin(upTo: limit, landing) {
-        case .ended(let outcome): return outcome
-        case .waits(let token):
-            let outcome = await loop.wait(for: token)
-            guard outcome.result == Outcome.again.result else { return outcome }
-            if let outcome = loop.receiveAtOnce(reader, limit: limit, landing, after: token) { return outcome }
-            return await Self.receiveSlowly(reader, upTo: limit, landing, after: token, on: loop)
-        case .isElsewhere, .mustTakeTurns:
-            return await Self.receiveSlowly(reader, upTo: limit, landing, after: nil, on: loop)
-        }
-    }
-
-    @inline(never)
-    private func begin(upTo limit: Int, _ landing: AsyncIOLoop.Operation.Landing) throws -> EventLoop.Begun {
-        guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
-        return loop.begin(.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one, landing))
-    }
-
-    @inline(never)
-    private static func receiveSlowly(
-        _ reader: Handle, upTo limit: Int, _ landing: AsyncIOLoop.Operation.Landing, after first: Token?,
-        on loop: EventLoop
-    ) async -> Outcome {
-        let isOnLoop = loop.isCurrent
-        let steps = first.map { AsyncIOLoop.Operation.Steps.second(after: $0) } ?? (isOnLoop ? .two : .one)
-        return await loop.perform(.receiveBytes(reader, limit: limit, steps, isOnLoop ? landing : .array))
-    }
-
-    @inline(never)
-    private func bytes(of outcome: Outcome) throws -> [UInt8]? {
-        if outcome.result < 0 { try check(outcome, "read") }
-        return outcome.result == 0 ? nil : outcome.bytes
-    }
-
-    @inline(never)
-    private func lentBytes(of outcome: Outcome) throws -> LentBytes? {
-        if outcome.result < 0 { try check(outcome, "read") }
-        guard outcome.result > 0 else { return nil }
-        if let memory = unsafe outcome.lent { return unsafe LentBytes(memory, count: outcome.result) }
-        return outcome.bytes.map(LentBytes.init)
     }
 
     /// An operation that ends at once costs no asynchronous call.
@@ -123,20 +94,29 @@ struct StreamCore: Sendable {
 
     // MARK: Writing
 
+    @inlinable
     @inline(__always)
     func write(_ bytes: RawSpan) async throws {
         // The usual case: the kernel takes everything at once.
-        let sent = unsafe bytes.withUnsafeBytes { unsafe loop.sendAtOnce(writer, $0) }
+        let sent = sendAtOnce(bytes)
         if sent != bytes.byteCount { try await finishWriting(bytes, sent) }
     }
 
+    @inlinable
     @inline(__always)
     func write(_ bytes: [UInt8]) async throws {
-        let sent = unsafe bytes.withUnsafeBytes { unsafe loop.sendAtOnce(writer, $0) }
+        let sent = unsafe sendAtOnce(bytes.span.bytes)
         if sent != bytes.count { unsafe try await finishWriting(bytes.span.bytes, sent) }
     }
 
-    private func finishWriting(_ bytes: RawSpan, _ sent: Int) async throws {
+    @usableFromInline
+    func sendAtOnce(_ bytes: RawSpan) -> Int {
+        unsafe bytes.withUnsafeBytes { unsafe loop.sendAtOnce(writer, $0) }
+    }
+
+    @usableFromInline
+    @inline(never)
+    func finishWriting(_ bytes: RawSpan, _ sent: Int) async throws {
         if sent < 0 { try check(Outcome(sent), "write") }
         // The span is borrowed until this function returns, so its memory outlives the operation.
         let rest = unsafe bytes.withUnsafeBytes { unsafe UnsafeRawBufferPointer(rebasing: $0[sent...]) }

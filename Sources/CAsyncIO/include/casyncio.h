@@ -262,6 +262,11 @@ void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)
 /// Takes the record of casyncio_add_cancellation_handler away; waits for a handler that runs just now.
 void casyncio_remove_cancellation_handler(void *record);
 
+/// Whether a task can be suspended as Suspension.swift does it: the runtime has what it takes.
+bool casyncio_can_suspend(void);
+/// Whether the calling code is that of this task, and is isolated to no actor.
+bool casyncio_runs_as_anybody(const void *task);
+
 // Reading tasks where the runtime has no function for it. Only after casyncio_task_layout_is_known() has said yes, and
 // only for tasks that the caller keeps alive and that do not run now.
 
@@ -277,6 +282,8 @@ bool casyncio_job_is_unstructured_task(const void *job);
 const void *casyncio_root_task(const void *job);
 /// Whether a task has ended.
 bool casyncio_task_is_complete(const void *task);
+/// Whether a task was cancelled: swift_task_isCancelled, at a fifth of its price. Of any runtime.
+bool casyncio_task_is_cancelled(void *task);
 /// The name given at creation, or NULL. Valid while the task lives.
 const char *casyncio_task_name(const void *task);
 /// Whether a job is a task, and not one of the runtime's own.

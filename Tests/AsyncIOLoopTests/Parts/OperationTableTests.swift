@@ -15,7 +15,7 @@ struct OperationTableTests {
         #expect(table.contains(token) == false)
         let count = table.count
         #expect(count == 0)
-        let again = unsafe table.end(token, Outcome(0)) == nil
+        let again = table.end(token, Outcome(0)) == nil
         #expect(again)
         #expect(table.count == 0)
     }
