@@ -110,12 +110,11 @@ extension EventLoop {
 
     /// Suspends until the operation's completion.
     ///
-    /// Between the start of an operation and this call, and inside it up to the continuation's closure, the compiler
-    /// may put a change of executors: code of an actor returns to its actor only when it has to, which in a release
-    /// build is here, and the task goes through the ready queue or to another thread for that. So the operation may
-    /// have ended meanwhile, and the thread may not be the loop's. The cancellation record has to be made before the
-    /// closure, though, and taken away in the frame that it was made in: the runtime's records are a stack, together
-    /// with the frames.
+    /// Between the start of an operation and this call the compiler may put a change of executors: code of an actor
+    /// returns to its actor only when it has to, which in a release build is here, and the task goes through the ready
+    /// queue or to another thread for that. So the operation may have ended meanwhile, and the thread may not be the
+    /// loop's. A cancellation record is taken away in the frame that it was made in: the runtime's records are a stack,
+    /// together with the frames.
     @inlinable
     @inline(__always)
     package func wait(for token: Token) async -> Outcome {
@@ -148,6 +147,7 @@ extension EventLoop {
         return outcome
     }
 
+    /// The same by a continuation. Up to its closure, executors may be changed as well.
     @inline(never)
     @usableFromInline
     package func waitByContinuation(_ token: Token) async -> Outcome {
@@ -158,9 +158,10 @@ extension EventLoop {
             return outcome
         }
         let elsewhere = RemoteWait(self, token)
-        let hold = unsafe Hold(token: token, record: elsewhere.listen())
+        let record = unsafe elsewhere.listen()
         let outcome = unsafe await withUnsafeContinuation { unsafe park($0, token, elsewhere) }
-        withExtendedLifetime(elsewhere) { letGo(hold) }
+        // Only that: nobody holds the operation's slot, which was given back when it ended.
+        withExtendedLifetime(elsewhere) { unsafe casyncio_remove_cancellation_handler(record) }
         return outcome
     }
 

@@ -53,6 +53,7 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
         core.instrument = options.instrument
         unsafe serial.loop = self
         core.runner = JobRunner(loop: self)
+        unsafe core.loop = UnsafeRawPointer(Unmanaged.passUnretained(self).toOpaque())
     }
 
     /// The loop that runs on the calling thread, if any.
@@ -108,7 +109,8 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
     private func enqueueFromOutside(_ word: ReadyWord) {
         // A closed loop runs nothing, but a task must never be lost: somebody may wait for it.
         // Unless it was a simulation's: nothing of it may go on in the real world.
-        if !post(.ready(word)), core.simulator == nil { Afterlife.run(word) }
+        guard !post(.ready(word)), core.simulator == nil else { return }
+        if word.kind == .generic, let next = MainLoop.openLoop { next.enqueue(word) } else { Afterlife.run(word) }
     }
 
     /// Hands something to the loop's thread. False if the loop is closed.

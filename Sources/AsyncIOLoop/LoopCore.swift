@@ -58,6 +58,8 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var isEnding = false
     /// What runs, or has run last.
     @safe @exclusivity(unchecked) var running = ReadyWord.none
+    /// The loop, as tasks prefer it.
+    @safe @exclusivity(unchecked) var loop = unsafe UnsafeRawPointer?.none
     /// Whether tasks are suspended without continuations: see Suspension.swift.
     let suspendsTasks = Suspension.isPossible
     /// How jobs are run: as the loop's own, or as anybody's on a loop that has taken over.
@@ -213,7 +215,7 @@ final class LoopCore {
         for completion in rest {
             if let memory = unsafe completion.outcome.lent { unsafe descriptors.takeBack(memory) }
         }
-        unsafe operations.takeKeptLent().forEach { unsafe descriptors.takeBack($0) }
+        unsafe operations.takeKeptLent(ofSuspended: simulator != nil).forEach { unsafe descriptors.takeBack($0) }
     }
 
     /// Asks for an operation's early end. The completion comes with the next tick.

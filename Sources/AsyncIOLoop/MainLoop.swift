@@ -65,6 +65,9 @@ enum MainLoop {
         loop?.enqueue(word)
     }
 
+    /// The loop that still takes jobs.
+    static var openLoop: EventLoop? { state.withLock { $0.loop }.flatMap { $0.isClosed ? nil : $0 } }
+
     /// Takes back a job of the main actor from a loop that has closed.
     static func postpone(_ word: ReadyWord) {
         let loop: EventLoop? = state.withLock { state in

@@ -186,13 +186,17 @@ struct OperationTable: ~Copyable {
 
     /// The task has been resumed and has taken its cancellation handler away: nobody knows the slot any more.
     mutating func letGo(_ token: Token) {
+        let slot = slots[Int(token.index)]
+        precondition(
+            slot.generation == token.generation && slot.phase == .ended && slot.isHeldByTask,
+            "an operation's slot is given back that its task does not hold")
         free(Int(token.index))
     }
 
-    /// What was lent to tasks that have not come for it.
-    mutating func takeKeptLent() -> [UnsafeMutableRawPointer] {
+    /// What was lent to tasks that will not come for it: suspended ones do, but for a simulation's.
+    mutating func takeKeptLent(ofSuspended: Bool) -> [UnsafeMutableRawPointer] {
         var all: [UnsafeMutableRawPointer] = unsafe []
-        for index in 0..<used {
+        for index in 0..<used where ofSuspended || slots[index].word.bits == 0 {
             guard let memory = unsafe slots[index].kept?.lent else { continue }
             unsafe all.append(memory)
             unsafe slots[index].kept?.lent = nil

@@ -40,10 +40,6 @@ struct ReadyWord: Sendable {
     /// The object behind the word.
     var pointer: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: bits & ~Self.mask) }
 
-    /// Whether it is a job of nobody's actor.
-    @inline(__always)
-    var isUnisolated: Bool { bits & Self.mask <= Kind.preferred.rawValue }
-
     /// The call, whose ownership passes to the caller. Only for ``Kind/call``, and once.
     func takeCall() -> ScheduledCall? {
         guard kind == .call, let pointer = unsafe pointer else { return nil }

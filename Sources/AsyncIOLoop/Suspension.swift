@@ -37,8 +37,21 @@ extension LoopCore {
     @inline(__always)
     var suspendableWord: ReadyWord? {
         let word = running
-        guard suspendsTasks, word.isUnisolated, unsafe casyncio_runs_as_anybody(word.pointer) else { return nil }
-        return word
+        guard suspendsTasks else { return nil }
+        switch word.kind {
+        // A task that has come here since no loop runs on the main thread goes there when one does.
+        case .generic: guard isDefault else { return nil }
+        // One whose preference has ended leaves at its next wait.
+        case .preferred: guard unsafe casyncio_prefers(loop) else { return nil }
+        case .isolated, .main, .visiting, .call: return nil
+        }
+        return unsafe casyncio_runs_as_anybody(word.pointer) ? word : nil
+    }
+
+    /// Whether jobs of Swift's default executor lead here, when they are queued by one that runs here.
+    @inline(__always)
+    private var isDefault: Bool {
+        unsafe casyncio_default_core() == Unmanaged.passUnretained(self).toOpaque()
     }
 
     /// Queues a task that has let the others go first.

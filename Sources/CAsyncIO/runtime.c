@@ -111,7 +111,8 @@ bool casyncio_task_is_cancelled(void *task) {
     }
     if (!is_known) return swift_task_isCancelled(task);
     const _Atomic uint32_t *flags = at(task, TASK_STATUS_FLAGS);
-    return (atomic_load_explicit(flags, memory_order_acquire) & STATUS_IS_CANCELLED) != 0;
+    uint32_t found = atomic_load_explicit(flags, memory_order_acquire);
+    return (found & (STATUS_IS_CANCELLED | STATUS_IS_SHIELDED)) == STATUS_IS_CANCELLED;
 }
 
 const char *casyncio_task_name(const void *task) {

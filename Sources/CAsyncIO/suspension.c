@@ -13,13 +13,18 @@ struct executor {
     uintptr_t implementation;
 };
 
-// Takes the running task off its thread, and says in its status that it waits.
+// Takes the running task off its thread, and says in its status that it waits, as for a continuation that is nowhere.
 __attribute__((swiftcall, weak)) extern void *swift_task_suspend(void);
 __attribute__((swiftcall, weak)) extern struct executor swift_task_getCurrentExecutor(void);
 
+__attribute__((swiftcall, weak)) extern struct executor swift_task_getPreferredTaskExecutor(void);
+
 bool casyncio_can_suspend(void) {
-    return casyncio_task_layout_is_known() && &swift_task_suspend != NULL && &swift_task_getCurrentExecutor != NULL;
+    return casyncio_task_layout_is_known() && &swift_task_suspend != NULL && &swift_task_getCurrentExecutor != NULL &&
+           &swift_task_getPreferredTaskExecutor != NULL;
 }
+
+bool casyncio_prefers(const void *executor) { return swift_task_getPreferredTaskExecutor().identity == executor; }
 
 bool casyncio_runs_as_anybody(const void *task) {
     return task != NULL && swift_task_getCurrent() == task && swift_task_getCurrentExecutor().identity == NULL;

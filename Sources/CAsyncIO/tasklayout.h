@@ -38,6 +38,8 @@ enum {
     STATUS_IS_RUNNING = 0x800,
     STATUS_IS_ENQUEUED = 0x1000,
     STATUS_IS_COMPLETE = 0x2000,
+    // From Swift 6.4 on: it is not to know yet that it was cancelled.
+    STATUS_IS_SHIELDED = 0x10000,
     TASK_ID_HIGH = 144,
     // ChildFragment, of tasks that are somebody's children: it lies behind the task.
     CHILD_PARENT = 208,

@@ -264,8 +264,10 @@ void casyncio_remove_cancellation_handler(void *record);
 
 /// Whether a task can be suspended as Suspension.swift does it: the runtime has what it takes.
 bool casyncio_can_suspend(void);
-/// Whether the calling code is that of this task, and is isolated to no actor.
+/// Whether the calling code is that of this task, and is isolated to no actor. The task may have ended long ago.
 bool casyncio_runs_as_anybody(const void *task);
+/// Whether the running task prefers this executor.
+bool casyncio_prefers(const void *executor);
 
 // Reading tasks where the runtime has no function for it. Only after casyncio_task_layout_is_known() has said yes, and
 // only for tasks that the caller keeps alive and that do not run now.
@@ -282,7 +284,7 @@ bool casyncio_job_is_unstructured_task(const void *job);
 const void *casyncio_root_task(const void *job);
 /// Whether a task has ended.
 bool casyncio_task_is_complete(const void *task);
-/// Whether a task was cancelled: swift_task_isCancelled, at a fifth of its price. Of any runtime.
+/// Whether a task was cancelled: swift_task_isCancelled, at a fifth of its price. Of any layout.
 bool casyncio_task_is_cancelled(void *task);
 /// The name given at creation, or NULL. Valid while the task lives.
 const char *casyncio_task_name(const void *task);

@@ -43,6 +43,7 @@ struct EarlyEndTests {
                 }
                 #expect(await finishing.value == 0)
                 Bytes.read(1, from: pipe.reader.number)
+                await loop.expectSoundSlots()
             }
         }
     }
@@ -56,6 +57,17 @@ struct EarlyEndTests {
             let finishing = Task.detached { await loop.finish(operation, begun).result }
             finishing.cancel()
             #expect(await finishing.value == Errno.canceled.negated)
+            await loop.expectSoundSlots()
         }
+    }
+}
+
+extension EventLoop {
+    /// What others have asked of the loop is done, and each slot was given back once: no two operations get the same.
+    fileprivate func expectSoundSlots() async {
+        for _ in 0..<3 { await EventLoop.yield() }
+        let tokens = (0..<4).map { _ in core.operations.open() }
+        #expect(Set(tokens.map(\.index)).count == tokens.count)
+        for token in tokens { core.operations.endAtOnce(token) }
     }
 }

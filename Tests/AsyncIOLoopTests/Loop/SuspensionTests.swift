@@ -1,11 +1,15 @@
 import AsyncIOKernel
 import AsyncIOTestSupport
+import Glibc
 import Testing
 
 @testable import AsyncIOLoop
 
 @Suite("How a task waits on its loop")
 struct SuspensionTests {
+    /// Whether it shall do so where it can, on the versions that this has been tried with.
+    private static let wanted = unsafe getenv("ASYNCIO_SUSPENSION") == nil
+
     /// Whether the task that runs here would be suspended without a continuation.
     private static var leavesItsThread: Bool { EventLoop.current?.core.suspendableWord != nil }
 
@@ -45,8 +49,25 @@ struct SuspensionTests {
             places.append(await child)
             return places
         }
-        let own = Suspension.isPossible
+        let own = Self.wanted
         #expect(places == [own, false, false, own, false, own])
+    }
+
+    @Test("when its preference has ended, it leaves the loop at its next wait", arguments: Drivers.available)
+    func preferences(driver: DriverChoice) async throws {
+        let other = try LoopThread(options: .guest(driver, name: "other"))
+        let places = try await Guest.run(.guest(driver, name: "home")) { _ in
+            var places: [String?] = []
+            await withTaskExecutorPreference(other.loop) {
+                await EventLoop.yield()
+                places.append(EventLoop.current?.name)
+            }
+            await EventLoop.yield()
+            places.append(EventLoop.current?.name)
+            return places
+        }
+        #expect(places == ["other", "home"])
+        await other.shutdown()
     }
 
     private nonisolated(nonsending) static func wait(_ round: Int, _ cancelled: Counter, _ loop: EventLoop) async -> Int
@@ -135,7 +156,7 @@ struct SuspensionTests {
             parked.withLock { $0.take() }?.wake()
             return await task.value
         }
-        #expect(priority >= .low)
+        #expect(priority >= .high)
     }
 
     @Test("who wakes it after its loop's end finds it, and it goes on")
@@ -153,6 +174,7 @@ struct SuspensionTests {
         let thread = try LoopThread(options: .guest(name: "short"))
         let gate = Gate()
         let task = Task(executorPreference: thread.loop) {
+            #expect(leavesItsThread == wanted)
             await Waiter.suspend { waiter in
                 keep(waiter)
                 gate.open()
