@@ -19,13 +19,13 @@ from works import chosen
 # Instructions differ a little between compilers; the other two do not.
 BUDGETS = {
     "echo-64": {
-        "epoll": {"instructions": 4_700, "allocations": 0.02, "system_calls": 2.1},
-        "uring": {"instructions": 4_900, "allocations": 0.02, "system_calls": 1.15},
+        "epoll": {"instructions": 3_750, "allocations": 0.02, "system_calls": 2.1},
+        "uring": {"instructions": 3_950, "allocations": 0.02, "system_calls": 1.15},
     },
-    "switch": {"instructions": 2_150, "allocations": 0.01, "system_calls": 0.05},
-    "queue": {"instructions": 450, "allocations": 0.01, "system_calls": 0.02},
-    "hand-over": {"instructions": 7_500, "allocations": 0.01, "system_calls": 0.05},
-    "lock": {"instructions": 260, "allocations": 0.05, "system_calls": 0.01},
+    "switch": {"instructions": 1_450, "allocations": 0.01, "system_calls": 0.05},
+    "queue": {"instructions": 420, "allocations": 0.01, "system_calls": 0.02},
+    "hand-over": {"instructions": 6_700, "allocations": 0.01, "system_calls": 0.05},
+    "lock": {"instructions": 235, "allocations": 0.05, "system_calls": 0.01},
 }
 
 
