@@ -31,6 +31,13 @@ struct TakeoverTests {
             ])
     }
 
+    @Test("a task that was started between two runs comes to the second one's loop")
+    func comingHome() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "coming-home")
+        #expect(run.ending == .exited(0))
+        #expect(run.lines == ["task from between: same thread true"])
+    }
+
     @Test("a task of a runner's first body goes on in the second")
     func runner() async throws {
         let run = try await ProbeRun.of("probe-takeover", "runner")

@@ -24,6 +24,19 @@ package enum RunScenes {
         }
     }
 
+    /// A task that was started between two runs comes to the second one's loop at one of its next waits.
+    package static func comingHome() throws {
+        try EventLoop.run(options: options) {}
+        let task = Task {
+            for _ in 0..<10_000_000 {
+                await EventLoop.yield()
+                if isOnMainThread { return true }
+            }
+            return false
+        }
+        try EventLoop.run(options: options) { Report.thread("task from between", await task.value) }
+    }
+
     /// A task of the first body goes on in the second, on the same runner.
     package static func runner() throws {
         let runner = try EventLoop.Runner(options: options)

@@ -11,6 +11,7 @@ import ProbeScenes
         switch scene {
         case "executors": try EventLoop.run { try await Executors.all() }
         case "between": try RunScenes.between()
+        case "coming-home": try RunScenes.comingHome()
         case "runner": try RunScenes.runner()
         case "ending": try RunScenes.ending()
         case "forgotten": try RunScenes.forgotten(count: 50_000)
