@@ -211,21 +211,58 @@ extension DescriptorCore {
     /// Works on one event: completes what waited for it.
     package func notice(_ handle: Handle, _ events: UInt32, into completions: inout [Completion]) {
         let number = Int(handle.descriptor)
-        guard number >= 0, number < sockets.count, sockets[number].generation == handle.generation else { return }
-        if events & Interest.finished != 0 { sockets[number].isFinished = true }
+        guard number >= 0, number < sockets.count else { return }
+        // The table's elements never move.
+        let socket = unsafe sockets.address(number)
+        guard unsafe socket.pointee.generation == handle.generation else { return }
+        if events & Interest.finished != 0 { unsafe socket.pointee.isFinished = true }
         if events & Interest.readable != 0 {
-            sockets[number].mayRead = true
-            if let reader = sockets[number].reader, let outcome = retry(reader) {
-                // Between the steps of a read, the place is kept.
-                if outcome.result != Outcome.again.result { sockets[number].reader = nil }
-                completions.append(Completion(reader, outcome))
+            unsafe socket.pointee.mayRead = true
+            if let reader = unsafe socket.pointee.reader {
+                if unsafe !socket.pointee.isFed && endsFirstStep(reader) {
+                    // Between the steps of a read, the place is kept.
+                    completions.append(Completion(reader, .again))
+                } else if let outcome = retry(reader) {
+                    unsafe socket.pointee.reader = nil
+                    completions.append(Completion(reader, outcome))
+                }
             }
         }
         if events & Interest.writable != 0 {
-            sockets[number].mayWrite = true
-            retryWriter(number, into: &completions)
+            unsafe socket.pointee.mayWrite = true
+            if unsafe socket.pointee.writer != nil { retryWriter(number, into: &completions) }
         }
-        if !sockets[number].isAdopted { updateForeign(CInt(number)) }
+        if unsafe !socket.pointee.isAdopted { updateForeign(CInt(number)) }
+    }
+
+    /// Whether the token is that of a read's first step, which has ended now.
+    @inline(__always)
+    private func endsFirstStep(_ token: Token) -> Bool {
+        let index = Int(token.index)
+        guard index < pending.count else { return false }
+        let operation = unsafe pending.address(index)
+        guard
+            unsafe operation.pointee.inTwoSteps && operation.pointee.kind != .none
+                && operation.pointee.generation == token.generation
+        else { return false }
+        unsafe operation.pointee.kind = .none
+        return true
+    }
+
+    /// Begins the first step of a read, if all that it could do now is to wait. False, without a trace, if not.
+    @inline(__always)
+    func awaitBytes(_ handle: Handle, limit: Int, lends: Bool, _ makeToken: () -> Token) -> Token? {
+        guard isCurrent(handle) else { return nil }
+        let socket = unsafe sockets.address(Int(handle.descriptor))
+        let isListenedTo = unsafe socket.pointee.canBeFed ? socket.pointee.feedIsOpen : socket.pointee.isWatched
+        guard unsafe isListenedTo && !socket.pointee.mayRead && socket.pointee.reader == nil else { return nil }
+        let token = makeToken()
+        unsafe remember(
+            PendingOperation(
+                kind: .receiveBytes, lends: lends, inTwoSteps: true, descriptor: handle.descriptor, count: limit),
+            for: token)
+        unsafe socket.pointee.reader = token
+        return token
     }
 
     private func retryWriter(_ number: Int, into completions: inout [Completion]) {

@@ -232,8 +232,8 @@ extension DescriptorCore {
         _ handle: Handle, limit: Int, _ landing: Operation.Landing, after first: Token
     ) -> Outcome? {
         guard comesBack(handle, after: first) else { return .cancelled }
-        let number = Int(handle.descriptor)
-        guard sockets[number].reader == nil, sockets[number].mayRead, !sockets[number].isFed else { return nil }
+        let socket = unsafe sockets.address(Int(handle.descriptor))
+        guard unsafe socket.pointee.reader == nil && socket.pointee.mayRead && !socket.pointee.isFed else { return nil }
         return receiveBytes(handle.descriptor, limit, lends: landing == .lent)
     }
 

@@ -173,6 +173,16 @@ final class LoopCore {
         }
     }
 
+    /// Begins the first step of a read, if all that it could do now is to wait. For when nobody watches.
+    @inline(__always)
+    func awaitBytes(_ handle: Handle, limit: Int, lends: Bool) -> Token? {
+        let token = withDescriptors { $0.awaitBytes(handle, limit: limit, lends: lends) { operations.open() } } ?? nil
+        guard let token else { return nil }
+        _ = casyncio_spend_share()
+        counters.operations &+= 1
+        return token
+    }
+
     /// Counts an operation that has ended without a slot, and tells of it.
     @inline(__always)
     func noteImmediate(_ name: String, _ descriptor: CInt) {

@@ -23,8 +23,7 @@ extension StreamCore {
     @inline(never)
     func beginReading(upTo limit: Int, lending: Bool) throws -> Reading {
         guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
-        let isOnLoop = loop.isCurrent
-        switch loop.begin(.receiveBytes(reader, limit: limit, isOnLoop ? .two : .one, lending ? .lent : .array)) {
+        switch loop.beginReceiving(reader, limit: limit, lending ? .lent : .array) {
         case .ended(let outcome): return .ended(outcome)
         case .waits(let token):
             return loop.holdSuspended(token).map(Reading.suspends) ?? .waits(for: token)
