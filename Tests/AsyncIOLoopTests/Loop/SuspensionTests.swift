@@ -53,23 +53,6 @@ struct SuspensionTests {
         #expect(places == [own, false, false, own, false, own])
     }
 
-    @Test("when its preference has ended, it leaves the loop at its next wait", arguments: Drivers.available)
-    func preferences(driver: DriverChoice) async throws {
-        let other = try LoopThread(options: .guest(driver, name: "other"))
-        let places = try await Guest.run(.guest(driver, name: "home")) { _ in
-            var places: [String?] = []
-            await withTaskExecutorPreference(other.loop) {
-                await EventLoop.yield()
-                places.append(EventLoop.current?.name)
-            }
-            await EventLoop.yield()
-            places.append(EventLoop.current?.name)
-            return places
-        }
-        #expect(places == ["other", "home"])
-        await other.shutdown()
-    }
-
     private nonisolated(nonsending) static func wait(_ round: Int, _ cancelled: Counter, _ loop: EventLoop) async -> Int
     {
         await withTaskCancellationHandler {
