@@ -32,7 +32,7 @@ extension EventLoop {
     /// The same for a read in two steps, mostly of a task that has just got what there was, and now waits for more.
     package func beginReceiving(_ handle: Handle, limit: Int, _ landing: Operation.Landing) -> Begun {
         guard isCurrent else { return begin(.receiveBytes(handle, limit: limit, .one, landing)) }
-        if casyncio_share() > 0, !core.isWatched, !isCancelled,
+        if casyncio_share() > 0, !isCancelled,
             let token = core.awaitBytes(handle, limit: limit, lends: landing == .lent)
         {
             return .waits(token)

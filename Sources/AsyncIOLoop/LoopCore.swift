@@ -164,22 +164,27 @@ final class LoopCore {
             tell { $0.instrument?.record(.operation(operation.name, operation.descriptor, .completed), at: now) }
             return .completed(outcome)
         case .pending:
-            tell { audience in
-                let id = OperationID(token: token)
-                audience.watcher?.waits(for: id, operation.name, operation.descriptor)
-                audience.instrument?.record(.operation(operation.name, operation.descriptor, .waits(id)), at: now)
-            }
+            if isWatched { tellPending(token, operation.name, operation.descriptor) }
             return .pending(token)
         }
     }
 
-    /// Begins the first step of a read, if all that it could do now is to wait. For when nobody watches.
+    private func tellPending(_ token: Token, _ name: String, _ descriptor: CInt) {
+        tell { audience in
+            let id = OperationID(token: token)
+            audience.watcher?.waits(for: id, name, descriptor)
+            audience.instrument?.record(.operation(name, descriptor, .waits(id)), at: now)
+        }
+    }
+
+    /// Begins the first step of a read, if all that it could do now is to wait.
     @inline(__always)
     func awaitBytes(_ handle: Handle, limit: Int, lends: Bool) -> Token? {
         let token = withDescriptors { $0.awaitBytes(handle, limit: limit, lends: lends) { operations.open() } } ?? nil
         guard let token else { return nil }
         _ = casyncio_spend_share()
         counters.operations &+= 1
+        if isWatched { tellPending(token, "read", handle.descriptor) }
         return token
     }
 
