@@ -48,7 +48,7 @@ def verdicts(found, allowed):
 
 
 def least(first, second):
-    """What two counts of the same have in common: chance only adds to one, like a wait that finds less to do."""
+    """The smaller of two counts of the same: chance only adds to one, like a wait that finds less to do."""
     return {name: min(found[name] for found in (first, second) if name in found) for name in {**first, **second}}
 
 

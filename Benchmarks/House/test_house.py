@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import unittest
-import unittest.mock
 import xml.etree.ElementTree as xml
 from pathlib import Path
 from unittest import mock
@@ -409,7 +408,7 @@ class Budgets(unittest.TestCase):
         work, allowed = chosen(["echo-64"])[0], {"system_calls": 2.1}
         for counted, expected, tries in (([2.31, 2.04], True, 2), ([2.31, 2.3, 2.2, 2.0], False, 3)):
             found = iter(counted)
-            with unittest.mock.patch("counts.count", side_effect=lambda *_: {"system_calls": next(found)}) as count:
+            with mock.patch("counts.count", side_effect=lambda *_: {"system_calls": next(found)}) as count:
                 lines, is_kept = budgets.counted(work, None, None, allowed)
             self.assertEqual((is_kept, count.call_count), (expected, tries), lines)
 

@@ -249,7 +249,7 @@ extension DescriptorCore {
         return true
     }
 
-    /// Begins the first step of a read, if all that it could do now is to wait. False, without a trace, if not.
+    /// Begins the first step of a read, if all that it could do now is to wait. Nil, without a trace, if not.
     @inline(__always)
     func awaitBytes(_ handle: Handle, limit: Int, lends: Bool, _ makeToken: () -> Token) -> Token? {
         guard isCurrent(handle) else { return nil }

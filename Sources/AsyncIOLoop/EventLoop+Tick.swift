@@ -47,7 +47,7 @@ extension LoopCore {
         sincePoll = 0
         poll()
 
-        // 6. Complete what has ended, which queues the continuations of the tasks that waited for it.
+        // 6. Complete what has ended, which queues the tasks that waited for it.
         completeAll()
     }
 

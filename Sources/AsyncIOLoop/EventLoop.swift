@@ -5,8 +5,8 @@ import Synchronization
 /// An event loop: one thread that runs Swift's own tasks and waits for their input and output.
 ///
 /// A task is taken from the ready queue and runs until it awaits something. If that is input or output, a timer or
-/// another task, the loop remembers it and runs others; when the operating system reports, the task's continuation is
-/// queued again. The whole of it is ``LoopCore/tick()``.
+/// another task, the loop remembers it and runs others; when the operating system reports, the task is queued again.
+/// The whole of it is ``LoopCore/tick()``.
 ///
 /// A program starts one with ``run(options:_:)``; see there for what happens at the end. More loops, each on its own
 /// thread, come from ``LoopThread``. A loop is a `TaskExecutor`: `Task(executorPreference: loop)` runs on it, and so do

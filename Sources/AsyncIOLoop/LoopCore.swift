@@ -14,8 +14,7 @@ final class LoopCore {
     private let descriptors: Unmanaged<DescriptorCore>?
     let inbox: Inbox
     let fairness: Fairness
-    /// The process that the loop belongs to, as its children count.
-    /// The one that the loop was made in.
+    /// The process that the loop was made in.
     let process = HomeProcess()
 
     // Touched by one thread, and never across a call that could touch them again: the dynamic checks for it, which cost

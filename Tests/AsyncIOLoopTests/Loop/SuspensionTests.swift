@@ -58,6 +58,7 @@ struct SuspensionTests {
         await withTaskCancellationHandler {
             var numbers = Array(repeating: round, count: 8)
             await EventLoop.yield()
+            // Sleeps: one of the waits that is tested, and often cancelled.
             try? await loop.sleep(for: round % 3 == 0 ? .seconds(1000) : .microseconds(round % 50))
             await Waiter.suspend { waiter in
                 if round % 2 == 0 { loop.callSoon { waiter.wake() } }
