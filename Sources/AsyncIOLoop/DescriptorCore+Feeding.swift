@@ -30,7 +30,7 @@ extension DescriptorCore {
     /// The driver has received bytes. They need not outlive the call.
     ///
     /// True if more may come; false if enough is stored, or if the descriptor has another owner by now.
-    func feed(_ handle: Handle, _ bytes: UnsafeRawBufferPointer, into completions: inout [Completion]) -> Bool {
+    func feed(_ handle: Handle, _ bytes: UnsafeRawBufferPointer, into completions: inout CompletionList) -> Bool {
         guard isCurrent(handle) else { return false }
         let number = handle.descriptor
         let index = Int(number)
@@ -56,7 +56,7 @@ extension DescriptorCore {
 
     /// The driver receives nothing more by itself, for the reason that its last receive has met: 0, or a negated error
     /// number. What comes next is found by calls.
-    func feedHasEnded(_ handle: Handle, _ result: Int, into completions: inout [Completion]) {
+    func feedHasEnded(_ handle: Handle, _ result: Int, into completions: inout CompletionList) {
         guard isCurrent(handle) else { return }
         let index = Int(handle.descriptor)
         sockets[index].feedIsOpen = false

@@ -209,7 +209,7 @@ extension DescriptorCore {
     // MARK: Readiness
 
     /// Works on one event: completes what waited for it.
-    package func notice(_ handle: Handle, _ events: UInt32, into completions: inout [Completion]) {
+    package func notice(_ handle: Handle, _ events: UInt32, into completions: inout CompletionList) {
         let number = Int(handle.descriptor)
         guard number >= 0, number < sockets.count else { return }
         // The table's elements never move.
@@ -265,14 +265,14 @@ extension DescriptorCore {
         return token
     }
 
-    private func retryWriter(_ number: Int, into completions: inout [Completion]) {
+    private func retryWriter(_ number: Int, into completions: inout CompletionList) {
         guard let writer = sockets[number].writer, let outcome = retry(writer) else { return }
         sockets[number].writer = nil
         completions.append(Completion(writer, outcome))
     }
 
     /// Goes on with the writes that let the others go first.
-    package func nextTurns(into completions: inout [Completion]) {
+    package func nextTurns(into completions: inout CompletionList) {
         guard !takingTurns.isEmpty else { return }
         let tokens = takingTurns
         takingTurns.removeAll(keepingCapacity: true)

@@ -91,7 +91,7 @@ package final class DescriptorCore {
     }
 
     /// What ends or goes on without the kernel's help. True if there was something, so that the driver shall not sleep.
-    package func advance(into completions: inout [Completion]) -> Bool {
+    package func advance(into completions: inout CompletionList) -> Bool {
         guard !ended.isEmpty || !takingTurns.isEmpty else { return false }
         completions.append(contentsOf: ended)
         ended.removeAll(keepingCapacity: true)

@@ -17,7 +17,7 @@ package protocol Driver: AnyObject {
     /// The operation under way in the place that another one found taken.
     func rival(of operation: Operation) -> Token?
     /// Sleeps until something completes, someone wakes the loop, or the instant has come; nil means no end.
-    func wait(until deadline: Instant?, into completions: inout [Completion])
+    func wait(until deadline: Instant?, into completions: inout CompletionList)
     /// Ends a sleep, or the next one. The only call that other threads may make.
     nonisolated func wake()
     /// Closes every adopted descriptor and the driver's own. Nothing is called afterwards.

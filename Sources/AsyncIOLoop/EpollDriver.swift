@@ -78,7 +78,7 @@ package final class EpollDriver: Driver {
     package func rival(of operation: Operation) -> Token? { core.rival(of: operation) }
     package nonisolated func wake() { SystemCall.signal(wakeDescriptor) }
 
-    package func wait(until deadline: Instant?, into completions: inout [Completion]) {
+    package func wait(until deadline: Instant?, into completions: inout CompletionList) {
         var timeout: Int64 = -1
         if core.advance(into: &completions) {
             timeout = 0

@@ -87,7 +87,7 @@ extension EventLoop {
             case .start(let remote): refuse(remote)
             case .arm(let deadline, let word, _):
                 sleepOn(word, until: deadline)
-            case .letGo, .cancel, .cancelRemote, .cancelTimer: break
+            case .letGo, .cancel, .cancelInScope, .cancelRemote, .cancelTimer: break
             case .wait, .close: core.handle(entry)
             }
         }

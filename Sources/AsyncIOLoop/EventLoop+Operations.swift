@@ -139,7 +139,7 @@ extension EventLoop {
     @usableFromInline
     package struct Hold {
         package let token: Token
-        /// Its cancellation record.
+        /// Its cancellation record, unless the task's scope has one.
         let record: UnsafeMutableRawPointer?
     }
 
@@ -147,7 +147,18 @@ extension EventLoop {
     @usableFromInline
     package func holdSuspended(_ token: Token) -> Hold? {
         guard isCurrent, let word = core.suspendableWord, core.operations.park(word, on: token) else { return nil }
-        return unsafe Hold(token: token, record: core.operations.hold(token, loop: self))
+        return hold(token)
+    }
+
+    /// The running task holds the operation's slot from here on, and its cancellation cancels the operation.
+    @inline(__always)
+    private func hold(_ token: Token) -> Hold {
+        let task = unsafe swift_task_getCurrent()
+        unsafe core.operations.hold(token, by: task)
+        if core.suspendsTasks, let task = unsafe task, unsafe CancellationScope.hears(token, of: task, on: self) {
+            return unsafe Hold(token: token, record: nil)
+        }
+        return unsafe Hold(token: token, record: core.operations.listen(token, loop: self))
     }
 
     /// What the task was suspended for.
@@ -163,7 +174,7 @@ extension EventLoop {
     @usableFromInline
     package func waitByContinuation(_ token: Token) async -> Outcome {
         if isCurrent {
-            let hold = unsafe Hold(token: token, record: core.operations.hold(token, loop: self))
+            let hold = hold(token)
             let outcome = unsafe await withUnsafeContinuation { unsafe park($0, token, nil) }
             letGo(hold)
             return outcome
@@ -191,7 +202,7 @@ extension EventLoop {
     }
 
     private func letGo(_ hold: Hold) {
-        unsafe casyncio_remove_cancellation_handler(hold.record)
+        if let record = unsafe hold.record { unsafe casyncio_remove_cancellation_handler(record) }
         // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
         if isCurrent { core.operations.letGo(hold.token) } else { post(.letGo(hold.token)) }
     }

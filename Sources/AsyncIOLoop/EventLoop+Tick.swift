@@ -56,9 +56,8 @@ extension LoopCore {
         guard !completions.isEmpty else { return }
         swap(&completions, &finished)
         isCompleting = isWatched
-        for completion in finished { complete(completion) }
+        finished.drain { complete($0) }
         isCompleting = false
-        finished.removeAll(keepingCapacity: true)
     }
 
     /// Step 5. The only place where the loop's thread sleeps.

@@ -14,6 +14,8 @@ enum InboxEntry: Sendable {
     case letGo(Token)
     /// Cancel an operation that was started on the loop.
     case cancel(Token)
+    /// Cancel what a task waits for that is in a scope.
+    case cancelInScope(CancellationScope)
     /// Cancel an operation that was started from elsewhere.
     case cancelRemote(RemoteOperation)
     /// Cancel a callback's timer.
@@ -26,22 +28,24 @@ enum InboxEntry: Sendable {
 
 /// The one door through which other threads reach a loop: a locked list and the question whether the loop sleeps.
 ///
-/// The loop says that it goes to sleep under the same lock under which others add entries, so no entry can fall between
-/// its last look and its sleep; and the loop is woken, by a system call, only by the first entry after it fell asleep.
-/// The call is made under the lock too: after ``close()`` nobody writes to a descriptor that may belong to someone
-/// else.
+/// Whether something waits and whether the loop sleeps are two bits of one word, which both sides change at once: so no
+/// entry can fall between the loop's last look and its sleep, and the loop needs no lock for it. It is woken, by a
+/// system call, only by the first entry after it fell asleep. The call is made under the list's lock: after ``close()``
+/// nobody writes to a descriptor that may belong to someone else.
 final class Inbox: Sendable {
     private struct State {
         var entries: [InboxEntry] = []
-        var isAsleep = false
         var isClosed = false
         var wakeUps: UInt64 = 0
     }
 
     private let process = HomeProcess()
     private let state = Locked(State())
-    /// A hint that the lock is worth taking. Set under the lock.
-    private let hasEntries = Atomic(false)
+    private let signs = Atomic<UInt8>(0)
+    /// Something waits in the list. Changed under the lock.
+    private static let hasEntries: UInt8 = 1
+    /// The loop sleeps, or is about to.
+    private static let isAsleep: UInt8 = 2
 
     /// Adds an entry and wakes the loop if it sleeps. False if the loop is closed: the entry was not taken.
     func push(_ entry: InboxEntry, waking wake: () -> Void) -> Bool {
@@ -50,9 +54,9 @@ final class Inbox: Sendable {
         return state.withLock { state in
             guard !state.isClosed else { return false }
             state.entries.append(entry)
-            hasEntries.store(true, ordering: .releasing)
-            if state.isAsleep {
-                state.isAsleep = false
+            let before = signs.bitwiseOr(Self.hasEntries, ordering: .acquiringAndReleasing).oldValue
+            if before & Self.isAsleep != 0 {
+                wakeUp()
                 state.wakeUps += 1
                 wake()
             }
@@ -63,25 +67,23 @@ final class Inbox: Sendable {
     /// Takes everything, in order, leaving the given empty array's memory to the next ones.
     @inline(__always)
     func take(into entries: inout [InboxEntry]) {
-        guard hasEntries.load(ordering: .acquiring) else { return }
+        guard hasSomething else { return }
         state.withLock { state in
             swap(&state.entries, &entries)
-            hasEntries.store(false, ordering: .relaxed)
+            signs.bitwiseAnd(~Self.hasEntries, ordering: .relaxed)
         }
     }
 
     /// Says that the loop goes to sleep. False if something came meanwhile: do not sleep.
     func fallAsleep() -> Bool {
-        state.withLock { state in
-            guard state.entries.isEmpty else { return false }
-            state.isAsleep = true
-            return true
-        }
+        let (_, before) = signs.compareExchange(
+            expected: 0, desired: Self.isAsleep, ordering: .acquiringAndReleasing)
+        return before & Self.hasEntries == 0
     }
 
     /// Says that the loop is awake: entries need no wake-up.
     func wakeUp() {
-        state.withLock { $0.isAsleep = false }
+        signs.bitwiseAnd(~Self.isAsleep, ordering: .acquiringAndReleasing)
     }
 
     /// Refuses entries from now on, and returns the last ones.
@@ -94,7 +96,7 @@ final class Inbox: Sendable {
     }
 
     /// Whether something waits to be taken.
-    var hasSomething: Bool { hasEntries.load(ordering: .acquiring) }
+    var hasSomething: Bool { signs.load(ordering: .acquiring) & Self.hasEntries != 0 }
     var isClosed: Bool { state.withLock { $0.isClosed } }
     var wakeUps: UInt64 { state.withLock { $0.wakeUps } }
 }

@@ -22,9 +22,9 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var ready = ReadyRing()
     @safe @exclusivity(unchecked) var timers = TimerHeap()
     @safe @exclusivity(unchecked) var operations = OperationTable()
-    @safe @exclusivity(unchecked) var completions: [Completion] = []
+    @safe @exclusivity(unchecked) var completions = CompletionList()
     /// The completions that are being worked on.
-    @safe @exclusivity(unchecked) var finished: [Completion] = []
+    @safe @exclusivity(unchecked) var finished = CompletionList()
     /// Tasks that let the others go first.
     @safe @exclusivity(unchecked) var yielding: [Yielder] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
@@ -223,8 +223,7 @@ final class LoopCore {
     /// Frees the memory with bytes in it that nobody will come for: the loop has closed.
     func takeBackWhatNobodyGets() {
         guard let descriptors = driver.descriptors else { return }
-        let rest = completions + descriptors.ended
-        completions = []
+        let rest = completions.takeAll() + descriptors.ended
         descriptors.ended = []
         for completion in rest {
             if let memory = unsafe completion.outcome.lent { unsafe descriptors.takeBack(memory) }
@@ -246,13 +245,18 @@ final class LoopCore {
     func complete(_ completion: Completion) {
         guard let waiting = operations.end(completion.token, completion.outcome) else { return }
         counters.resumed &+= 1
-        tell {
-            let event = LoopEvent.resumed(OperationID(token: completion.token), completion.outcome.result)
-            $0.instrument?.record(event, at: isCompleting ? lately : look())
-        }
+        if isRecorded { tellResumed(completion) }
         switch waiting {
         case .word(let word): enqueue(word)
         case .continuation(let continuation): unsafe continuation.resume(returning: completion.outcome)
+        }
+    }
+
+    @inline(never)
+    private func tellResumed(_ completion: Completion) {
+        tell {
+            let event = LoopEvent.resumed(OperationID(token: completion.token), completion.outcome.result)
+            $0.instrument?.record(event, at: isCompleting ? lately : look())
         }
     }
 
@@ -284,6 +288,7 @@ final class LoopCore {
             unsafe self.wait(continuation, wait.token, wait.task)
         case .letGo(let token): operations.letGo(token)
         case .cancel(let token): cancel(token)
+        case .cancelInScope(let scope): scope.cancelWait()
         case .cancelRemote(let remote):
             remote.isCancelled = true
             if let token = remote.token { cancel(token) }

@@ -42,19 +42,20 @@ struct OperationTable: ~Copyable {
     @inline(__always)
     mutating func open() -> Token {
         count += 1
-        let index: Int
-        if firstFree != OperationTable.none {
-            index = Int(firstFree)
-            firstFree = slots[index].nextFree
-        } else {
-            precondition(used < Int(UInt32.max), "more operations under way than tokens exist")
-            index = used
-            used += 1
-            slots.reserve(index)
-            slots[index].index = UInt32(truncatingIfNeeded: index)
-        }
-        slots[index].phase = .underWay
-        return slots[index].token
+        if firstFree == OperationTable.none { addSlot() }
+        let slot = unsafe slots.address(Int(firstFree))
+        unsafe firstFree = slot.pointee.nextFree
+        unsafe slot.pointee.phase = .underWay
+        return unsafe slot.pointee.token
+    }
+
+    @inline(never)
+    private mutating func addSlot() {
+        precondition(used < Int(UInt32.max), "more operations under way than tokens exist")
+        slots.reserve(used)
+        firstFree = UInt32(truncatingIfNeeded: used)
+        slots[used].index = firstFree
+        used += 1
     }
 
     /// Whether the token's operation is still under way.
@@ -82,17 +83,19 @@ struct OperationTable: ~Copyable {
     /// the operation has ended already.
     @inline(__always)
     mutating func park(_ word: ReadyWord, on token: Token) -> Bool {
-        let index = Int(token.index)
-        precondition(index < used && slots[index].generation == token.generation, "parked on nobody's operation")
-        guard slots[index].phase == .underWay else { return false }
-        slots[index].word = word
+        let slot = unsafe slots.address(Int(token.index))
+        precondition(unsafe slot.pointee.generation == token.generation, "parked on nobody's operation")
+        guard unsafe slot.pointee.phase == .underWay else { return false }
+        unsafe slot.pointee.word = word
         return true
     }
 
     /// What an operation has come to, for the task that was suspended for it.
     @inline(__always)
     mutating func take(_ token: Token) -> Outcome {
-        guard let outcome = slots[Int(token.index)].kept.take() else { preconditionFailure("nothing has come of it") }
+        guard let outcome = unsafe slots.address(Int(token.index)).pointee.kept.take() else {
+            preconditionFailure("nothing has come of it")
+        }
         return outcome
     }
 
@@ -133,15 +136,15 @@ struct OperationTable: ~Copyable {
     @inline(__always)
     mutating func end(_ token: Token, _ outcome: Outcome) -> Waiting? {
         guard contains(token) else { return nil }
-        let index = Int(token.index)
-        slots[index].phase = .ended
+        let slot = unsafe slots.address(Int(token.index))
+        unsafe slot.pointee.phase = .ended
         count -= 1
-        guard let continuation = unsafe slots[index].continuation else {
-            slots[index].kept = outcome
-            let word = slots[index].word
+        guard let continuation = unsafe slot.pointee.continuation else {
+            unsafe slot.pointee.kept = outcome
+            let word = unsafe slot.pointee.word
             return word.bits == 0 ? nil : .word(word)
         }
-        if !slots[index].isHeldByTask { free(index) }
+        if unsafe !slot.pointee.isHeldByTask { free(Int(token.index)) }
         return unsafe .continuation(continuation)
     }
 
@@ -153,28 +156,36 @@ struct OperationTable: ~Copyable {
         free(Int(token.index))
     }
 
+    @inline(__always)
     private mutating func free(_ index: Int) {
-        slots[index].generation &+= 1
-        slots[index].phase = .free
-        slots[index].isHeldByTask = false
-        slots[index].timer = nil
-        slots[index].kept = nil
-        slots[index].word = .none
-        unsafe slots[index].continuation = nil
-        unsafe slots[index].task = nil
-        slots[index].nextFree = firstFree
+        let slot = unsafe slots.address(index)
+        unsafe slot.pointee.generation &+= 1
+        unsafe slot.pointee.phase = .free
+        unsafe slot.pointee.isHeldByTask = false
+        unsafe slot.pointee.timer = nil
+        if unsafe slot.pointee.kept != nil { unsafe slot.pointee.kept = nil }
+        unsafe slot.pointee.word = .none
+        unsafe slot.pointee.continuation = nil
+        unsafe slot.pointee.task = nil
+        unsafe slot.pointee.nextFree = firstFree
         firstFree = UInt32(truncatingIfNeeded: index)
     }
 
     // MARK: Waiting tasks
 
-    /// The running task holds the slot from here on, and its cancellation cancels the operation.
+    /// The task holds the slot from here on.
+    @inline(__always)
+    mutating func hold(_ token: Token, by task: UnsafeMutableRawPointer?) {
+        let slot = unsafe slots.address(Int(token.index))
+        unsafe slot.pointee.isHeldByTask = true
+        unsafe slot.pointee.task = task
+    }
+
+    /// The running task's cancellation cancels the operation.
     ///
     /// One record of the runtime instead of `withTaskCancellationHandler`, which costs two more asynchronous frames.
-    mutating func hold(_ token: Token, loop: EventLoop) -> UnsafeMutableRawPointer? {
+    mutating func listen(_ token: Token, loop: EventLoop) -> UnsafeMutableRawPointer? {
         let address = unsafe slots.address(Int(token.index))
-        unsafe address.pointee.isHeldByTask = true
-        unsafe address.pointee.task = swift_task_getCurrent()
         unsafe address.pointee.loop = loop
         return unsafe casyncio_add_cancellation_handler(
             CASYNCIO_WAIT_OPERATION,
@@ -186,9 +197,10 @@ struct OperationTable: ~Copyable {
 
     /// The task has been resumed and has taken its cancellation handler away: nobody knows the slot any more.
     mutating func letGo(_ token: Token) {
-        let slot = slots[Int(token.index)]
+        let slot = unsafe slots.address(Int(token.index))
         precondition(
-            slot.generation == token.generation && slot.phase == .ended && slot.isHeldByTask,
+            unsafe slot.pointee.generation == token.generation && slot.pointee.phase == .ended
+                && slot.pointee.isHeldByTask,
             "an operation's slot is given back that its task does not hold")
         free(Int(token.index))
     }

@@ -15,7 +15,7 @@ __attribute__((swiftcall)) extern void *swift_task_addCancellationHandler(cancel
 __attribute__((swiftcall)) extern void swift_task_removeCancellationHandler(void *record);
 
 // One function for each kind of wait: the runtime hands over nothing but the context. The first caller sets it.
-static void (*cancellation_handlers[3])(void *context);
+static void (*cancellation_handlers[4])(void *context);
 
 static void call(enum casyncio_wait wait, void *context) {
     __atomic_load_n(&cancellation_handlers[wait], __ATOMIC_ACQUIRE)(context);
@@ -29,6 +29,9 @@ __attribute__((swiftcall)) static void cancel_parked(__attribute__((swift_contex
 __attribute__((swiftcall)) static void cancel_elsewhere(__attribute__((swift_context)) void *context) {
     call(CASYNCIO_WAIT_ELSEWHERE, context);
 }
+__attribute__((swiftcall)) static void cancel_in_scope(__attribute__((swift_context)) void *context) {
+    call(CASYNCIO_WAIT_IN_SCOPE, context);
+}
 
 void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context) {
     __atomic_store_n(&cancellation_handlers[wait], handler, __ATOMIC_RELEASE);
@@ -36,6 +39,7 @@ void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)
     case CASYNCIO_WAIT_OPERATION: return swift_task_addCancellationHandler(cancel_operation, context);
     case CASYNCIO_WAIT_PARKED: return swift_task_addCancellationHandler(cancel_parked, context);
     case CASYNCIO_WAIT_ELSEWHERE: return swift_task_addCancellationHandler(cancel_elsewhere, context);
+    case CASYNCIO_WAIT_IN_SCOPE: return swift_task_addCancellationHandler(cancel_in_scope, context);
     }
     return NULL;
 }
@@ -121,6 +125,18 @@ const char *casyncio_task_name(const void *task) {
     for (int i = 0; record != NULL && i < 64; i++) {
         if ((*(const uint64_t *)at(record, RECORD_FLAGS) & JOB_KIND_MASK) == RECORD_KIND_NAME)
             return *(const char *const *)at(record, RECORD_NAME);
+        record = *(const void *const *)at(record, RECORD_PARENT);
+    }
+    return NULL;
+}
+
+void *casyncio_cancellation_scope(const void *task) {
+    const void *record = *(const void *const *)at(task, TASK_STATUS_RECORD);
+    // Within a scope there are those of the handlers and groups that its code is in just now.
+    for (int i = 0; record != NULL && i < 16; i++) {
+        if ((*(const uint64_t *)at(record, RECORD_FLAGS) & JOB_KIND_MASK) == RECORD_KIND_CANCELLATION &&
+            *(const uintptr_t *)at(record, RECORD_HANDLER) == (uintptr_t)cancel_in_scope)
+            return *(void *const *)at(record, RECORD_CONTEXT);
         record = *(const void *const *)at(record, RECORD_PARENT);
     }
     return NULL;

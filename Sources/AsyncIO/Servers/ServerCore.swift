@@ -161,11 +161,13 @@ final class ServerCore: Sendable {
     /// The life of a connection: all that it takes besides its handler, each connection's task keeps meanwhile.
     @inline(__always)
     private func run(_ connection: StreamCore, _ number: UInt64, _ plan: ServePlan) async {
+        let scope = CancellationScope.begin(on: loop)
         do {
             try await plan.handler(connection, number, self)
         } catch {
             connectionHasFailed(connection, number, error)
         }
+        CancellationScope.end(scope)
         connectionHasEnded(connection, number, plan)
     }
 

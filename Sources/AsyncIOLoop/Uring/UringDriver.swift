@@ -94,7 +94,7 @@ package final class UringDriver: Driver {
         end(errands[Int(token.index)])
     }
 
-    package func wait(until deadline: Instant?, into completions: inout [Completion]) {
+    package func wait(until deadline: Instant?, into completions: inout CompletionList) {
         begin()
         var timeout: Int64 = -1
         if core.advance(into: &completions) {
@@ -128,12 +128,12 @@ package final class UringDriver: Driver {
     /// Enters the kernel, and works on what comes, until something has happened. What has ended meanwhile is told by
     /// the next wait.
     private func enter(until isDone: () -> Bool) {
-        var completions: [Completion] = []
+        var completions = CompletionList()
         while !isDone() {
             enter(awaiting: 1, nanoseconds: -1)
             harvest(into: &completions)
         }
-        core.ended.append(contentsOf: completions)
+        core.ended.append(contentsOf: completions.takeAll())
     }
 
     private func awaitWake() {
@@ -156,7 +156,7 @@ package final class UringDriver: Driver {
     // MARK: Harvesting
 
     /// Works on all completions that are there.
-    func harvest(into completions: inout [Completion]) {
+    func harvest(into completions: inout CompletionList) {
         repeat {
             while let completion = ring.next() {
                 guard let disturbance else {
@@ -173,7 +173,7 @@ package final class UringDriver: Driver {
         } while true
     }
 
-    private func land(_ number: UInt64, _ completion: casyncio_completion, into completions: inout [Completion]) {
+    private func land(_ number: UInt64, _ completion: casyncio_completion, into completions: inout CompletionList) {
         guard number != FlightTable.nobody, let flight = flights[number] else {
             // A late duplicate, or a cancel that came too late.
             return
@@ -206,7 +206,7 @@ package final class UringDriver: Driver {
 
     private func watched(
         _ number: UInt64, _ flight: FlightTable.Flight, _ completion: casyncio_completion,
-        into completions: inout [Completion]
+        into completions: inout CompletionList
     ) {
         let (handle, index) = (flight.handle, Int(flight.handle.descriptor))
         let isOurs = links[index].watch == number
@@ -225,7 +225,7 @@ package final class UringDriver: Driver {
 
     private func fed(
         _ number: UInt64, _ flight: FlightTable.Flight, _ completion: casyncio_completion,
-        into completions: inout [Completion]
+        into completions: inout CompletionList
     ) {
         let (handle, index, result) = (flight.handle, Int(flight.handle.descriptor), Int(completion.result))
         let isOurs = links[index].feed == number
@@ -262,7 +262,7 @@ package final class UringDriver: Driver {
             // Nothing is anybody's any more, so nothing is renewed.
             for index in 0..<links.count { links[index] = Links() }
             submit(.cancelAll, for: FlightTable.nobody)
-            var rest: [Completion] = []
+            var rest = CompletionList()
             repeat {
                 harvest(into: &rest)
                 // Another thread than the loop's may not enter: closing the ring is all that is left then.

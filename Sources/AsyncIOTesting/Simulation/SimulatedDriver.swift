@@ -55,7 +55,7 @@ final class SimulatedDriver: Driver, LoopSimulator {
     var hasSomething: Bool { !edges.isEmpty || !completed.isEmpty || core.hasSomething }
 
     /// Returns at once: it is the simulation that waits, when no loop has anything to do.
-    func wait(until deadline: Instant?, into completions: inout [Completion]) {
+    func wait(until deadline: Instant?, into completions: inout CompletionList) {
         _ = core.advance(into: &completions)
         core.nextTurns(into: &completions)
         if !completed.isEmpty {

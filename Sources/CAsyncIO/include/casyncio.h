@@ -254,6 +254,8 @@ enum casyncio_wait {
     CASYNCIO_WAIT_PARKED = 1,
     /// A loop's operation, by a task that has come to another thread meanwhile.
     CASYNCIO_WAIT_ELSEWHERE = 2,
+    /// Whatever a task waits for within a CancellationScope.
+    CASYNCIO_WAIT_IN_SCOPE = 3,
 };
 /// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has
 /// been. The records of a task are a stack: added before and removed after exactly one suspension. The handler of a
@@ -261,6 +263,9 @@ enum casyncio_wait {
 void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context);
 /// Takes the record of casyncio_add_cancellation_handler away; waits for a handler that runs just now.
 void casyncio_remove_cancellation_handler(void *record);
+/// The context of the innermost CASYNCIO_WAIT_IN_SCOPE that the running task is in, if it is in one. Only if the
+/// layout of tasks is known.
+void *casyncio_cancellation_scope(const void *task);
 
 /// Whether a task can be suspended as Suspension.swift does it: the runtime has what it takes.
 bool casyncio_can_suspend(void);

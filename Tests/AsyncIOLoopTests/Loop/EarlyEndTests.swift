@@ -64,7 +64,7 @@ struct EarlyEndTests {
 
 extension EventLoop {
     /// What others have asked of the loop is done, and each slot was given back once: no two operations get the same.
-    fileprivate func expectSoundSlots() async {
+    func expectSoundSlots() async {
         for _ in 0..<3 { await EventLoop.yield() }
         let tokens = (0..<4).map { _ in core.operations.open() }
         #expect(Set(tokens.map(\.index)).count == tokens.count)

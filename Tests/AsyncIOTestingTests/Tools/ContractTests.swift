@@ -50,11 +50,14 @@ struct ContractTests {
         }
         func cancel(_ token: Token) { if fault != .forgetsCancellation { real.cancel(token) } }
         func rival(of operation: Operation) -> Token? { real.rival(of: operation) }
-        func wait(until deadline: Instant?, into completions: inout [Completion]) {
+        func wait(until deadline: Instant?, into completions: inout CompletionList) {
             // A forgotten wake must not hang the test.
             let end = fault == .ignoresWakes ? deadline ?? now.advanced(by: .milliseconds(5)) : deadline
             real.wait(until: end, into: &completions)
-            if fault == .doubles { completions += completions }
+            if fault == .doubles {
+                let all = completions.takeAll()
+                completions.append(contentsOf: all + all)
+            }
             if fault == .ignoresWakes && deadline == nil {
                 completions.append(Completion(Token(index: 1, generation: 1), Outcome(0)))
             }

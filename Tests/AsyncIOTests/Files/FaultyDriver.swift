@@ -32,9 +32,9 @@ final class FaultyDriver: Driver {
     func cancel(_ token: Token) { inner.cancel(token) }
     func rival(of operation: Operation) -> Token? { inner.rival(of: operation) }
 
-    func wait(until deadline: Instant?, into completions: inout [Completion]) {
+    func wait(until deadline: Instant?, into completions: inout CompletionList) {
         inner.wait(until: waiting.isEmpty ? deadline : now, into: &completions)
-        completions += waiting.map { Completion($0.0, $0.1.perform()) }
+        completions.append(contentsOf: waiting.map { Completion($0.0, $0.1.perform()) })
         waiting = []
     }
 

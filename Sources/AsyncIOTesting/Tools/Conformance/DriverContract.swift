@@ -97,9 +97,9 @@ struct DriverContract {
 
     /// Lets the driver report what it has.
     mutating func turn(_ time: Duration = .milliseconds(1)) {
-        var completions: [Completion] = []
+        var completions = CompletionList()
         driver.wait(until: driver.now.advanced(by: time), into: &completions)
-        for completion in completions { outcomes[completion.token, default: []].append(completion.outcome) }
+        for completion in completions.takeAll() { outcomes[completion.token, default: []].append(completion.outcome) }
     }
 
     mutating func onlyOnce() throws {
@@ -133,7 +133,7 @@ struct DriverSentence: Sendable {
 
         DriverSentence("a wait ends at its instant, not before, and brings nothing that nobody asked for") { contract in
             let end = contract.driver.now.advanced(by: .milliseconds(20))
-            var completions: [Completion] = []
+            var completions = CompletionList()
             for _ in 0..<1_000 where contract.driver.now < end {
                 contract.driver.wait(until: end, into: &completions)
             }
@@ -143,7 +143,7 @@ struct DriverSentence: Sendable {
 
         DriverSentence("a wake ends the next wait, however many wakes there were") { contract in
             for _ in 0..<3 { contract.driver.wake() }
-            var completions: [Completion] = []
+            var completions = CompletionList()
             contract.driver.wait(until: nil, into: &completions)
             try demand(completions.isEmpty, "a wake brought a completion")
         },

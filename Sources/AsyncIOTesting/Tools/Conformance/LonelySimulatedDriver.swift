@@ -31,7 +31,7 @@ package final class LonelySimulatedDriver: Driver {
     package func rival(of operation: Operation) -> Token? { inner.rival(of: operation) }
     package func wake() { isWoken = true }
 
-    package func wait(until deadline: Instant?, into completions: inout [Completion]) {
+    package func wait(until deadline: Instant?, into completions: inout CompletionList) {
         let before = completions.count
         inner.wait(until: deadline, into: &completions)
         var isOver = false

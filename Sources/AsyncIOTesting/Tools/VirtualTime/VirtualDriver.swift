@@ -68,7 +68,7 @@ final class VirtualDriver: Driver, Sendable {
 
     nonisolated func wake() { change { $0.isWoken = true } }
 
-    func wait(until deadline: Instant?, into completions: inout [Completion]) {
+    func wait(until deadline: Instant?, into completions: inout CompletionList) {
         let deadline = deadline ?? .distantFuture
         while true {
             let isBusy = state.withLock { $0.isBusyElsewhere }()
