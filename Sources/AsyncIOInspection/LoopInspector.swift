@@ -111,24 +111,22 @@ final class LoopInspector: Instrument, JobWatcher {
     // MARK: JobWatcher
 
     func queued(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
-        if unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) {
-            let id = task.number
-            let position = unsafe table.position(of: id) ?? meet(job, id, creator: Self.waker, at: instant)
+        let id = task.number
+        if let position = unsafe position(of: job, id) ?? meet(job, id, creator: Self.waker, at: instant) {
             table[position].phase = .ready
             table[position].since = instant
         }
         unsafe outerWatcher?.queued(job, task, at: instant)
     }
 
-    func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
-        unsafe outerWatcher?.willRun(job, task, at: instant)
-        guard unsafe !hasEnded && readsTasks && casyncio_job_is_task(job) else {
+    func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, queued: Instant, at instant: Instant) {
+        unsafe outerWatcher?.willRun(job, task, queued: queued, at: instant)
+        let id = task.number
+        guard let position = unsafe position(of: job, id) ?? meet(job, id, at: instant) else {
             cell.jobRuns(0, 0, at: instant)
             return running = -1
         }
-        let id = task.number
-        let position = unsafe table.position(of: id) ?? meet(job, id, creator: 0, at: instant)
-        let waited = table[position].begins(at: instant)
+        let waited = table[position].begins(at: instant, queued: queued)
         lag.add(waited, at: instant)
         cell.taskRuns(id, UInt(bitPattern: job), after: waited, at: instant)
         running = position
@@ -137,7 +135,7 @@ final class LoopInspector: Instrument, JobWatcher {
     }
 
     func waits(for operation: OperationID, _ name: String, _ descriptor: CInt) {
-        if !hasEnded, let position = positionOfCurrent {
+        if let position = positionOfCurrent {
             if table[position].place != nil { setPlace(nil, as: 0, at: position) }
             table[position].asks(name, descriptor, operation)
             waitBegins(at: position)
@@ -154,12 +152,19 @@ final class LoopInspector: Instrument, JobWatcher {
         outerWatcher?.waits(at: place, as: visitor)
     }
 
+    /// Where a job's task stands. Jobs that are no tasks have numbers that say nothing.
+    @inline(__always)
+    private func position(of job: UnsafeMutableRawPointer, _ id: UInt64) -> Int? {
+        guard let position = table.position(of: id), table[position].task == UInt(bitPattern: job) else { return nil }
+        return position
+    }
+
     /// Where the task stands whose code runs here: nearly always the one whose job does. In an actor's own job it is
     /// another one, which the loop has not seen begin.
     private var positionOfCurrent: Int? {
-        guard let id = TaskID.current?.number else { return nil }
-        if running >= 0 && table[running].id == id { return running }
-        return table.position(of: id)
+        guard let task = unsafe swift_task_getCurrent() else { return nil }
+        if running >= 0 && table[running].task == UInt(bitPattern: task) { return running }
+        return unsafe table.position(of: swift_task_getJobTaskId(task))
     }
 
     private func setPlace(_ place: (any WaitingPlace)?, as visitor: Int, at position: Int) {
@@ -213,7 +218,7 @@ final class LoopInspector: Instrument, JobWatcher {
     }
 
     func turns(at instant: Instant) {
-        cell.turns(at: instant)
+        cell.loopGoesOn(at: instant)
         outerWatcher?.turns(at: instant)
     }
 
@@ -222,12 +227,27 @@ final class LoopInspector: Instrument, JobWatcher {
         outerWatcher?.asksDriver(until: deadline, at: instant)
     }
 
+    /// Finds out who has become ready without its being told. Before the table is read.
+    func lookWhoIsReady() {
+        unsafe loop.forEachQueued { job, task, instant in
+            let (id, seen) = (task.number, max(instant, began))
+            guard let position = unsafe position(of: job, id) ?? meet(job, id, at: seen),
+                table[position].phase == .waiting
+            else { return }
+            table[position].phase = .ready
+            table[position].since = max(table[position].since, seen)
+        }
+    }
+
     // MARK: Tasks that come and go
 
+    /// Adds a task that is not in the table. Nil if the job is none, or if nothing can be known of it.
     @inline(never)
     private func meet(
-        _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: UInt64, at instant: Instant
-    ) -> Int {
+        _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: @autoclosure () -> UInt64 = 0, at instant: Instant
+    ) -> Int? {
+        guard unsafe readsTasks && !hasEnded && casyncio_job_is_task(job) else { return nil }
+        let creator = creator()
         if table.count >= sweepLimit { sweep() }
         var entry = TaskTable.Entry()
         entry.id = id

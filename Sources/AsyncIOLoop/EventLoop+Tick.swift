@@ -16,25 +16,30 @@ extension LoopCore {
             tell { $0.instrument?.record(.inboxTaken(incoming.count), at: now) }
             for entry in incoming { handle(entry) }
             incoming.removeAll(keepingCapacity: true)
+            hasBeenBusy()
         }
 
         // 2. Fire the timers that are due.
         if sincePoll == 0 && !timers.isEmpty {
             let now = self.now
-            while let action = timers.popDue(at: now) { fire(action) }
+            while let action = timers.popDue(at: now) {
+                fire(action)
+                hasBeenBusy()
+            }
         }
 
         // 3. Take the batch that is ready now.
         let batch = min(ready.count, fairness.jobsPerPoll)
         let share = Int64(fairness.operationsPerJob)
-        if isWatched { tellTick() }
+        if isRecorded { tellTick() }
 
         // 4. Run each job.
         if simulator != nil && batch > 0 { jobsBegan = .monotonicNow }
         for done in 0..<batch {
             casyncio_set_share(share)
             if let simulator { ready.exchangeFirst(batch: batch - done, simulator) }
-            run(ready.pop())
+            let queued = isWatched ? ready.firstTime : .distantPast
+            run(ready.pop(), queued)
             // A job may fork, and its child comes out here, too.
             process.mustBeThisOne()
         }
@@ -56,8 +61,10 @@ extension LoopCore {
         guard !completions.isEmpty else { return }
         swap(&completions, &finished)
         isCompleting = isWatched
+        let isMuch = finished.count > 16
         finished.drain { complete($0) }
         isCompleting = false
+        if isMuch { hasBeenBusy() }
     }
 
     /// Step 5. The only place where the loop's thread sleeps.
@@ -99,7 +106,7 @@ extension LoopCore {
 
     /// Step 4. A job that has been run, or handed to somebody else, is never touched again: it may be gone.
     @inline(__always)
-    private func run(_ word: ReadyWord) {
+    private func run(_ word: ReadyWord, _ queued: Instant) {
         if word.kind == .call {
             counters.calls &+= 1
             if isWatched { return callWatched(word) }
@@ -109,62 +116,7 @@ extension LoopCore {
         counters.jobs &+= 1
         running = word
         let plainTask = plainTasks.willRun(word)
-        if isWatched { runWatched(word) } else { runner?.run(word) }
+        if isWatched { runWatched(word, queued) } else { runner?.run(word) }
         if let plainTask { plainTasks.didRun(plainTask) }
-    }
-
-    // MARK: While somebody looks
-
-    /// Step 3.
-    private func tellTick() {
-        let now = look()
-        tell { audience in
-            audience.watcher?.turns(at: now)
-            audience.instrument?.record(.tickBegan(ready: ready.count), at: now)
-        }
-    }
-
-    /// Step 5, before it.
-    private func tellWait(until deadline: Instant?) {
-        // Jobs have just ended, or nothing has happened.
-        tell { audience in
-            audience.watcher?.asksDriver(until: deadline, at: lately)
-            audience.instrument?.record(.waitBegan(until: deadline), at: look())
-        }
-    }
-
-    /// Step 5, after it.
-    private func tellAnswer() {
-        let now = look()
-        tell { audience in
-            audience.watcher?.turns(at: now)
-            audience.instrument?.record(.waitEnded(completions: completions.count), at: now)
-        }
-    }
-
-    /// Step 4: a callback.
-    private func callWatched(_ word: ReadyWord) {
-        tell { $0.watcher?.willCall(at: lately) }
-        word.takeCall()?.run()
-        let ended = look()
-        tell { $0.watcher?.didCall(at: ended) }
-    }
-
-    /// Step 4. A job begins when the one before it has ended.
-    private func runWatched(_ word: ReadyWord) {
-        guard let job = unsafe word.pointer else { return }
-        // Afterwards, the job may be gone.
-        let task = word.taskID
-        let began = lately
-        tell { audience in
-            unsafe audience.watcher?.willRun(job, task, at: began)
-            audience.instrument?.record(.jobWillRun(task), at: began)
-        }
-        runner?.run(word)
-        let ended = look()
-        tell { audience in
-            audience.instrument?.record(.jobDidRun(task), at: ended)
-            audience.watcher?.didRun(at: ended)
-        }
     }
 }

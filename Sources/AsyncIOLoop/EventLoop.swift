@@ -106,6 +106,12 @@ public final class EventLoop: TaskExecutor, CustomStringConvertible {
         if isCurrent { core.enqueue(word) } else { enqueueFromOutside(word) }
     }
 
+    /// Lets a task go on that was suspended without a continuation, from whatever thread.
+    @inline(__always)
+    func wake(_ word: ReadyWord) {
+        if isCurrent { core.wake(word) } else { enqueueFromOutside(word) }
+    }
+
     private func enqueueFromOutside(_ word: ReadyWord) {
         // A closed loop runs nothing, but a task must never be lost: somebody may wait for it.
         // Unless it was a simulation's: nothing of it may go on in the real world.

@@ -90,7 +90,11 @@ final class LoopCore {
         return seen
     }
 
+    /// Something has been done that nobody is told of, and may have taken its time.
+    func hasBeenBusy() { isSeenRecent = false }
+
     /// The time when the last thing that was told of ended, and what comes now began.
+    @inline(__always)
     var lately: Instant { isSeenRecent ? seen : look() }
 
     var instrument: (any Instrument)? {
@@ -111,6 +115,7 @@ final class LoopCore {
         unsafe borrowedAudience = audience.map { unsafe Unmanaged.passUnretained($0) }
         isWatched = audience != nil
         isRecorded = instrument != nil
+        ready.isTimed = isWatched
         // Who has begun to watch has not seen what runs just now, which may take long.
         isSeenRecent = false
         // Who is told something may be who begins or leaves, or may let go of somebody who does.
@@ -168,14 +173,6 @@ final class LoopCore {
         }
     }
 
-    private func tellPending(_ token: Token, _ name: String, _ descriptor: CInt) {
-        tell { audience in
-            let id = OperationID(token: token)
-            audience.watcher?.waits(for: id, name, descriptor)
-            audience.instrument?.record(.operation(name, descriptor, .waits(id)), at: now)
-        }
-    }
-
     /// Begins the first step of a read, if all that it could do now is to wait.
     @inline(__always)
     func awaitBytes(_ handle: Handle, limit: Int, lends: Bool) -> Token? {
@@ -194,11 +191,6 @@ final class LoopCore {
         counters.operations &+= 1
         counters.immediate &+= 1
         if isRecorded { tellImmediate(name, descriptor) }
-    }
-
-    @inline(never)
-    private func tellImmediate(_ name: String, _ descriptor: CInt) {
-        tell { $0.instrument?.record(.operation(name, descriptor, .completed), at: look()) }
     }
 
     /// Who is under way in the place that an operation wanted: the task's name, or its id.
@@ -247,16 +239,8 @@ final class LoopCore {
         counters.resumed &+= 1
         if isRecorded { tellResumed(completion) }
         switch waiting {
-        case .word(let word): enqueue(word)
+        case .word(let word): wake(word)
         case .continuation(let continuation): unsafe continuation.resume(returning: completion.outcome)
-        }
-    }
-
-    @inline(never)
-    private func tellResumed(_ completion: Completion) {
-        tell {
-            let event = LoopEvent.resumed(OperationID(token: completion.token), completion.outcome.result)
-            $0.instrument?.record(event, at: isCompleting ? lately : look())
         }
     }
 
@@ -302,18 +286,13 @@ final class LoopCore {
 
     @inline(__always)
     func enqueue(_ word: ReadyWord) {
-        if isWatched { noteQueued(word) }
-        ready.push(word)
+        if isWatched { queueWatched(word) } else { ready.push(word) }
     }
 
-    private func noteQueued(_ word: ReadyWord) {
-        guard word.kind != .call, let job = unsafe word.pointer else { return }
-        let now = isCompleting ? lately : now
-        let task = word.taskID
-        tell { audience in
-            unsafe audience.watcher?.queued(job, task, at: now)
-            audience.instrument?.record(.queued(task), at: now)
-        }
+    /// Lets a task go on that was suspended without a continuation.
+    @inline(__always)
+    func wake(_ word: ReadyWord) {
+        if isWatched { wakeWatched(word) } else { ready.push(word) }
     }
 
     private func start(_ remote: RemoteOperation) {

@@ -33,6 +33,15 @@ extension EventLoop {
         set { core.watcher = newValue }
     }
 
+    /// The jobs that are ready, with their tasks, oldest first, and when they were queued: the distant past if nobody
+    /// watched then. On the loop's thread, or while the loop is away from it.
+    package func forEachQueued(_ body: (UnsafeMutableRawPointer, TaskID, Instant) -> Void) {
+        core.ready.forEach { word, instant in
+            guard word.kind != .call, let job = unsafe word.pointer else { return }
+            unsafe body(job, word.taskID, instant)
+        }
+    }
+
     /// Whether its time is a test's, and goes by what happens on it: a callback from outside would change that.
     package var hasOwnTime: Bool { core.hasOwnTime }
 

@@ -1,3 +1,5 @@
+import AsyncIOKernel
+
 /// One entry of the ready queue in one word: a job of Swift's runtime, or a callback.
 ///
 /// Jobs and objects are aligned to 16 bytes, so the low bits say how to run them.
@@ -54,6 +56,8 @@ struct ReadyRing: ~Copyable {
     private var mask: Int
     private var head = 0
     private var tail = 0
+    /// When each word was queued, while somebody wants to know.
+    private var times: UnsafeMutablePointer<Instant>?
 
     init(capacity: Int = 256) {
         let size = max(capacity, 2).nextPowerOfTwo
@@ -61,7 +65,10 @@ struct ReadyRing: ~Copyable {
         mask = size - 1
     }
 
-    deinit { unsafe words.deallocate() }
+    deinit {
+        unsafe words.deallocate()
+        unsafe times?.deallocate()
+    }
 
     var count: Int { tail &- head }
     var isEmpty: Bool { tail == head }
@@ -71,6 +78,39 @@ struct ReadyRing: ~Copyable {
         if count > mask { grow() }
         unsafe words[tail & mask] = word.bits
         tail &+= 1
+    }
+
+    /// Adds a word that is queued at this instant, if that is wanted.
+    mutating func push(_ word: ReadyWord, at instant: Instant) {
+        push(word)
+        if let times = unsafe times { unsafe times[(tail &- 1) & mask] = instant }
+    }
+
+    /// When the oldest word was queued; the distant past if nobody wanted to know.
+    var firstTime: Instant { unsafe times.map { unsafe $0[head & mask] } ?? .distantPast }
+
+    /// Whether it is remembered when words are queued.
+    var isTimed: Bool {
+        get { unsafe times != nil }
+        set {
+            guard newValue != isTimed else { return }
+            unsafe times?.deallocate()
+            unsafe times = newValue ? Self.noTimes(mask + 1) : nil
+        }
+    }
+
+    private static func noTimes(_ size: Int) -> UnsafeMutablePointer<Instant> {
+        let times = UnsafeMutablePointer<Instant>.allocate(capacity: size)
+        unsafe times.initialize(repeating: .distantPast, count: size)
+        return unsafe times
+    }
+
+    /// All words, oldest first, with the times when they were queued. Nothing may be queued meanwhile.
+    func forEach(_ body: (ReadyWord, Instant) -> Void) {
+        for offset in 0..<count {
+            let place = (head &+ offset) & mask
+            unsafe body(ReadyWord(bits: words[place]), times.map { unsafe $0[place] } ?? .distantPast)
+        }
     }
 
     /// Takes the oldest word. The ring must not be empty.
@@ -90,9 +130,9 @@ struct ReadyRing: ~Copyable {
         guard choices > 1 else { return }
         let chosen = simulator.choose(among: choices)
         guard chosen > 0, chosen < choices else { return }
-        let first = unsafe words[head & mask]
-        unsafe words[head & mask] = words[(head &+ chosen) & mask]
-        unsafe words[(head &+ chosen) & mask] = first
+        let (first, other) = (head & mask, (head &+ chosen) & mask)
+        unsafe swap(&words[first], &words[other])
+        if let times = unsafe times { unsafe swap(&times[first], &times[other]) }
     }
 
     private mutating func grow() {
@@ -100,6 +140,12 @@ struct ReadyRing: ~Copyable {
         let wider = UnsafeMutablePointer<UInt>.allocate(capacity: size)
         let filled = count
         for offset in 0..<filled { unsafe wider[offset] = words[(head &+ offset) & mask] }
+        if let former = unsafe times {
+            let longer = unsafe Self.noTimes(size)
+            for offset in 0..<filled { unsafe longer[offset] = former[(head &+ offset) & mask] }
+            unsafe former.deallocate()
+            unsafe times = longer
+        }
         unsafe words.deallocate()
         unsafe words = wider
         mask = size - 1

@@ -57,7 +57,7 @@ extension LoopCore {
     /// Queues a task that has let the others go first.
     func goesOn(_ yielder: Yielder) {
         switch yielder {
-        case .word(let word): enqueue(word)
+        case .word(let word): wake(word)
         case .continuation(let continuation): unsafe continuation.resume()
         }
     }

@@ -33,8 +33,8 @@ package final class TaskCensus: Instrument, JobWatcher {
         unsafe outerWatcher?.queued(job, task, at: instant)
     }
 
-    package func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
-        unsafe outerWatcher?.willRun(job, task, at: instant)
+    package func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, queued: Instant, at instant: Instant) {
+        unsafe outerWatcher?.willRun(job, task, queued: queued, at: instant)
         running = nil
         guard isSupported, unsafe casyncio_job_is_unstructured_task(job) else { return }
         let bits = UInt(bitPattern: job)

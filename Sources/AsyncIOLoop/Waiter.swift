@@ -62,7 +62,7 @@ package struct Waiter: Sendable {
     package func wake() {
         switch way {
         case .word(let word, let loop):
-            unsafe loop._withUnsafeGuaranteedRef { $0.enqueue(word) }
+            unsafe loop._withUnsafeGuaranteedRef { $0.wake(word) }
             unsafe loop.release()
         case .continuation(let continuation): unsafe continuation.resume()
         }

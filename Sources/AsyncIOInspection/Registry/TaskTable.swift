@@ -45,8 +45,8 @@ struct TaskTable: ~Copyable {
 
         /// It runs from here on; how long it has waited for that, in nanoseconds.
         @inline(__always)
-        mutating func begins(at instant: Instant) -> Int64 {
-            let waited = instant.nanoseconds &- since.nanoseconds
+        mutating func begins(at instant: Instant, queued: Instant) -> Int64 {
+            let waited = queued == .distantPast ? 0 : instant.nanoseconds &- queued.nanoseconds
             phase = .running
             since = instant
             runs &+= 1

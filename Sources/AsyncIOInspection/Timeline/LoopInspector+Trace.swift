@@ -37,6 +37,7 @@ extension LoopInspector {
     /// The tasks that have not ended, for a recording.
     var livingTasks: [TraceRecording.Task] {
         var tasks: [TraceRecording.Task] = []
+        lookWhoIsReady()
         for position in 0..<table.capacity where table[position].id != 0 {
             // It may have ended elsewhere, or run there now: its memory is read from outside.
             let entry = table[position]

@@ -104,6 +104,7 @@ final class Capture: Sendable {
             let view = inspector.view(isAway: isAway)
             state.withLock { $0.loops.append(view) }
         }
+        inspector.lookWhoIsReady()
         let start = place ?? 0
         let end = min(start + 256, inspector.table.capacity)
         var found: [RawTask] = []

@@ -40,6 +40,7 @@ final class DebugRounds {
 
     func look(_ inspector: LoopInspector) {
         let now = inspector.loop.now
+        inspector.lookWhoIsReady()
         var parents: Set<UInt64> = []
         for position in 0..<inspector.table.capacity where inspector.table[position].id != 0 {
             parents.insert(inspector.table[position].parent)

@@ -79,24 +79,41 @@ final class WatchCell: Sendable {
         sequence.store(step, ordering: .releasing)
     }
 
-    func jobRuns(_ task: UInt64, _ address: UInt, at instant: Instant) { write(.runs, task, address, at: instant) }
+    /// The loop does something at this instant.
+    @inline(__always)
+    private func works(_ phase: Phase, _ task: UInt64, _ address: UInt, at instant: Instant) {
+        write(phase, task, address, at: instant)
+        if isResting { hasWoken() }
+    }
+
+    @inline(never)
+    private func hasWoken() {
+        guard hasCommonClock else { return }
+        isResting = false
+        // Either the watchdog, which looks once more before it sleeps, sees that the loop has woken, or this sees that
+        // it sleeps.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        watchdog.loopHasWoken()
+    }
+
+    func jobRuns(_ task: UInt64, _ address: UInt, at instant: Instant) { works(.runs, task, address, at: instant) }
 
     /// A task runs that was ready for so many nanoseconds.
     func taskRuns(_ task: UInt64, _ address: UInt, after waited: Int64, at instant: Instant) {
         readyToRun.add(waited)
-        write(.runs, task, address, at: instant)
+        works(.runs, task, address, at: instant)
     }
 
     /// A task has run for so many nanoseconds.
     func taskPauses(after time: Int64, at instant: Instant) {
         running.add(time)
-        write(.turns, 0, 0, at: instant)
+        works(.turns, 0, 0, at: instant)
     }
 
-    func callbackRuns(at instant: Instant) { write(.calls, 0, 0, at: instant) }
+    func callbackRuns(at instant: Instant) { works(.calls, 0, 0, at: instant) }
 
-    /// The job or the callback is over.
-    func loopGoesOn(at instant: Instant) { write(.turns, 0, 0, at: instant) }
+    /// The job or the callback is over, or the loop has come back from its driver.
+    func loopGoesOn(at instant: Instant) { works(.turns, 0, 0, at: instant) }
 
     /// The loop asks its driver. A wait whose end has passed only asks.
     func asksDriver(until deadline: Instant?, at instant: Instant) {
@@ -109,17 +126,6 @@ final class WatchCell: Sendable {
     private func rests(at instant: Instant) {
         isResting = true
         write(.rests, 0, 0, at: instant)
-    }
-
-    /// The loop begins a batch, or has come back from its driver.
-    func turns(at instant: Instant) {
-        loopGoesOn(at: instant)
-        guard isResting, hasCommonClock else { return }
-        isResting = false
-        // Either the watchdog, which looks once more before it sleeps, sees that the loop has woken, or this sees that
-        // it sleeps.
-        atomicMemoryFence(ordering: .sequentiallyConsistent)
-        watchdog.loopHasWoken()
     }
 
     // MARK: The watchdog's thread

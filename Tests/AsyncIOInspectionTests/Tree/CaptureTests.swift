@@ -62,6 +62,35 @@ struct CaptureTests {
         }
     }
 
+    @Test("a task that was woken and has not run yet is shown as ready, and since when", arguments: Drivers.available)
+    func ready(driver: DriverChoice) async throws {
+        try await inspected(driver) { loop, look in
+            let event = AsyncEvent(name: "start")
+            let listener = try await TCPListener.bind("127.0.0.1", 0)
+            let client = try await TCPStream.connect("127.0.0.1", listener.address.port ?? 0)
+            let server = try await listener.accept()
+            let parked = loop.spawn(name: "parked") { try await event.wait() }
+            let reader = loop.spawn(name: "reads") { try await server.read(upTo: 1) }
+            _ = try await task("parked", at: "event", look)
+            _ = try await task("reads", at: "read", look)
+            // Both are queued in one go, and this job goes on.
+            server.close()
+            event.set()
+            let inspector = try #require(loop.watcher as? LoopInspector)
+            let before = loop.now
+            inspector.lookWhoIsReady()
+            let tasks = (0..<inspector.table.capacity).compactMap { inspector.read($0, frames: 0)?.view }
+            let seen = try #require(tasks.first { $0.name == "parked" })
+            #expect(seen.state == .ready)
+            #expect(seen.wait == nil)
+            #expect(seen.since < inspector.began.duration(to: before))
+            try await parked.value
+            _ = try? await reader.value
+            client.close()
+            listener.close()
+        }
+    }
+
     @Test(
         "a task that waits for a lock is shown with its holder, and a circle of two is named",
         arguments: Drivers.available)

@@ -38,7 +38,7 @@ struct AudienceTests {
         init(_ loop: EventLoop, _ log: Log<String>) { (self.loop, self.log) = (loop, log) }
         deinit { log.add("watcher gone") }
 
-        func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant) {
+        func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, queued: Instant, at instant: Instant) {
             log.add("leaves")
             loop.watcher = nil
             loop.instrument = nil

@@ -1,3 +1,4 @@
+import AsyncIOKernel
 import AsyncIOTestSupport
 import Testing
 
@@ -41,6 +42,35 @@ struct ReadyRingTests {
         var taken: [Int] = []
         while !ring.isEmpty { taken.append(number(ring.pop())) }
         #expect(taken == Array(0..<1000))
+    }
+
+    @Test(
+        "each word keeps the time when it was queued, if it was wanted then, wherever the head stands",
+        arguments: 0..<9)
+    func times(head: Int) {
+        var ring = ReadyRing(capacity: 8)
+        for number in 0..<head {
+            ring.push(word(number), at: Instant(nanoseconds: -1))
+            _ = ring.pop()
+        }
+        for number in 0..<5 { ring.push(word(number), at: Instant(nanoseconds: -1)) }
+        ring.isTimed = true
+        for number in 5..<500 { ring.push(word(number), at: Instant(nanoseconds: Int64(number))) }
+        var seen: [Int] = []
+        ring.forEach { word, time in
+            seen.append(number(word))
+            #expect(time == (number(word) < 5 ? .distantPast : Instant(nanoseconds: Int64(number(word)))))
+        }
+        #expect(seen == Array(0..<500))
+        for expected in 0..<500 {
+            let time = ring.firstTime
+            #expect(time == (expected < 5 ? .distantPast : Instant(nanoseconds: Int64(expected))))
+            _ = ring.pop()
+        }
+        ring.push(word(1), at: Instant(nanoseconds: 1))
+        ring.isTimed = false
+        let time = ring.firstTime
+        #expect(time == .distantPast)
     }
 
     @Test("random pushes and pops agree with an array")
