@@ -192,7 +192,7 @@ extension SocketAddress: CustomStringConvertible {
     /// is written as `\xNN`.
     public var description: String {
         switch storage {
-        case .ipv4(let value): "\(host):\(value.port)"
+        case .ipv4: description(after: "")
         case .ipv6(let value): "[\(host)]:\(value.port)"
         case .unix: "unix:\(host)"
         }

@@ -41,7 +41,7 @@ extension ReadinessSource {
 @safe
 package final class DescriptorCore {
     /// Who notices. It owns this object.
-    package unowned(unsafe) var source: (any ReadinessSource)?
+    @exclusivity(unchecked) package unowned(unsafe) var source: (any ReadinessSource)?
 
     // Touched by the loop's thread alone, as the fields of LoopCore, and unchecked for the same reason.
 

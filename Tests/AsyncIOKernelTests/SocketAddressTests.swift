@@ -84,6 +84,21 @@ struct SocketAddressTests {
 
     // MARK: Refusing
 
+    @Test("an IPv4 address is written as its numbers, with or without words before it", arguments: Randomness.seeds)
+    func numbers(seed: UInt64) {
+        var random = Randomness(seed: seed)
+        for _ in 0..<300 {
+            let bytes = (0..<4).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let port = UInt16.random(in: 0...UInt16.random(in: 0...UInt16.max, using: &random), using: &random)
+            let address = SocketAddress.ipv4(bytes[0], bytes[1], bytes[2], bytes[3], port: port)
+            let text = bytes.map(String.init).joined(separator: ".") + ":" + String(port)
+            #expect(address.description == text)
+            #expect(address.description(after: "connection ") == "connection " + text)
+        }
+        #expect(SocketAddress.unnamedUnix.description(after: "peer ") == "peer unix:(unnamed)")
+        #expect(SocketAddress.loopback(port: 7, version: .v6).description(after: "") == "[::1]:7")
+    }
+
     @Test("a bad text is refused, and the error names the value and the remedy", arguments: BadText.all)
     func badTexts(_ bad: BadText) throws {
         let error = try #require(throws: IOError.self) { try SocketAddress(parsing: bad.text) }

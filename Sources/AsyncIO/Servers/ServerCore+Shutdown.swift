@@ -137,11 +137,11 @@ extension ServerCore {
     /// Breaks off the connections whose handlers would not end. What they wait for ends with an error.
     private func breakOff() {
         onLoop {
-            let stubborn = self.table.open.sorted { $0.key < $1.key }
+            let stubborn = self.table.open
             guard !stubborn.isEmpty else { return }
             self.mark(.abort)
             for (_, connection) in stubborn { connection.close(.abortive) }
-            let names = stubborn.map { self.name(of: $0.value, $0.key) }
+            let names = stubborn.map { self.name(of: $0.connection, $0.number) }
             self.loop.report(EventLoopError.ignoredCancellation(names), context: "server \(self.address)")
         }
     }

@@ -185,13 +185,13 @@ final class ServerCore: Sendable {
         counts.active.subtract(1, ordering: .relaxed)
         plan.limit?.leave()
         // A handler may have been on a visit to an actor that is drained elsewhere.
-        onLoop { self.table.remove(number) }
+        onLoop { self.table.remove(connection, number) }
     }
 
     /// `connection 10.0.0.1:53211`. Unix clients mostly have no address: `connection 17 at unix:/run/app.sock`.
     func name(of connection: StreamCore, _ number: UInt64) -> String {
         let peer = connection.peer
-        return peer == .unnamedUnix ? "connection \(number) at \(address)" : "connection \(peer)"
+        return peer == .unnamedUnix ? "connection \(number) at \(address)" : peer.description(after: "connection ")
     }
 
     // MARK: Connections from another loop
@@ -248,26 +248,42 @@ final class ServePlan: Sendable {
 
 /// What a server knows of its connections, on its loop's thread alone.
 final class ConnectionTable {
+    // Looked at for each connection, and never while they are looked at: see LoopCore.
+
     /// The source has been closed: what has arrived is the rest.
-    var isStopped = false
+    @safe @exclusivity(unchecked) var isStopped = false
     /// What waits in the kernel's queue is still taken, and nothing new comes to it.
-    var isDraining = false
+    @safe @exclusivity(unchecked) var isDraining = false
     /// Nobody will take any more.
-    var acceptsNoMore = false
+    @safe @exclusivity(unchecked) var acceptsNoMore = false
     /// What the acceptor waits for, if it does: a connection, or another loop.
-    var sleeper: Token?
-    private(set) var open: [UInt64: StreamCore] = [:]
-    private var last: UInt64 = 0
-    private var arrivals: [StreamCore] = []
-    private var firstArrival = 0
+    @safe @exclusivity(unchecked) var sleeper: Token?
+    /// The open connections, by their descriptors' numbers.
+    @safe @exclusivity(unchecked) private var places: [Place?] = []
+    @safe @exclusivity(unchecked) private var last: UInt64 = 0
+    @safe @exclusivity(unchecked) private var arrivals: [StreamCore] = []
+    @safe @exclusivity(unchecked) private var firstArrival = 0
+
+    /// A connection and its own number.
+    typealias Place = (number: UInt64, connection: StreamCore)
+
+    /// The open connections, oldest first.
+    var open: [Place] { places.compactMap { $0 }.sorted { $0.number < $1.number } }
 
     func add(_ connection: StreamCore) -> UInt64 {
         last += 1
-        open[last] = connection
+        let index = Int(max(connection.reader.descriptor, 0))
+        while index >= places.count { places.append(nil) }
+        places[index] = (last, connection)
         return last
     }
 
-    func remove(_ number: UInt64) { open[number] = nil }
+    /// The connection is closed, so that its place may be another one's already.
+    func remove(_ connection: StreamCore, _ number: UInt64) {
+        let index = Int(max(connection.reader.descriptor, 0))
+        guard index < places.count, places[index]?.number == number else { return }
+        places[index] = nil
+    }
 
     /// A connection has been accepted, and waits to be served.
     func arrive(_ connection: StreamCore) { arrivals.append(connection) }
