@@ -229,11 +229,11 @@ final class LoopInspector: Instrument, JobWatcher {
 
     /// Finds out who has become ready without its being told. Before the table is read.
     func lookWhoIsReady() {
-        unsafe loop.forEachQueued { job, task, instant in
-            let (id, seen) = (task.number, max(instant, began))
-            guard let position = unsafe position(of: job, id) ?? meet(job, id, at: seen),
+        for entry in loop.queuedJobs {
+            let (id, seen) = (entry.task.number, max(entry.queued, began))
+            guard let position = unsafe position(of: entry.job, id) ?? meet(entry.job, id, at: seen, sweeps: false),
                 table[position].phase == .waiting
-            else { return }
+            else { continue }
             table[position].phase = .ready
             table[position].since = max(table[position].since, seen)
         }
@@ -244,11 +244,13 @@ final class LoopInspector: Instrument, JobWatcher {
     /// Adds a task that is not in the table. Nil if the job is none, or if nothing can be known of it.
     @inline(never)
     private func meet(
-        _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: @autoclosure () -> UInt64 = 0, at instant: Instant
+        _ job: UnsafeMutableRawPointer, _ id: UInt64, creator: @autoclosure () -> UInt64 = 0, at instant: Instant,
+        sweeps: Bool = true
     ) -> Int? {
         guard unsafe readsTasks && !hasEnded && casyncio_job_is_task(job) else { return nil }
         let creator = creator()
-        if table.count >= sweepLimit { sweep() }
+        // What goes with those that have ended goes on the loop's thread.
+        if sweeps && table.count >= sweepLimit { sweep() }
         var entry = TaskTable.Entry()
         entry.id = id
         entry.task = UInt(bitPattern: job)

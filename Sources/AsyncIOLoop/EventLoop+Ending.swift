@@ -68,6 +68,7 @@ extension EventLoop {
         // In slices: what is waited for may end on a thread that does not wake the loop.
         while !isDone() {
             let slice = core.addTimer(at: now.advanced(by: .milliseconds(20)), .nothing)
+            core.hasBeenBusy()
             turnOrLetTurn()
             core.removeTimer(slice)
             if now >= deadline { return }

@@ -29,15 +29,20 @@ extension EventLoop {
         }
     }
 
-    /// The same for a read in two steps, mostly of a task that has just got what there was, and now waits for more.
+    /// The same for a read, in two steps where that can be.
     package func beginReceiving(_ handle: Handle, limit: Int, _ landing: Operation.Landing) -> Begun {
-        guard isCurrent else { return begin(.receiveBytes(handle, limit: limit, .one, landing)) }
-        if casyncio_share() > 0, !isCancelled,
+        begin(.receiveBytes(handle, limit: limit, isCurrent ? .two : .one, landing))
+    }
+
+    /// Begins a read that can only wait, of a task that has just got what there was, and that can be suspended without
+    /// a continuation, which it has to be next. Nil, without a trace, for all others.
+    package func awaitBytes(_ handle: Handle, limit: Int, _ landing: Operation.Landing) -> Hold? {
+        guard isCurrent, casyncio_share() > 0, let task = unsafe swift_task_getCurrent(),
+            unsafe !casyncio_task_is_cancelled(task), let word = unsafe core.suspendableWord(of: task),
             let token = core.awaitBytes(handle, limit: limit, lends: landing == .lent)
-        {
-            return .waits(token)
-        }
-        return begin(.receiveBytes(handle, limit: limit, .two, landing))
+        else { return nil }
+        core.operations.park(word, on: token)
+        return unsafe hold(token, by: task)
     }
 
     /// Whether the running task was cancelled: `Task.isCancelled` without a retain of the task, which runs, and so
@@ -146,14 +151,16 @@ extension EventLoop {
     /// The running task's claim, if it can be suspended without a continuation, which it has to be next.
     @usableFromInline
     package func holdSuspended(_ token: Token) -> Hold? {
-        guard isCurrent, let word = core.suspendableWord, core.operations.park(word, on: token) else { return nil }
-        return hold(token)
+        guard isCurrent, let task = unsafe swift_task_getCurrent(), let word = unsafe core.suspendableWord(of: task),
+            core.operations.contains(token)
+        else { return nil }
+        core.operations.park(word, on: token)
+        return unsafe hold(token, by: task)
     }
 
     /// The running task holds the operation's slot from here on, and its cancellation cancels the operation.
     @inline(__always)
-    private func hold(_ token: Token) -> Hold {
-        let task = unsafe swift_task_getCurrent()
+    private func hold(_ token: Token, by task: UnsafeMutableRawPointer?) -> Hold {
         unsafe core.operations.hold(token, by: task)
         if core.suspendsTasks, let task = unsafe task, unsafe CancellationScope.hears(token, of: task, on: self) {
             return unsafe Hold(token: token, record: nil)
@@ -174,7 +181,7 @@ extension EventLoop {
     @usableFromInline
     package func waitByContinuation(_ token: Token) async -> Outcome {
         if isCurrent {
-            let hold = hold(token)
+            let hold = unsafe hold(token, by: swift_task_getCurrent())
             let outcome = unsafe await withUnsafeContinuation { unsafe park($0, token, nil) }
             letGo(hold)
             return outcome

@@ -124,6 +124,7 @@ extension EventLoop {
             if received == nil, let signal = signals.received {
                 received = signal
                 interrupt()
+                core.hasBeenBusy()
             }
         }
         return received
@@ -164,6 +165,7 @@ extension EventLoop {
     func enter() {
         unsafe casyncio_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
         casyncio_set_share(Int64(core.fairness.operationsPerJob))
+        core.hasBeenBusy()
         Self.observer?.loopRuns(self)
         guard options.mode == .takeover, SystemThread.isMain, Takeover.install() else { return }
         ownsDefaultExecutor = true

@@ -10,7 +10,10 @@ extension EventLoop {
 
     /// Takes one turn. Does not wait: that is the driver's part, and a simulated one returns at once.
     package func turn() {
-        visit { core.tick() }
+        visit {
+            core.hasBeenBusy()
+            core.tick()
+        }
     }
 
     /// The simulation in which the caller runs, if it does.

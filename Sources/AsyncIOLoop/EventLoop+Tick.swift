@@ -56,14 +56,17 @@ extension LoopCore {
         completeAll()
     }
 
-    /// Step 6. The list is exchanged first: an executor of somebody else's may run a task inside its `enqueue`.
+    /// Step 6. The list is exchanged first: an executor of somebody else's may run a task inside its `enqueue`, which
+    /// may end the process, and so turn the loop once more.
     private func completeAll() {
         guard !completions.isEmpty else { return }
+        var finished = spareCompletions.take() ?? CompletionList()
         swap(&completions, &finished)
         isCompleting = isWatched
         let isMuch = finished.count > 16
         finished.drain { complete($0) }
         isCompleting = false
+        spareCompletions = consume finished
         if isMuch { hasBeenBusy() }
     }
 

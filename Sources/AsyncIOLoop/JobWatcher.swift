@@ -6,7 +6,8 @@ package import AsyncIOKernel
 /// to whoever watched before.
 package protocol JobWatcher: AnyObject {
     /// A job was put into the ready queue by Swift's runtime; the task that runs here, if one does, is who woke or
-    /// created it. Not told of tasks that the loop itself lets go on: see ``EventLoop/forEachQueued(_:)``.
+    /// created it. Not told of tasks that were suspended without a continuation and are woken on the loop's thread: see
+    /// ``EventLoop/queuedJobs``.
     func queued(_ job: UnsafeMutableRawPointer, _ task: TaskID, at instant: Instant)
     /// The job runs from here on. When it was queued is the distant past if nobody watched then.
     func willRun(_ job: UnsafeMutableRawPointer, _ task: TaskID, queued: Instant, at instant: Instant)

@@ -23,8 +23,8 @@ final class LoopCore {
     @safe @exclusivity(unchecked) var timers = TimerHeap()
     @safe @exclusivity(unchecked) var operations = OperationTable()
     @safe @exclusivity(unchecked) var completions = CompletionList()
-    /// The completions that are being worked on.
-    @safe @exclusivity(unchecked) var finished = CompletionList()
+    /// What takes the place of the completions while those are worked on, unless that is under way.
+    @safe @exclusivity(unchecked) var spareCompletions: CompletionList? = CompletionList()
     /// Tasks that let the others go first.
     @safe @exclusivity(unchecked) var yielding: [Yielder] = []
     @safe @exclusivity(unchecked) var incoming: [InboxEntry] = []
@@ -240,7 +240,10 @@ final class LoopCore {
         if isRecorded { tellResumed(completion) }
         switch waiting {
         case .word(let word): wake(word)
-        case .continuation(let continuation): unsafe continuation.resume(returning: completion.outcome)
+        case .continuation(let continuation):
+            unsafe continuation.resume(returning: completion.outcome)
+            // An executor of somebody else's may have run the task at once.
+            hasBeenBusy()
         }
     }
 

@@ -35,11 +35,21 @@ extension EventLoop {
 
     /// The jobs that are ready, with their tasks, oldest first, and when they were queued: the distant past if nobody
     /// watched then. On the loop's thread, or while the loop is away from it.
-    package func forEachQueued(_ body: (UnsafeMutableRawPointer, TaskID, Instant) -> Void) {
+    package var queuedJobs: [QueuedJob] {
+        var jobs: [QueuedJob] = []
         core.ready.forEach { word, instant in
             guard word.kind != .call, let job = unsafe word.pointer else { return }
-            unsafe body(job, word.taskID, instant)
+            unsafe jobs.append(QueuedJob(job: job, task: word.taskID, queued: instant))
         }
+        return jobs
+    }
+
+    /// A job that is ready.
+    @safe
+    package struct QueuedJob {
+        package let job: UnsafeMutableRawPointer
+        package let task: TaskID
+        package let queued: Instant
     }
 
     /// Whether its time is a test's, and goes by what happens on it: a callback from outside would change that.

@@ -79,15 +79,15 @@ struct OperationTable: ~Copyable {
         return nil
     }
 
-    /// The same for a task that is about to suspend without a continuation, and will ``take(_:)`` the outcome. False if
-    /// the operation has ended already.
+    /// The same for a task that is about to suspend without a continuation, and will ``take(_:)`` the outcome. Only for
+    /// an operation that has not ended.
     @inline(__always)
-    mutating func park(_ word: ReadyWord, on token: Token) -> Bool {
+    mutating func park(_ word: ReadyWord, on token: Token) {
         let slot = unsafe slots.address(Int(token.index))
-        precondition(unsafe slot.pointee.generation == token.generation, "parked on nobody's operation")
-        guard unsafe slot.pointee.phase == .underWay else { return false }
+        precondition(
+            unsafe slot.pointee.generation == token.generation && slot.pointee.phase == .underWay,
+            "parked on nobody's operation")
         unsafe slot.pointee.word = word
-        return true
     }
 
     /// What an operation has come to, for the task that was suspended for it.
@@ -195,7 +195,8 @@ struct OperationTable: ~Copyable {
             }, address)
     }
 
-    /// The task has been resumed and has taken its cancellation handler away: nobody knows the slot any more.
+    /// The task has been resumed and has taken its cancellation handler away. Its scope may still know the token, which
+    /// names nothing any more.
     mutating func letGo(_ token: Token) {
         let slot = unsafe slots.address(Int(token.index))
         precondition(

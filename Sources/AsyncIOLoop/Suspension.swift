@@ -34,10 +34,16 @@ package nonisolated(nonsending) func suspendRunningTask() async
 extension LoopCore {
     /// What lets the running task go on, once it has suspended itself, when it is queued. Nil if it has to wait by a
     /// continuation.
-    @inline(__always)
     var suspendableWord: ReadyWord? {
+        guard let task = unsafe swift_task_getCurrent() else { return nil }
+        return unsafe suspendableWord(of: task)
+    }
+
+    /// The same, of the task that is known to run. What runs, or has run last, may be another one's job, or gone.
+    @inline(__always)
+    func suspendableWord(of task: UnsafeMutableRawPointer) -> ReadyWord? {
         let word = running
-        guard suspendsTasks else { return nil }
+        guard unsafe suspendsTasks && word.pointer == task else { return nil }
         switch word.kind {
         // A task that has come here since no loop runs on the main thread goes there when one does.
         case .generic: guard isDefault else { return nil }
@@ -45,7 +51,7 @@ extension LoopCore {
         case .preferred: guard unsafe casyncio_prefers(loop) else { return nil }
         case .isolated, .main, .visiting, .call: return nil
         }
-        return unsafe casyncio_runs_as_anybody(word.pointer) ? word : nil
+        return casyncio_runs_as_anybody() ? word : nil
     }
 
     /// Whether jobs of Swift's default executor lead here, when they are queued by one that runs here.

@@ -26,9 +26,7 @@ bool casyncio_can_suspend(void) {
 
 bool casyncio_prefers(const void *executor) { return swift_task_getPreferredTaskExecutor().identity == executor; }
 
-bool casyncio_runs_as_anybody(const void *task) {
-    return task != NULL && swift_task_getCurrent() == task && swift_task_getCurrentExecutor().identity == NULL;
-}
+bool casyncio_runs_as_anybody(void) { return swift_task_getCurrentExecutor().identity == NULL; }
 
 // An asynchronous function, by Swift's convention: its frame is made by its caller, and it returns by calling
 // `resume_caller` with it. This one leaves that to whoever runs the task's job next, and returns to who has run it now.

@@ -137,7 +137,7 @@ extension ServerCore {
     /// Breaks off the connections whose handlers would not end. What they wait for ends with an error.
     private func breakOff() {
         onLoop {
-            let stubborn = self.table.open
+            let stubborn = self.table.served
             guard !stubborn.isEmpty else { return }
             self.mark(.abort)
             for (_, connection) in stubborn { connection.close(.abortive) }

@@ -258,8 +258,10 @@ final class ConnectionTable {
     @safe @exclusivity(unchecked) var acceptsNoMore = false
     /// What the acceptor waits for, if it does: a connection, or another loop.
     @safe @exclusivity(unchecked) var sleeper: Token?
-    /// The open connections, by their descriptors' numbers.
+    /// The connections that are served, by their descriptors' numbers.
     @safe @exclusivity(unchecked) private var places: [Place?] = []
+    /// Those whose numbers have others got: their handlers have closed them, and go on.
+    @safe @exclusivity(unchecked) private var displaced: [Place] = []
     @safe @exclusivity(unchecked) private var last: UInt64 = 0
     @safe @exclusivity(unchecked) private var arrivals: [StreamCore] = []
     @safe @exclusivity(unchecked) private var firstArrival = 0
@@ -267,22 +269,25 @@ final class ConnectionTable {
     /// A connection and its own number.
     typealias Place = (number: UInt64, connection: StreamCore)
 
-    /// The open connections, oldest first.
-    var open: [Place] { places.compactMap { $0 }.sorted { $0.number < $1.number } }
+    /// The connections whose handlers have not ended, oldest first.
+    var served: [Place] { (places.compactMap { $0 } + displaced).sorted { $0.number < $1.number } }
 
     func add(_ connection: StreamCore) -> UInt64 {
         last += 1
-        let index = Int(max(connection.reader.descriptor, 0))
+        let index = Int(connection.reader.descriptor)
         while index >= places.count { places.append(nil) }
+        if let former = places[index] { displaced.append(former) }
         places[index] = (last, connection)
         return last
     }
 
-    /// The connection is closed, so that its place may be another one's already.
     func remove(_ connection: StreamCore, _ number: UInt64) {
-        let index = Int(max(connection.reader.descriptor, 0))
-        guard index < places.count, places[index]?.number == number else { return }
-        places[index] = nil
+        let index = Int(connection.reader.descriptor)
+        if places[index]?.number == number {
+            places[index] = nil
+        } else {
+            displaced.removeAll { $0.number == number }
+        }
     }
 
     /// A connection has been accepted, and waits to be served.

@@ -23,7 +23,9 @@ extension StreamCore {
     @inline(never)
     func beginReading(upTo limit: Int, lending: Bool) throws -> Reading {
         guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
-        switch loop.beginReceiving(reader, limit: limit, lending ? .lent : .array) {
+        let landing: AsyncIOLoop.Operation.Landing = lending ? .lent : .array
+        if let hold = loop.awaitBytes(reader, limit: limit, landing) { return .suspends(hold) }
+        switch loop.beginReceiving(reader, limit: limit, landing) {
         case .ended(let outcome): return .ended(outcome)
         case .waits(let token):
             return loop.holdSuspended(token).map(Reading.suspends) ?? .waits(for: token)

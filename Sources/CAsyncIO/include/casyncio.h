@@ -258,8 +258,8 @@ enum casyncio_wait {
     CASYNCIO_WAIT_IN_SCOPE = 3,
 };
 /// Calls back with the context when the running task is cancelled, from whatever thread does that, or at once if it has
-/// been. The records of a task are a stack: added before and removed after exactly one suspension. The handler of a
-/// kind of wait is the same in every call.
+/// been. The records of a task are a stack, together with its frames: added and removed in the same one. The handler of
+/// a kind of wait is the same in every call.
 void *casyncio_add_cancellation_handler(enum casyncio_wait wait, void (*handler)(void *context), void *context);
 /// Takes the record of casyncio_add_cancellation_handler away; waits for a handler that runs just now.
 void casyncio_remove_cancellation_handler(void *record);
@@ -269,8 +269,8 @@ void *casyncio_cancellation_scope(const void *task);
 
 /// Whether a task can be suspended as Suspension.swift does it: the runtime has what it takes.
 bool casyncio_can_suspend(void);
-/// Whether the calling code is that of this task, and is isolated to no actor. The task may have ended long ago.
-bool casyncio_runs_as_anybody(const void *task);
+/// Whether the running task's code is isolated to no actor.
+bool casyncio_runs_as_anybody(void);
 /// Whether the running task prefers this executor.
 bool casyncio_prefers(const void *executor);
 

@@ -65,6 +65,19 @@ struct RestingTests {
         }
     }
 
+    @Test("what the program does meanwhile counts for none of its tasks", arguments: Drivers.available)
+    func away(driver: DriverChoice) async throws {
+        try await Watchdog.onThread {
+            let runner = try InspectedRunner(.guest(driver, name: "away"))
+            try runner.run { await EventLoop.yield() }
+            usleep(500_000)  // sleeps: the time that must not count
+            try runner.run { await EventLoop.yield() }
+            let loop = try #require(runner.look().loops.first)
+            #expect(loop.longestRun < .milliseconds(450), "\(loop.longestRun)")
+            #expect(loop.busy < .milliseconds(450), "\(loop.busy)")
+        }
+    }
+
     @Test("is not waited for if it leaves after it was asked")
     func leaves() async throws {
         try await Watchdog.onThread {

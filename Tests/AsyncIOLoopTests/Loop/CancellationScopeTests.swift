@@ -156,4 +156,91 @@ struct CancellationScopeTests {
         }
         #expect(calls == [0, 1])
     }
+
+    @Test("comes while waits begin and end, and everything is in order afterwards", arguments: Drivers.available)
+    func races(driver: DriverChoice) async throws {
+        try await Guest.run(.guest(driver)) { loop in
+            for round in 0..<200 {
+                let pipe = try Pipe()
+                let (reader, writer) = (pipe.reader.number, pipe.writer.number)
+                let started = Gate()
+                let task = Task(executorPreference: loop) {
+                    await Self.scoped(on: loop) {
+                        started.open()
+                        while await loop.perform(.waitReadable(reader)).result >= 0 { Bytes.read(1, from: reader) }
+                    }
+                }
+                await started.pass()
+                let threads = [
+                    try SystemThread.start(name: "writer") { for _ in 0..<round % 20 { Bytes.write(1, to: writer) } },
+                    try SystemThread.start(name: "canceller") {
+                        for _ in 0..<round { sched_yield() }
+                        task.cancel()
+                    },
+                ]
+                await task.value
+                for thread in threads { thread.join() }
+                await loop.expectSoundSlots()
+            }
+        }
+    }
+
+    private actor Resident: LoopActor {
+        nonisolated let loop: EventLoop
+        init(_ loop: EventLoop) { self.loop = loop }
+        func wait(_ number: CInt, _ started: Gate) async -> Int {
+            started.open()
+            return await loop.perform(.waitReadable(number)).result
+        }
+    }
+
+    @Test("brings it to waits of actors, too", arguments: Drivers.available)
+    func isolated(driver: DriverChoice) async throws {
+        let result = try await Guest.run(.guest(driver)) { loop in
+            let pipe = try Pipe()
+            let (number, started, resident) = (pipe.reader.number, Gate(), Resident(loop))
+            let task = Task(executorPreference: loop) {
+                await Self.scoped(on: loop) { await resident.wait(number, started) }
+            }
+            await started.pass()
+            task.cancel()
+            let result = await task.value
+            await loop.expectSoundSlots()
+            return result
+        }
+        #expect(result == Errno.canceled.negated)
+    }
+
+    private nonisolated(nonsending) static func nested(
+        _ depth: Int, _ body: nonisolated(nonsending) () async -> Int
+    ) async -> Int {
+        if depth == 0 { return await body() }
+        return await withTaskCancellationHandler {
+            await nested(depth - 1, body)
+        } onCancel: {
+        }
+    }
+
+    @Test("is out of sight under very many handlers, and waits look after themselves", arguments: Drivers.available)
+    func deep(driver: DriverChoice) async throws {
+        let (isSeen, result) = try await Guest.run(.guest(driver)) { loop in
+            let pipe = try Pipe()
+            let (number, started) = (pipe.reader.number, Gate())
+            let seen = Log<Bool>()
+            let task = Task(executorPreference: loop) {
+                await Self.scoped(on: loop) {
+                    await Self.nested(100) {
+                        seen.add(Self.isInside)
+                        started.open()
+                        return await loop.perform(.waitReadable(number)).result
+                    }
+                }
+            }
+            await started.pass()
+            task.cancel()
+            return (seen.all, await task.value)
+        }
+        #expect(isSeen == [false])
+        #expect(result == Errno.canceled.negated)
+    }
 }

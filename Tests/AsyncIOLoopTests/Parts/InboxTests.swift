@@ -1,5 +1,6 @@
 import AsyncIOKernel
 import AsyncIOTestSupport
+import Glibc
 import Testing
 
 @testable import AsyncIOLoop
@@ -65,6 +66,43 @@ struct InboxTests {
         #expect(!inbox.push(entry(2)) { wakeUps += 1 })
         #expect(wakeUps == 0)
         #expect(inbox.close().isEmpty)
+    }
+
+    @Test("a loop that sleeps whenever it may misses nothing")
+    func sleeper() async throws {
+        let (threads, each) = (3, 20_000)
+        let inbox = Inbox()
+        let bell = Condition(0)
+        let taken = try await Watchdog.onThread {
+            for _ in 0..<threads {
+                try SystemThread.start(name: "pusher") {
+                    for number in 0..<each {
+                        _ = inbox.push(entry(number)) {
+                            bell.withLock { $0 += 1 }
+                            bell.broadcast()
+                        }
+                        if number % 64 == 0 { sched_yield() }
+                    }
+                }.detach()
+            }
+            var count = 0
+            var entries: [InboxEntry] = []
+            while count < threads * each {
+                inbox.take(into: &entries)
+                count += entries.count
+                entries.removeAll()
+                guard count < threads * each, inbox.fallAsleep() else { continue }
+                _ = bell.wait { rings in
+                    guard rings > 0 else { return nil as Bool? }
+                    rings = 0
+                    return true
+                }
+                inbox.wakeUp()
+            }
+            return count
+        }
+        #expect(taken == threads * each)
+        #expect(inbox.wakeUps > 0)
     }
 
     @Test("entries of several threads all arrive, each thread's in order")

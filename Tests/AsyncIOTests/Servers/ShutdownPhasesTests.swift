@@ -75,6 +75,40 @@ struct ShutdownPhasesTests {
         }
     }
 
+    @Test(
+        "a handler that has closed its connection and goes on is named, whoever got the descriptor's number since",
+        arguments: Setting.all)
+    func closedEarly(setting: Setting) async throws {
+        let reports = Errors()
+        try await withLoop(setting, reports: reports) { loop in
+            let listener = try await TCPListener.bind("127.0.0.1", 0, on: loop)
+            let (gate, closed, others) = (Gate(), Counter(), Counter())
+            async let serving: Void = listener.serve { connection in
+                guard try await connection.read()?.first == 1 else {
+                    others.add()
+                    return
+                }
+                connection.close()
+                closed.add()
+                await Task.detached { await gate.pass() }.value
+            }
+            let first = try Peer(to: listener.address)
+            try first.send([1])
+            await until { closed.value == 1 }
+            for round in 1...3 {
+                let other = try Peer(to: listener.address)
+                try other.send([2])
+                await until { others.value == round && listener.statistics.active == 1 }
+            }
+            async let ending = listener.shutdown(drain: .zero, grace: .milliseconds(50))
+            let name = "connection \(try first.localAddress())"
+            await until { reports.stubborn == [name] }
+            gate.open()
+            #expect(try await ending[.abort]?.ended == 1)
+            try await serving
+        }
+    }
+
     @Test("phases that are not needed do not happen", arguments: Setting.all)
     func short(setting: Setting) async throws {
         try await withLoop(setting) { loop in
