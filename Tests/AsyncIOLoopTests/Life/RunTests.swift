@@ -127,7 +127,7 @@ struct EndingTests {
     func stubborn(driver: DriverChoice) async throws {
         let errors = Errors()
         let gate = Gate()
-        let task = try await Guest.run(.guest(driver, grace: .milliseconds(30), errors: errors)) { loop in
+        let task = try await Guest.run(.guest(driver, grace: .milliseconds(300), errors: errors)) { loop in
             loop.spawn(name: "obedient") { try await loop.sleep(for: .seconds(1000)) }
             let task = loop.spawn(name: "stubborn") {
                 await gate.pass()
