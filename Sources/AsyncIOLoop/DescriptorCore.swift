@@ -40,11 +40,10 @@ extension ReadinessSource {
 /// It belongs to its driver, and to the loop's thread.
 @safe
 package final class DescriptorCore {
-    /// Who notices. It owns this object.
-    @exclusivity(unchecked) package unowned(unsafe) var source: (any ReadinessSource)?
-
     // Touched by the loop's thread alone, as the fields of LoopCore, and unchecked for the same reason.
 
+    /// Who notices. It owns this object.
+    @exclusivity(unchecked) package unowned(unsafe) var source: (any ReadinessSource)?
     /// What is known of a descriptor, indexed by its number.
     @safe @exclusivity(unchecked) var sockets = StableTable(filledWith: SocketState())
     /// What is under way, indexed by the token's index.

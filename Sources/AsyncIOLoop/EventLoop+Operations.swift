@@ -29,11 +29,6 @@ extension EventLoop {
         }
     }
 
-    /// The same for a read, in two steps where that can be.
-    package func beginReceiving(_ handle: Handle, limit: Int, _ landing: Operation.Landing) -> Begun {
-        begin(.receiveBytes(handle, limit: limit, isCurrent ? .two : .one, landing))
-    }
-
     /// Begins a read that can only wait, of a task that has just got what there was, and that can be suspended without
     /// a continuation, which it has to be next. Nil, without a trace, for all others.
     package func awaitBytes(_ handle: Handle, limit: Int, _ landing: Operation.Landing) -> Hold? {

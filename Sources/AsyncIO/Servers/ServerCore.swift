@@ -248,7 +248,8 @@ final class ServePlan: Sendable {
 
 /// What a server knows of its connections, on its loop's thread alone.
 final class ConnectionTable {
-    // Looked at for each connection, and never while they are looked at: see LoopCore.
+    // Never touched across a call that could touch them again: unchecked as the fields of LoopCore, and for the same
+    // reason.
 
     /// The source has been closed: what has arrived is the rest.
     @safe @exclusivity(unchecked) var isStopped = false

@@ -25,7 +25,7 @@ extension StreamCore {
         guard limit > 0 else { throw Self.empty(limit, "\(subject)") }
         let landing: AsyncIOLoop.Operation.Landing = lending ? .lent : .array
         if let hold = loop.awaitBytes(reader, limit: limit, landing) { return .suspends(hold) }
-        switch loop.beginReceiving(reader, limit: limit, landing) {
+        switch loop.begin(.receiveBytes(reader, limit: limit, loop.isCurrent ? .two : .one, landing)) {
         case .ended(let outcome): return .ended(outcome)
         case .waits(let token):
             return loop.holdSuspended(token).map(Reading.suspends) ?? .waits(for: token)
