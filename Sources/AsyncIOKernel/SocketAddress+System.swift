@@ -117,9 +117,7 @@ extension SocketAddress {
 extension SocketAddress {
     /// The address in the bytes of a `sockaddr`, as accept4(2) reports it.
     package init?(sockaddr bytes: [UInt8]) {
-        var storage = sockaddr_storage()
-        let count = min(bytes.count, MemoryLayout<sockaddr_storage>.size)
-        unsafe withUnsafeMutableBytes(of: &storage) { unsafe $0.copyBytes(from: bytes.prefix(count)) }
-        self.init(storage, length: socklen_t(count))
+        guard let storage = unsafe bytes.withUnsafeBytes({ unsafe Self.read($0) }) else { return nil }
+        self.init(storage)
     }
 }

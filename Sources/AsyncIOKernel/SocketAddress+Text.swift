@@ -37,11 +37,22 @@ extension SocketAddress {
         }
 
         mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-            for index in 0..<bytes.count { unsafe append(bytes[index]) }
+            let taken = unsafe min(bytes.count, memory.count - count)
+            for index in 0..<taken { unsafe memory[count + index] = bytes[index] }
+            count += taken
         }
 
+        /// A number of five digits at most.
         mutating func append(decimal number: UInt32) {
-            if number >= 10 { append(decimal: number / 10) }
+            if number >= 10_000 { append(digit: number / 10_000) }
+            if number >= 1000 { append(digit: number / 1000) }
+            if number >= 100 { append(digit: number / 100) }
+            if number >= 10 { append(digit: number / 10) }
+            append(digit: number)
+        }
+
+        @inline(__always)
+        private mutating func append(digit number: UInt32) {
             append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
         }
     }

@@ -220,6 +220,10 @@ extension SystemCall {
             }
         }
         guard code >= 0 else { return (code, []) }
-        return (code, unsafe withUnsafeBytes(of: storage) { unsafe [UInt8]($0.prefix(min(Int(length), size))) })
+        let count = min(Int(length), size)
+        let bytes = unsafe withUnsafeBytes(of: storage) { all in
+            unsafe [UInt8](UnsafeRawBufferPointer(rebasing: all[..<count]))
+        }
+        return (code, bytes)
     }
 }

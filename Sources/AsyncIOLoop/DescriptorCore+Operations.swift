@@ -1,4 +1,5 @@
 import AsyncIOKernel
+import CAsyncIO
 import Glibc
 import SystemPackage
 
@@ -257,10 +258,12 @@ extension DescriptorCore {
         let isListenedTo = unsafe socket.pointee.canBeFed ? socket.pointee.feedIsOpen : socket.pointee.isWatched
         guard unsafe isListenedTo && !socket.pointee.mayRead && socket.pointee.reader == nil else { return nil }
         let token = makeToken()
-        unsafe remember(
-            PendingOperation(
-                kind: .receiveBytes, lends: lends, inTwoSteps: true, descriptor: handle.descriptor, count: limit),
-            for: token)
+        let index = Int(token.index)
+        pending.reserve(index)
+        // In place: what is remembered of each wait for a message is worth no copy.
+        unsafe pending.address(index).pointee = PendingOperation(
+            kind: .receiveBytes, lends: lends, inTwoSteps: true, descriptor: handle.descriptor,
+            generation: token.generation, count: limit)
         unsafe socket.pointee.reader = token
         return token
     }
@@ -321,7 +324,13 @@ extension DescriptorCore {
         guard isCurrent(handle) else { return Errno.badFileDescriptor.negated }
         let state = sockets[Int(handle.descriptor)]
         endWaiting(Int(handle.descriptor), Errno.canceled.negated)
-        if state.isWatched || state.isFed { unsafe source?.forget(handle) }
+        if state.isWatched || state.isFed {
+            if state.isSecret && !casyncio_has_forked() {
+                unsafe source?.forgetOnlyCopy(handle)
+            } else {
+                unsafe source?.forget(handle)
+            }
+        }
         if state.isFed { stored[handle.descriptor] = nil }
         endOwnership(of: handle.descriptor)
         if closing == .abortive && state.medium == .socket { SystemCall.lingerNoTime(handle.descriptor) }

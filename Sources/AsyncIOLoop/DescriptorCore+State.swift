@@ -7,6 +7,8 @@ struct SocketState {
     var generation: UInt32 = 0
     /// The driver closes it.
     var isAdopted = false
+    /// Nobody has been told the number: it was accepted here.
+    var isSecret = false
     /// Which calls it takes.
     var medium = Medium.socket
     /// The driver reports when it becomes ready.
@@ -81,6 +83,9 @@ extension DescriptorCore {
         return number >= 0 && number < sockets.count && sockets[number].generation == handle.generation
             && sockets[number].isAdopted
     }
+
+    /// Whether the handle's owner has let go of it: a closing would find nothing to close.
+    func isGone(_ handle: Handle) -> Bool { !isCurrent(handle) }
 
     /// Makes room for a number and gives it to a new owner.
     func beginOwnership(of number: CInt, isAdopted: Bool, _ medium: Medium = .socket, isTCP: Bool = false) -> Handle {

@@ -34,10 +34,11 @@ extension DescriptorCore {
     private func receiveLent(_ descriptor: CInt, _ count: Int) -> Outcome? {
         let limit = min(count, Self.scratchSize)
         let memory = unsafe lend()
-        let result = unsafe receive(descriptor, memory, limit)
+        let socket = unsafe sockets.address(Int(descriptor))
+        let result = unsafe receive(from: socket, descriptor, memory, limit)
         var outcome = Outcome(result)
         if result > 0 { unsafe outcome.lent = memory } else { unsafe takeBack(memory) }
-        return noteRead(descriptor, result, limit) ? outcome : nil
+        return unsafe noteRead(socket, result, limit) ? outcome : nil
     }
 
     @inline(__always)
@@ -80,11 +81,18 @@ extension DescriptorCore {
 
     @inline(__always)
     func receive(_ descriptor: CInt, _ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-        if sockets[Int(descriptor)].isFed, let result = unsafe takeFed(descriptor, memory, count) { return result }
-        return switch sockets[Int(descriptor)].medium {
-        case .socket: unsafe orBroken(SystemCall.receive(descriptor, memory, count), descriptor)
-        case .pipe: unsafe SystemCall.read(descriptor, memory, count)
-        }
+        unsafe receive(from: sockets.address(Int(descriptor)), descriptor, memory, count)
+    }
+
+    @inline(__always)
+    private func receive(
+        from socket: UnsafeMutablePointer<SocketState>, _ descriptor: CInt, _ memory: UnsafeMutableRawPointer?,
+        _ count: Int
+    ) -> Int {
+        if unsafe socket.pointee.isFed, let result = unsafe takeFed(descriptor, memory, count) { return result }
+        guard unsafe socket.pointee.medium == .socket else { return unsafe SystemCall.read(descriptor, memory, count) }
+        let result = unsafe SystemCall.receive(descriptor, memory, count)
+        return unsafe result == 0 ? socket.pointee.brokenBy : result
     }
 
     /// The end of the data, unless a send has met the error that broke the connection off: the kernel tells it once
@@ -97,14 +105,18 @@ extension DescriptorCore {
     /// Draws the conclusions of a read for the next one. False if it would have blocked.
     @inline(__always)
     func noteRead(_ descriptor: CInt, _ result: Int, _ limit: Int) -> Bool {
-        let number = Int(descriptor)
+        unsafe noteRead(sockets.address(Int(descriptor)), result, limit)
+    }
+
+    @inline(__always)
+    private func noteRead(_ socket: UnsafeMutablePointer<SocketState>, _ result: Int, _ limit: Int) -> Bool {
         if result == Errno.wouldBlock.negated {
-            sockets[number].mayRead = false
+            unsafe socket.pointee.mayRead = false
             return false
         }
-        if result > 0 && result < limit && sockets[number].shortReadMeansEmpty && !sockets[number].isFinished {
+        if unsafe result > 0 && result < limit && socket.pointee.shortReadMeansEmpty && !socket.pointee.isFinished {
             // The last of what a closed feed has left says nothing of what the kernel has.
-            sockets[number].mayRead = sockets[number].isFed && !sockets[number].feedIsOpen
+            unsafe socket.pointee.mayRead = socket.pointee.isFed && !socket.pointee.feedIsOpen
         }
         return true
     }
@@ -231,8 +243,9 @@ extension DescriptorCore {
     func receiveBytesAtOnce(
         _ handle: Handle, limit: Int, _ landing: Operation.Landing, after first: Token
     ) -> Outcome? {
-        guard comesBack(handle, after: first) else { return .cancelled }
+        guard isCurrent(handle) else { return .cancelled }
         let socket = unsafe sockets.address(Int(handle.descriptor))
+        if unsafe socket.pointee.reader == first { unsafe socket.pointee.reader = nil }
         guard unsafe socket.pointee.reader == nil && socket.pointee.mayRead && !socket.pointee.isFed else { return nil }
         return receiveBytes(handle.descriptor, limit, lends: landing == .lent)
     }
@@ -240,10 +253,9 @@ extension DescriptorCore {
     /// What one send takes: a number of bytes, or a negated error number. 0 if it has to become an operation.
     func sendAtOnce(_ handle: Handle, _ bytes: UnsafeRawBufferPointer) -> Int {
         guard isCurrent(handle), bytes.count <= bytesPerTurn else { return 0 }
-        let number = Int(handle.descriptor)
-        guard sockets[number].writer == nil, sockets[number].mayWrite, sockets[number].medium == .socket else {
-            return 0
-        }
+        let socket = unsafe sockets.address(Int(handle.descriptor))
+        guard unsafe socket.pointee.writer == nil && socket.pointee.mayWrite && socket.pointee.medium == .socket
+        else { return 0 }
         let result = unsafe SystemCall.send(handle.descriptor, bytes.baseAddress, bytes.count)
         if result >= 0 { return result }
         return wouldBlock(handle.descriptor, result) ? 0 : result
@@ -368,6 +380,7 @@ extension DescriptorCore {
         guard result >= 0 else { return Outcome(result) }
         let isTCP = sockets[Int(operation.descriptor)].shortReadMeansEmpty
         let handle = beginOwnership(of: CInt(truncatingIfNeeded: result), isAdopted: true, isTCP: isTCP)
+        sockets[Int(handle.descriptor)].isSecret = isTCP
         return Outcome(handle.rawValue, bytes: peer)
     }
 }

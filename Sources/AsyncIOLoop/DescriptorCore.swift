@@ -20,6 +20,8 @@ package protocol ReadinessSource: AnyObject {
     /// Forgets a descriptor that is about to be closed or given away: when this returns, nothing of the driver's holds
     /// it.
     func forget(_ handle: Handle)
+    /// The same of a descriptor that is about to be closed, and of which nobody has a copy: the kernel forgets it then.
+    func forgetOnlyCopy(_ handle: Handle)
     /// Forgets a descriptor that somebody has closed behind our back.
     func abandon(_ handle: Handle)
     /// Receives nothing more by itself; what it has received is told before this returns.
@@ -30,6 +32,7 @@ package protocol ReadinessSource: AnyObject {
 
 extension ReadinessSource {
     package func watchForBytes(_ handle: Handle) -> Int { watch(handle) }
+    package func forgetOnlyCopy(_ handle: Handle) { forget(handle) }
     package func stopFeeding(_ handle: Handle) {}
     package func submit(_ call: FileCall, token: Token) -> Submission { .completed(.needsThread) }
 }

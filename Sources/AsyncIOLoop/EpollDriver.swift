@@ -3,9 +3,10 @@
 // 1. An epoll set remembers *open file descriptions*, not descriptor numbers. Closing a number takes its entry away
 //    only if no other number, in this process or in a child that was forked meanwhile, refers to the same
 //    description. Such an entry goes on reporting events under the data that we gave it, when the number may long
-//    belong to another socket. So (a) we delete the entry explicitly before close(2), at once, never batched; and (b)
-//    the data carries a generation next to the number, and events of an older generation are dropped: those that lie
-//    in the batch that is just being worked on, too.
+//    belong to another socket. So (a) we delete the entry explicitly before close(2), at once, never batched, unless
+//    we know that there is no copy: a connection that was accepted here, whose number nobody was told, in a process
+//    that has not forked; and (b) the data carries a generation next to the number, and events of an older generation
+//    are dropped: those that lie in the batch that is just being worked on, too.
 // 2. Edge-triggered events (EPOLLET) are a promise in one direction: after a call has returned EAGAIN, the next
 //    change is reported. Nothing is promised while data are left. Therefore every operation is *tried first*, and
 //    waits only after EAGAIN, or when we know that a call would return it.
@@ -123,7 +124,8 @@ extension EpollDriver: ReadinessSource {
 
     package func forget(_ handle: Handle) { _ = control(EPOLL_CTL_DEL, handle, 0) }
 
-    // Its entry has gone with it.
+    // Its entry goes with it.
+    package func forgetOnlyCopy(_ handle: Handle) {}
     package func abandon(_ handle: Handle) {}
 
     private func control(_ action: CInt, _ handle: Handle, _ interest: UInt32) -> Int {

@@ -36,8 +36,7 @@ extension EventLoop {
             unsafe !casyncio_task_is_cancelled(task), let word = unsafe core.suspendableWord(of: task),
             let token = core.awaitBytes(handle, limit: limit, lends: landing == .lent)
         else { return nil }
-        core.operations.park(word, on: token)
-        return unsafe hold(token, by: task)
+        return unsafe suspended(word, for: token, task)
     }
 
     /// Whether the running task was cancelled: `Task.isCancelled` without a retain of the task, which runs, and so
@@ -149,25 +148,33 @@ extension EventLoop {
         guard isCurrent, let task = unsafe swift_task_getCurrent(), let word = unsafe core.suspendableWord(of: task),
             core.operations.contains(token)
         else { return nil }
-        core.operations.park(word, on: token)
-        return unsafe hold(token, by: task)
+        return unsafe suspended(word, for: token, task)
     }
 
-    /// The running task holds the operation's slot from here on, and its cancellation cancels the operation.
+    /// The running task waits without a continuation.
     @inline(__always)
-    private func hold(_ token: Token, by task: UnsafeMutableRawPointer?) -> Hold {
-        unsafe core.operations.hold(token, by: task)
+    private func suspended(_ word: ReadyWord, for token: Token, _ task: UnsafeMutableRawPointer) -> Hold {
+        unsafe core.operations.park(word, on: token, heldBy: task)
+        return unsafe Hold(token: token, record: listen(token, of: task))
+    }
+
+    /// The running task's cancellation cancels the operation. Its record, unless the task's scope has one.
+    @inline(__always)
+    private func listen(_ token: Token, of task: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
         if core.suspendsTasks, let task = unsafe task, unsafe CancellationScope.hears(token, of: task, on: self) {
-            return unsafe Hold(token: token, record: nil)
+            return nil
         }
-        return unsafe Hold(token: token, record: core.operations.listen(token, loop: self))
+        return unsafe core.operations.listen(token, loop: self)
     }
 
     /// What the task was suspended for.
     @usableFromInline
     package func take(_ hold: Hold) -> Outcome {
+        if let record = unsafe hold.record { unsafe casyncio_remove_cancellation_handler(record) }
+        if isCurrent { return core.operations.settle(hold.token) }
+        // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
         let outcome = core.operations.take(hold.token)
-        letGo(hold)
+        post(.letGo(hold.token))
         return outcome
     }
 
@@ -176,9 +183,12 @@ extension EventLoop {
     @usableFromInline
     package func waitByContinuation(_ token: Token) async -> Outcome {
         if isCurrent {
-            let hold = unsafe hold(token, by: swift_task_getCurrent())
+            let task = unsafe swift_task_getCurrent()
+            unsafe core.operations.hold(token, by: task)
+            let record = unsafe listen(token, of: task)
             let outcome = unsafe await withUnsafeContinuation { unsafe park($0, token, nil) }
-            letGo(hold)
+            if let record = unsafe record { unsafe casyncio_remove_cancellation_handler(record) }
+            if isCurrent { core.operations.letGo(token) } else { post(.letGo(token)) }
             return outcome
         }
         let elsewhere = RemoteWait(self, token)
@@ -201,12 +211,6 @@ extension EventLoop {
             unsafe wait.continuation = continuation
             if !post(.wait(wait)) { unsafe continuation.resume(returning: Outcome(Errno.loopClosed.negated)) }
         }
-    }
-
-    private func letGo(_ hold: Hold) {
-        if let record = unsafe hold.record { unsafe casyncio_remove_cancellation_handler(record) }
-        // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
-        if isCurrent { core.operations.letGo(hold.token) } else { post(.letGo(hold.token)) }
     }
 
     /// Asks for an operation's early end, from whatever thread.
@@ -257,6 +261,8 @@ extension EventLoop {
     /// Performs an operation that never waits, without a task: on the loop now, from elsewhere soon.
     package func performSoon(closing handle: Handle, _ closing: Closing = .orderly) {
         OpenResources.closed(ResourceKey(handle))
+        // A stream that goes closes what mostly is closed already.
+        if isCurrent, core.withDescriptors({ $0.isGone(handle) }) == true { return }
         if isCurrent { _ = core.start(.close(handle, closing)) } else { post(.close(handle, closing)) }
     }
 

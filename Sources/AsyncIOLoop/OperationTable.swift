@@ -79,15 +79,25 @@ struct OperationTable: ~Copyable {
         return nil
     }
 
-    /// The same for a task that is about to suspend without a continuation, and will ``take(_:)`` the outcome. Only for
-    /// an operation that has not ended.
+    /// The same for a task that is about to suspend without a continuation: it holds the slot from here on, and will
+    /// ``settle(_:)`` the outcome. Only for an operation that has not ended.
     @inline(__always)
-    mutating func park(_ word: ReadyWord, on token: Token) {
+    mutating func park(_ word: ReadyWord, on token: Token, heldBy task: UnsafeMutableRawPointer) {
         let slot = unsafe slots.address(Int(token.index))
         precondition(
             unsafe slot.pointee.generation == token.generation && slot.pointee.phase == .underWay,
             "parked on nobody's operation")
         unsafe slot.pointee.word = word
+        unsafe slot.pointee.isHeldByTask = true
+        unsafe slot.pointee.task = task
+    }
+
+    /// What an operation has come to, for the task that was suspended for it, and that gives the slot back by this.
+    @inline(__always)
+    mutating func settle(_ token: Token) -> Outcome {
+        let outcome = take(token)
+        letGo(token)
+        return outcome
     }
 
     /// What an operation has come to, for the task that was suspended for it.
@@ -197,6 +207,7 @@ struct OperationTable: ~Copyable {
 
     /// The task has been resumed and has taken its cancellation handler away. Its scope may still know the token, which
     /// names nothing any more.
+    @inline(__always)
     mutating func letGo(_ token: Token) {
         let slot = unsafe slots.address(Int(token.index))
         precondition(

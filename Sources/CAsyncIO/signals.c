@@ -48,6 +48,7 @@ static atomic_int owner;
 static __thread uint64_t unblocked_here;
 
 int casyncio_forks_slot = 0;
+bool casyncio_has_forked_slot = false;
 
 static uint64_t bit_of(int signal) { return (uint64_t)1 << (signal - 1); }
 
@@ -256,7 +257,10 @@ void casyncio_signals_reblock(uint64_t wanted) {
 
 // MARK: Forks
 
-static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void before_fork(void) {
+    __atomic_store_n(&casyncio_has_forked_slot, true, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&lock);
+}
 
 static void after_fork_in_parent(void) { pthread_mutex_unlock(&lock); }
 

@@ -147,6 +147,36 @@ struct StaleEventTests {
         }
     }
 
+    /// Who has been told a number may have copied what it stands for; that one has to be taken out of the kernel's set.
+    @Test("are taken out before the closing, unless the kernel does that by itself", arguments: [true, false])
+    func forgetting(isAccepted: Bool) throws {
+        let (core, source) = (DescriptorCore(), RecordingSource())
+        unsafe core.source = source
+        let (listener, address) = try Peer.listening(backlog: 4)
+        let peer = try Peer(to: address)
+        let token = Token(index: 0, generation: 1)
+        func outcome(_ operation: AsyncIOLoop.Operation) throws -> Outcome {
+            guard case .completed(let outcome) = core.submit(operation, token: token) else { throw Errno.wouldBlock }
+            return outcome
+        }
+        let listening = Handle(rawValue: try outcome(.adopt(dup(listener.descriptor), .socket)).result)
+        var connection = Handle(rawValue: try outcome(.accept(listening)).result)
+        if !isAccepted {
+            let number = CInt(try outcome(.disown(connection)).result)
+            connection = Handle(rawValue: try outcome(.adopt(number, .socket)).result)
+        }
+        guard case .pending = core.submit(.receiveBytes(connection, limit: 1, .one, .array), token: token) else {
+            Issue.record("nobody has sent anything")
+            return
+        }
+        #expect(source.calls == ["watch"])
+        #expect(try outcome(.close(connection, .orderly)).result == 0)
+        // Other tests of this process may have forked.
+        let last = isAccepted && !casyncio_has_forked() ? "forget the only copy" : "forget"
+        #expect(source.calls == ["watch", last])
+        withExtendedLifetime((listener, peer)) {}
+    }
+
     /// The second line of defence, alone: an event that lay in the batch when its owner closed. Over epoll a stale one
     /// would make a connect that waits a false success.
     @Test("are dropped by their generation")
@@ -187,6 +217,20 @@ struct StaleEventTests {
             throw Errno.badFileDescriptor
         }
         return Handle(rawValue: outcome.result)
+    }
+}
+
+/// Writes down what it is asked.
+private final class RecordingSource: ReadinessSource {
+    var calls: [String] = []
+    func watch(_ handle: Handle) -> Int { note("watch") }
+    func watch(foreign handle: Handle, _ interest: UInt32, isWatched: Bool) -> Int { note("watch foreign") }
+    func forget(_ handle: Handle) { _ = note("forget") }
+    func forgetOnlyCopy(_ handle: Handle) { _ = note("forget the only copy") }
+    func abandon(_ handle: Handle) { _ = note("abandon") }
+    private func note(_ call: String) -> Int {
+        calls.append(call)
+        return 0
     }
 }
 

@@ -184,6 +184,7 @@ final class ServerCore: Sendable {
         connection.close()
         counts.active.subtract(1, ordering: .relaxed)
         plan.limit?.leave()
+        if loop.isCurrent { return table.remove(connection, number) }
         // A handler may have been on a visit to an actor that is drained elsewhere.
         onLoop { self.table.remove(connection, number) }
     }
@@ -259,8 +260,9 @@ final class ConnectionTable {
     @safe @exclusivity(unchecked) var acceptsNoMore = false
     /// What the acceptor waits for, if it does: a connection, or another loop.
     @safe @exclusivity(unchecked) var sleeper: Token?
-    /// The connections that are served, by their descriptors' numbers.
-    @safe @exclusivity(unchecked) private var places: [Place?] = []
+    /// The connections that are served, by their descriptors' numbers; and their own numbers, 0 where there is none.
+    @safe @exclusivity(unchecked) private var connections: [StreamCore?] = []
+    @safe @exclusivity(unchecked) private var numbers: [UInt64] = []
     /// Those whose numbers have others got: their handlers have closed them, and go on.
     @safe @exclusivity(unchecked) private var displaced: [Place] = []
     @safe @exclusivity(unchecked) private var last: UInt64 = 0
@@ -271,21 +273,29 @@ final class ConnectionTable {
     typealias Place = (number: UInt64, connection: StreamCore)
 
     /// The connections whose handlers have not ended, oldest first.
-    var served: [Place] { (places.compactMap { $0 } + displaced).sorted { $0.number < $1.number } }
+    var served: [Place] {
+        let present = zip(numbers, connections).compactMap { number, connection in connection.map { (number, $0) } }
+        return (present + displaced).sorted { $0.number < $1.number }
+    }
 
     func add(_ connection: StreamCore) -> UInt64 {
         last += 1
         let index = Int(connection.reader.descriptor)
-        while index >= places.count { places.append(nil) }
-        if let former = places[index] { displaced.append(former) }
-        places[index] = (last, connection)
+        while index >= numbers.count {
+            numbers.append(0)
+            connections.append(nil)
+        }
+        if let former = connections[index] { displaced.append((numbers[index], former)) }
+        numbers[index] = last
+        connections[index] = connection
         return last
     }
 
     func remove(_ connection: StreamCore, _ number: UInt64) {
         let index = Int(connection.reader.descriptor)
-        if places[index]?.number == number {
-            places[index] = nil
+        if numbers[index] == number {
+            numbers[index] = 0
+            connections[index] = nil
         } else {
             displaced.removeAll { $0.number == number }
         }

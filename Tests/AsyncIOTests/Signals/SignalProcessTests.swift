@@ -94,4 +94,12 @@ struct SignalProcessTests {
                 "the parent echoes: 100", "the parent hears: SIGUSR1",
             ])
     }
+
+    /// A1: the kernel's set remembers what is open, not its number.
+    @Test("a connection that a child of fork(2) holds a copy of is not reported after its parent has closed it")
+    func copies() async throws {
+        let run = try await ProbeRun.of("probe-takeover", "copies")
+        #expect(run.lines == ["silent", "signal \(SIGKILL)"])
+        #expect(run.ending == .exited(0))
+    }
 }

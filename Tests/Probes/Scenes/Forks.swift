@@ -32,6 +32,38 @@ package enum ForkScenes {
         }
     }
 
+    /// A child holds a copy of a connection that its parent has accepted and closed, and to which the peer goes on
+    /// sending.
+    package static func copies() throws {
+        try EventLoop.run(options: EventLoop.Options(driver: .epoll)) {
+            let loop = try EventLoop.current.value
+            let listener = try await TCPListener.bind("127.0.0.1", 0)
+            let client = try await TCPStream.connect(to: listener.address)
+            let connection = try await listener.accept()
+            // Its reader waits, so that the kernel reports it.
+            let others = await loop.statistics.waitingOperations
+            let reader = Task(executorPreference: loop) { try await connection.read() }
+            while await loop.statistics.waitingOperations == others { await Task.yield() }
+            try await client.write([1])
+            _ = await reader.result
+            let child = fork()
+            if child == 0 {
+                while true { pause() }
+            }
+            connection.close()
+            let before = await loop.statistics.polls
+            for _ in 0..<100 {
+                try await client.write([2])
+                try await loop.sleep(for: .milliseconds(1))
+            }
+            // Each sleep is a poll, and each byte that is reported would be another one.
+            let polls = await loop.statistics.polls - before
+            Report.line(polls < 130 ? "silent" : "reported: \(polls) polls for 100 sleeps")
+            kill(child, SIGKILL)
+            Report.line(ending(of: child))
+        }
+    }
+
     private static func touches(_ loop: EventLoop) throws -> [(String, () async throws -> Void)] {
         [
             ("callSoon", { loop.callSoon {} }),

@@ -40,6 +40,7 @@ import ProbeScenes
         case "children": try ListeningScenes.children()
         case "many-listeners": try ListeningScenes.many()
         case "forks": try ForkScenes.children()
+        case "copies": try ForkScenes.copies()
         case "alarms": try SignalScenes.alarms()
         default: Report.line("no such scene: \(scene)")
         }
