@@ -72,8 +72,8 @@ def build_peers(out, only=()):
 
 
 def build_ours(out, repository=REPOSITORY, scratch=None):
-    """Builds the command as one ships it, for release and with Swift's runtime in it as all Swift peers have it, and puts
-    a wrapper for each driver beside it."""
+    """Builds the command as one ships a server, for release and with Swift's runtime in it, and puts a wrapper for each
+    driver beside it."""
     out.mkdir(parents=True, exist_ok=True)
     scratch = scratch or out / "ours"
     command = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--product", "asyncio"]

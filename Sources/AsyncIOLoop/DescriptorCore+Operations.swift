@@ -99,8 +99,8 @@ extension DescriptorCore {
     @inline(__always)
     func comesBack(_ handle: Handle, after first: Token) -> Bool {
         guard isCurrent(handle) else { return false }
-        let number = Int(handle.descriptor)
-        if sockets[number].reader == first { sockets[number].reader = nil }
+        let socket = unsafe sockets.address(Int(handle.descriptor))
+        if unsafe socket.pointee.reader == first { unsafe socket.pointee.reader = nil }
         return true
     }
 

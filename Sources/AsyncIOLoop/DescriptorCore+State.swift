@@ -7,7 +7,7 @@ struct SocketState {
     var generation: UInt32 = 0
     /// The driver closes it.
     var isAdopted = false
-    /// Nobody has been told the number: it was accepted here.
+    /// It was accepted here, and nothing of ours hands its number over: there is no copy of it, unless of the process.
     var isSecret = false
     /// Which calls it takes.
     var medium = Medium.socket
@@ -83,9 +83,6 @@ extension DescriptorCore {
         return number >= 0 && number < sockets.count && sockets[number].generation == handle.generation
             && sockets[number].isAdopted
     }
-
-    /// Whether the handle's owner has let go of it: a closing would find nothing to close.
-    func isGone(_ handle: Handle) -> Bool { !isCurrent(handle) }
 
     /// Makes room for a number and gives it to a new owner.
     func beginOwnership(of number: CInt, isAdopted: Bool, _ medium: Medium = .socket, isTCP: Bool = false) -> Handle {

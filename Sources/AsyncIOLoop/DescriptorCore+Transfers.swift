@@ -92,14 +92,14 @@ extension DescriptorCore {
         if unsafe socket.pointee.isFed, let result = unsafe takeFed(descriptor, memory, count) { return result }
         guard unsafe socket.pointee.medium == .socket else { return unsafe SystemCall.read(descriptor, memory, count) }
         let result = unsafe SystemCall.receive(descriptor, memory, count)
-        return unsafe result == 0 ? socket.pointee.brokenBy : result
+        return unsafe orBroken(result, socket)
     }
 
     /// The end of the data, unless a send has met the error that broke the connection off: the kernel tells it once
     /// (SO_ERROR of socket(7)), and to whom it is not told, a broken conversation would look like a finished one.
     @inline(__always)
-    func orBroken(_ result: Int, _ descriptor: CInt) -> Int {
-        result == 0 ? sockets[Int(descriptor)].brokenBy : result
+    func orBroken(_ result: Int, _ socket: UnsafeMutablePointer<SocketState>) -> Int {
+        unsafe result == 0 ? socket.pointee.brokenBy : result
     }
 
     /// Draws the conclusions of a read for the next one. False if it would have blocked.
@@ -243,9 +243,8 @@ extension DescriptorCore {
     func receiveBytesAtOnce(
         _ handle: Handle, limit: Int, _ landing: Operation.Landing, after first: Token
     ) -> Outcome? {
-        guard isCurrent(handle) else { return .cancelled }
+        guard comesBack(handle, after: first) else { return .cancelled }
         let socket = unsafe sockets.address(Int(handle.descriptor))
-        if unsafe socket.pointee.reader == first { unsafe socket.pointee.reader = nil }
         guard unsafe socket.pointee.reader == nil && socket.pointee.mayRead && !socket.pointee.isFed else { return nil }
         return receiveBytes(handle.descriptor, limit, lends: landing == .lent)
     }
@@ -366,7 +365,7 @@ extension DescriptorCore {
             spliceStored(operation)
             ?? SystemCall.spliceIn(
                 operation.descriptor, operation.other, operation.count)
-        return noteMessage(operation, orBroken(result, operation.descriptor))
+        return noteMessage(operation, unsafe orBroken(result, sockets.address(Int(operation.descriptor))))
     }
 
     // MARK: Connections
@@ -380,7 +379,7 @@ extension DescriptorCore {
         guard result >= 0 else { return Outcome(result) }
         let isTCP = sockets[Int(operation.descriptor)].shortReadMeansEmpty
         let handle = beginOwnership(of: CInt(truncatingIfNeeded: result), isAdopted: true, isTCP: isTCP)
-        sockets[Int(handle.descriptor)].isSecret = isTCP
+        sockets[Int(handle.descriptor)].isSecret = true
         return Outcome(handle.rawValue, bytes: peer)
     }
 }

@@ -20,7 +20,8 @@ package protocol ReadinessSource: AnyObject {
     /// Forgets a descriptor that is about to be closed or given away: when this returns, nothing of the driver's holds
     /// it.
     func forget(_ handle: Handle)
-    /// The same of a descriptor that is about to be closed, and of which nobody has a copy: the kernel forgets it then.
+    /// The same of a descriptor that is about to be closed, and of which nobody has a copy. A driver whose entry ends
+    /// with the last copy may leave that to close(2); one whose entries keep the file open may not.
     func forgetOnlyCopy(_ handle: Handle)
     /// Forgets a descriptor that somebody has closed behind our back.
     func abandon(_ handle: Handle)

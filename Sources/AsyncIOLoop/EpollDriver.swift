@@ -4,9 +4,11 @@
 //    only if no other number, in this process or in a child that was forked meanwhile, refers to the same
 //    description. Such an entry goes on reporting events under the data that we gave it, when the number may long
 //    belong to another socket. So (a) we delete the entry explicitly before close(2), at once, never batched, unless
-//    we know that there is no copy: a connection that was accepted here, whose number nobody was told, in a process
-//    that has not forked; and (b) the data carries a generation next to the number, and events of an older generation
-//    are dropped: those that lie in the batch that is just being worked on, too.
+//    there should be no copy: of a connection that was accepted here, and whose number nothing of ours hands over, in
+//    a process that has not forked; and (b) the data carries a generation next to the number, and events of an older
+//    generation are dropped: those that lie in the batch that is just being worked on, too. (b) alone is what
+//    correctness rests on; without (a), a copy that somebody has made all the same, of a number that he has seen or
+//    by clone(2), costs a wake-up for each of its events.
 // 2. Edge-triggered events (EPOLLET) are a promise in one direction: after a call has returned EAGAIN, the next
 //    change is reported. Nothing is promised while data are left. Therefore every operation is *tried first*, and
 //    waits only after EAGAIN, or when we know that a call would return it.

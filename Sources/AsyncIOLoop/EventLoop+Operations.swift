@@ -137,9 +137,16 @@ extension EventLoop {
     @safe
     @usableFromInline
     package struct Hold {
-        package let token: Token
+        /// Its own, on whatever thread it goes on, until it takes what has come.
+        let slot: UnsafeMutablePointer<OperationTable.Slot>
         /// Its cancellation record, unless the task's scope has one.
         let record: UnsafeMutableRawPointer?
+
+        /// The operation's, until it is taken.
+        package var token: Token {
+            precondition(unsafe slot.pointee.isHeldByTask, "the outcome has been taken")
+            return unsafe slot.pointee.token
+        }
     }
 
     /// The running task's claim, if it can be suspended without a continuation, which it has to be next.
@@ -154,8 +161,8 @@ extension EventLoop {
     /// The running task waits without a continuation.
     @inline(__always)
     private func suspended(_ word: ReadyWord, for token: Token, _ task: UnsafeMutableRawPointer) -> Hold {
-        unsafe core.operations.park(word, on: token, heldBy: task)
-        return unsafe Hold(token: token, record: listen(token, of: task))
+        let slot = unsafe core.operations.park(word, on: token, heldBy: task)
+        return unsafe Hold(slot: slot, record: listen(token, of: task))
     }
 
     /// The running task's cancellation cancels the operation. Its record, unless the task's scope has one.
@@ -171,10 +178,11 @@ extension EventLoop {
     @usableFromInline
     package func take(_ hold: Hold) -> Outcome {
         if let record = unsafe hold.record { unsafe casyncio_remove_cancellation_handler(record) }
-        if isCurrent { return core.operations.settle(hold.token) }
+        if isCurrent { return unsafe core.operations.settle(hold.slot) }
         // After a visit to a default actor that is drained elsewhere, a task may go on on another thread.
-        let outcome = core.operations.take(hold.token)
-        post(.letGo(hold.token))
+        let token = hold.token
+        let outcome = unsafe OperationTable.take(hold.slot)
+        post(.letGo(token))
         return outcome
     }
 
@@ -261,9 +269,9 @@ extension EventLoop {
     /// Performs an operation that never waits, without a task: on the loop now, from elsewhere soon.
     package func performSoon(closing handle: Handle, _ closing: Closing = .orderly) {
         OpenResources.closed(ResourceKey(handle))
+        guard isCurrent else { return _ = post(.close(handle, closing)) }
         // A stream that goes closes what mostly is closed already.
-        if isCurrent, core.withDescriptors({ $0.isGone(handle) }) == true { return }
-        if isCurrent { _ = core.start(.close(handle, closing)) } else { post(.close(handle, closing)) }
+        if core.withDescriptors({ $0.isCurrent(handle) }) != false { _ = core.start(.close(handle, closing)) }
     }
 
     /// Performs an operation that never waits, if the caller runs on the loop; nil elsewhere.

@@ -80,9 +80,11 @@ struct OperationTable: ~Copyable {
     }
 
     /// The same for a task that is about to suspend without a continuation: it holds the slot from here on, and will
-    /// ``settle(_:)`` the outcome. Only for an operation that has not ended.
+    /// ``settle(_:)`` it, or ``take(_:)`` and ``letGo(_:)``. Only for an operation that has not ended.
     @inline(__always)
-    mutating func park(_ word: ReadyWord, on token: Token, heldBy task: UnsafeMutableRawPointer) {
+    mutating func park(
+        _ word: ReadyWord, on token: Token, heldBy task: UnsafeMutableRawPointer
+    ) -> UnsafeMutablePointer<Slot> {
         let slot = unsafe slots.address(Int(token.index))
         precondition(
             unsafe slot.pointee.generation == token.generation && slot.pointee.phase == .underWay,
@@ -90,20 +92,22 @@ struct OperationTable: ~Copyable {
         unsafe slot.pointee.word = word
         unsafe slot.pointee.isHeldByTask = true
         unsafe slot.pointee.task = task
+        return unsafe slot
     }
 
     /// What an operation has come to, for the task that was suspended for it, and that gives the slot back by this.
     @inline(__always)
-    mutating func settle(_ token: Token) -> Outcome {
-        let outcome = take(token)
-        letGo(token)
+    mutating func settle(_ slot: UnsafeMutablePointer<Slot>) -> Outcome {
+        let outcome = unsafe Self.take(slot)
+        unsafe letGo(slot)
         return outcome
     }
 
-    /// What an operation has come to, for the task that was suspended for it.
+    /// What an operation has come to, for the task that was suspended for it. On whatever thread that goes on: the slot
+    /// is its own until it lets go of it.
     @inline(__always)
-    mutating func take(_ token: Token) -> Outcome {
-        guard let outcome = unsafe slots.address(Int(token.index)).pointee.kept.take() else {
+    static func take(_ slot: UnsafeMutablePointer<Slot>) -> Outcome {
+        guard let outcome = unsafe slot.pointee.kept.take() else {
             preconditionFailure("nothing has come of it")
         }
         return outcome
@@ -167,8 +171,10 @@ struct OperationTable: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func free(_ index: Int) {
-        let slot = unsafe slots.address(index)
+    private mutating func free(_ index: Int) { unsafe free(slots.address(index)) }
+
+    @inline(__always)
+    private mutating func free(_ slot: UnsafeMutablePointer<Slot>) {
         unsafe slot.pointee.generation &+= 1
         unsafe slot.pointee.phase = .free
         unsafe slot.pointee.isHeldByTask = false
@@ -178,7 +184,7 @@ struct OperationTable: ~Copyable {
         unsafe slot.pointee.continuation = nil
         unsafe slot.pointee.task = nil
         unsafe slot.pointee.nextFree = firstFree
-        firstFree = UInt32(truncatingIfNeeded: index)
+        firstFree = unsafe slot.pointee.index
     }
 
     // MARK: Waiting tasks
@@ -210,11 +216,16 @@ struct OperationTable: ~Copyable {
     @inline(__always)
     mutating func letGo(_ token: Token) {
         let slot = unsafe slots.address(Int(token.index))
+        precondition(unsafe slot.pointee.generation == token.generation, "the slot is another operation's")
+        unsafe letGo(slot)
+    }
+
+    @inline(__always)
+    private mutating func letGo(_ slot: UnsafeMutablePointer<Slot>) {
         precondition(
-            unsafe slot.pointee.generation == token.generation && slot.pointee.phase == .ended
-                && slot.pointee.isHeldByTask,
+            unsafe slot.pointee.phase == .ended && slot.pointee.isHeldByTask,
             "an operation's slot is given back that its task does not hold")
-        free(Int(token.index))
+        unsafe free(slot)
     }
 
     /// What was lent to tasks that will not come for it: suspended ones do, but for a simulation's.

@@ -38,7 +38,8 @@ extension StreamCore {
     @inline(never)
     func goOnReading(_ reading: Reading, upTo limit: Int, lending: Bool) -> Reading {
         guard case .suspends(let hold) = reading else { return reading }
-        return second(loop.take(hold), after: hold.token, upTo: limit, lending: lending)
+        let first = hold.token
+        return second(loop.take(hold), after: first, upTo: limit, lending: lending)
     }
 
     /// The second step of a read, which nearly always ends at once.

@@ -46,8 +46,9 @@ extern int casyncio_forks_slot;
 /// How many forks lie between this process and the one in which casyncio_watch_forks was called.
 static inline int casyncio_forks(void) { return casyncio_forks_slot; }
 extern bool casyncio_has_forked_slot;
-/// Whether this process has called fork(2) since casyncio_watch_forks was called, so that others may have copies of its
+/// Whether fork(3) was called since casyncio_watch_forks was, so that others may have copies of this process'
 /// descriptors. posix_spawn(3) does not count: what its child shares ends with execve(2), and is close-on-exec here.
+/// clone(2) cannot be seen.
 static inline bool casyncio_has_forked(void) { return __atomic_load_n(&casyncio_has_forked_slot, __ATOMIC_RELAXED); }
 
 #endif
