@@ -73,8 +73,8 @@ struct ProxyTests {
             for round in 1...3 {
                 try caller.send("12345\n")
                 #expect(try caller.line() == "12345")
-                // A byte is counted just after it has gone: the answer may be here first, and so may many reports, which
-                // another thread prints.
+                // A byte is counted just after it has gone: the answer may be here first, and so may many reports,
+                // which another thread prints.
                 var line = ""
                 for _ in 0..<20_000 where !line.hasSuffix("\(round * 6) bytes there, \(round * 6) bytes back") {
                     proxy.signal(SIGUSR1)
