@@ -213,7 +213,6 @@ struct OperationTable: ~Copyable {
 
     /// The task has been resumed and has taken its cancellation handler away. Its scope may still know the token, which
     /// names nothing any more.
-    @inline(__always)
     mutating func letGo(_ token: Token) {
         let slot = unsafe slots.address(Int(token.index))
         precondition(unsafe slot.pointee.generation == token.generation, "the slot is another operation's")

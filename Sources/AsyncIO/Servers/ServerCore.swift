@@ -184,6 +184,7 @@ final class ServerCore: Sendable {
         connection.close()
         counts.active.subtract(1, ordering: .relaxed)
         plan.limit?.leave()
+        // Nearly always, and without a closure.
         if loop.isCurrent { return table.remove(connection, number) }
         // A handler may have been on a visit to an actor that is drained elsewhere.
         onLoop { self.table.remove(connection, number) }

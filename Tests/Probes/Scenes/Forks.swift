@@ -54,6 +54,7 @@ package enum ForkScenes {
             let before = await loop.statistics.polls
             for _ in 0..<100 {
                 try await client.write([2])
+                // It is what is counted, and waits for nothing: a poll that only a byte's report could add to.
                 try await loop.sleep(for: .milliseconds(1))
             }
             // Each sleep is a poll, and each byte that is reported would be another one.
